@@ -1,0 +1,295 @@
+//! Values of an experiment file, each with its place in the text.
+
+use crate::problem::{Place, Problem};
+use indexmap::IndexMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use toml::de::{DeTable, DeValue};
+
+/// A value and where it stands; values from the command line or from defaults have no place.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub value: Value,
+    pub place: Option<Place>,
+}
+
+/// The kinds of values that TOML knows; dates and times are kept as text.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    String(String),
+    Array(Vec<Node>),
+    Table(Table),
+}
+
+/// Keys and values in the order of the file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table(pub IndexMap<String, Entry>);
+
+/// A key's value and the key's own place.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub key: Option<Place>,
+    pub node: Node,
+}
+
+/// Two values are equal if what they say is equal, wherever they stand.
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.node == other.node
+    }
+}
+
+impl<T: Into<Value>> From<T> for Node {
+    fn from(value: T) -> Self {
+        Self { value: value.into(), place: None }
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Boolean(value)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Integer(value)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::String(value.to_owned())
+    }
+}
+
+impl From<Table> for Value {
+    fn from(value: Table) -> Self {
+        Self::Table(value)
+    }
+}
+
+impl Value {
+    /// What kind of value this is, for messages.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Boolean(_) => "a boolean",
+            Self::Integer(_) => "an integer",
+            Self::Float(_) => "a number",
+            Self::String(_) => "a string",
+            Self::Array(_) => "a list",
+            Self::Table(_) => "a table",
+        }
+    }
+
+    /// The text of a string value.
+    pub fn as_str(&self) -> Option<&str> {
+        if let Self::String(text) = self { Some(text) } else { None }
+    }
+}
+
+impl Table {
+    /// Reads TOML text; `file` is the name to show in messages.
+    ///
+    /// # Errors
+    /// The first place where the text is not TOML.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
+        let file: Arc<str> = file.into();
+        let table = DeTable::parse(text).map_err(|error| {
+            let place = error.span().map(|span| Place::of(&file, text, span));
+            Problem::new(error.message().trim_end().to_owned()).at(place.as_ref())
+        })?;
+        Ok(convert_table(&file, text, table.get_ref()))
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.0.get(key).map(|entry| &entry.node)
+    }
+
+    /// Puts a value that stands nowhere in a file.
+    pub fn put(&mut self, key: &str, value: impl Into<Node>) {
+        self.0.insert(key.to_owned(), Entry { key: None, node: value.into() });
+    }
+
+    /// Applies one `key.path=value` of the command line; a value that is not TOML is taken as a string.
+    ///
+    /// # Errors
+    /// If there is no `=` or the key is not a TOML key.
+    pub fn set(&mut self, assignment: &str) -> Result<(), Problem> {
+        let malformed = || {
+            Problem::new(format!("`{assignment}` is not a setting"))
+                .hint("write `key=value`, for example `train.epochs=5`")
+        };
+        let (key, value) = assignment.split_once('=').ok_or_else(malformed)?;
+        let parsed = Self::parse("command line", &format!("{key} = {value}\n")).or_else(|_| {
+            let quoted = toml::Value::String(value.trim().to_owned()).to_string();
+            Self::parse("command line", &format!("{key} = {quoted}\n")).map_err(|_| malformed())
+        })?;
+        self.merge(parsed.without_places());
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Self) {
+        for (key, entry) in other.0 {
+            if let Value::Table(inner) = &entry.node.value
+                && let Some(mine) = self.0.get_mut(&key)
+            {
+                // `optimizer = "sgd"` is short for `optimizer = { kind = "sgd" }`, so a key below it joins the long form.
+                if let Value::String(kind) = &mine.node.value {
+                    let mut long = Self::default();
+                    long.put("kind", kind.as_str());
+                    mine.node.value = Value::Table(long);
+                }
+                if let Value::Table(table) = &mut mine.node.value {
+                    table.merge(inner.clone());
+                    continue;
+                }
+            }
+            self.0.insert(key, entry);
+        }
+    }
+
+    fn without_places(mut self) -> Self {
+        for entry in self.0.values_mut() {
+            entry.key = None;
+            entry.node.place = None;
+            if let Value::Table(table) = &mut entry.node.value {
+                *table = std::mem::take(table).without_places();
+            }
+        }
+        self
+    }
+
+    /// Writes the table as an experiment file: top-level tables as `[headers]`, all else inline.
+    pub fn to_toml(&self) -> String {
+        let mut text = String::new();
+        for (key, entry) in &self.0 {
+            if !matches!(entry.node.value, Value::Table(_)) {
+                let _ = writeln!(text, "{} = {}", write_key(key), entry.node.value);
+            }
+        }
+        for (key, entry) in &self.0 {
+            if let Value::Table(table) = &entry.node.value {
+                let _ = writeln!(text, "\n[{}]", write_key(key));
+                for (key, entry) in &table.0 {
+                    let _ = writeln!(text, "{} = {}", write_key(key), entry.node.value);
+                }
+            }
+        }
+        text
+    }
+}
+
+fn write_key(key: &str) -> String {
+    let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if bare { key.to_owned() } else { toml::Value::String(key.to_owned()).to_string() }
+}
+
+/// Writes the value as TOML on one line.
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Boolean(value) => write!(f, "{value}"),
+            Self::Integer(value) => write!(f, "{value}"),
+            Self::Float(value) => write!(f, "{}", toml::Value::Float(*value)),
+            Self::String(value) => write!(f, "{}", toml::Value::String(value.clone())),
+            Self::Array(items) => {
+                let items: Vec<String> = items.iter().map(|item| item.value.to_string()).collect();
+                write!(f, "[{}]", items.join(", "))
+            }
+            Self::Table(table) if table.0.is_empty() => write!(f, "{{}}"),
+            Self::Table(table) => {
+                let items: Vec<String> = table
+                    .0
+                    .iter()
+                    .map(|(key, entry)| format!("{} = {}", write_key(key), entry.node.value))
+                    .collect();
+                write!(f, "{{ {} }}", items.join(", "))
+            }
+        }
+    }
+}
+
+fn convert_table(file: &Arc<str>, text: &str, table: &DeTable<'_>) -> Table {
+    Table(
+        table
+            .iter()
+            .map(|(key, value)| {
+                let node = Node {
+                    value: convert(file, text, value.get_ref()),
+                    place: Some(Place::of(file, text, value.span())),
+                };
+                (key.get_ref().to_string(), Entry { key: Some(Place::of(file, text, key.span())), node })
+            })
+            .collect(),
+    )
+}
+
+fn convert(file: &Arc<str>, text: &str, value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::Boolean(value) => Value::Boolean(*value),
+        DeValue::Integer(value) => {
+            let parsed = i64::from_str_radix(value.as_str(), value.radix());
+            parsed.map_or_else(|_| Value::Float(value.as_str().parse().unwrap_or(f64::NAN)), Value::Integer)
+        }
+        DeValue::Float(value) => Value::Float(value.as_str().parse().unwrap_or(f64::NAN)),
+        DeValue::String(value) => Value::String(value.to_string()),
+        DeValue::Datetime(value) => Value::String(value.to_string()),
+        DeValue::Array(items) => Value::Array(
+            items
+                .iter()
+                .map(|item| Node {
+                    value: convert(file, text, item.get_ref()),
+                    place: Some(Place::of(file, text, item.span())),
+                })
+                .collect(),
+        ),
+        DeValue::Table(table) => Value::Table(convert_table(file, text, table)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overrides_reach_into_short_forms() {
+        let mut table = Table::parse("x.toml", "[train]\noptimizer = \"sgd\"\n").unwrap();
+        table.set("train.optimizer.learning_rate=0.5").unwrap();
+        table.set("train.epochs=5").unwrap();
+        table.set("name=a word").unwrap();
+        assert_eq!(
+            table.to_toml(),
+            "name = \"a word\"\n\n[train]\noptimizer = { kind = \"sgd\", learning_rate = 0.5 }\nepochs = 5\n"
+        );
+    }
+
+    #[test]
+    fn what_is_written_is_read_alike() {
+        let text = "name = \"a \\\"b\\\"\"\n\n[inputs]\n\"odd key\" = { type = \"number\", missing = [\"0\"] }\nx = 1e-5\n";
+        let table = Table::parse("x.toml", text).unwrap();
+        assert_eq!(Table::parse("x.toml", &table.to_toml()).unwrap(), table);
+    }
+
+    #[test]
+    fn text_that_is_not_toml_names_its_place() {
+        let problem = Table::parse("outset.toml", "a = 1\nb = = 2\n").unwrap_err();
+        assert_eq!(problem.place.unwrap().line, 2);
+    }
+}
