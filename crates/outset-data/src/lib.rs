@@ -1,1 +1,5 @@
+//! Data sources to tables, tables to parts, columns to numbers: everything before a tensor.
 
+pub mod table;
+
+pub use table::{Cells, Table};

@@ -267,7 +267,8 @@ impl Experiment {
                 "`data.source` and `data.train` are both given, but exclude each other",
             ));
         }
-        if !given && !(data.val.0.is_empty() && data.test.0.is_empty()) {
+        let divided = !data.val.0.is_empty() || !data.test.0.is_empty();
+        if divided && !given {
             reader.problem(Problem::new("`data.val` and `data.test` need `data.train` beside them"));
         }
         let total = data.split.train + data.split.val + data.split.test;

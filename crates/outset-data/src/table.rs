@@ -1,0 +1,154 @@
+//! A table in memory: named columns of numbers or of dictionary-coded text.
+
+use indexmap::IndexMap;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// Code of a text cell without a value.
+pub const MISSING: u32 = u32::MAX;
+
+/// Rows in the order of the source; row `i` is the source's row `i + 1`, the first after the header being 1.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    pub columns: IndexMap<String, Cells>,
+    rows: usize,
+}
+
+/// The cells of one column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cells {
+    /// Numbers; NaN is a missing cell.
+    Number(Vec<f64>),
+    /// Text.
+    Text(Text),
+}
+
+/// Text cells as codes into the list of different values.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Text {
+    /// Index into `values`, or [`MISSING`].
+    pub codes: Vec<u32>,
+    /// The different values, in the order of their first appearance.
+    pub values: Vec<String>,
+}
+
+impl Table {
+    /// Makes a table; every column must have as many cells as `rows` says.
+    ///
+    /// # Panics
+    /// If a column has another length.
+    pub fn new(columns: IndexMap<String, Cells>, rows: usize) -> Self {
+        for (name, cells) in &columns {
+            assert_eq!(cells.len(), rows, "column {name} has the table's length");
+        }
+        Self { columns, rows }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The cells of a column.
+    pub fn get(&self, name: &str) -> Option<&Cells> {
+        self.columns.get(name)
+    }
+}
+
+impl Cells {
+    /// Number of cells.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Number(values) => values.len(),
+            Self::Text(text) => text.codes.len(),
+        }
+    }
+
+    /// Tells whether there are no cells.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Tells whether the cell has no value.
+    pub fn is_missing(&self, row: usize) -> bool {
+        match self {
+            Self::Number(values) => values[row].is_nan(),
+            Self::Text(text) => text.codes[row] == MISSING,
+        }
+    }
+
+    /// The cell as text, a whole number without a decimal point; `None` if it is missing.
+    pub fn text(&self, row: usize) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Number(values) if values[row].is_nan() => None,
+            Self::Number(values) => Some(Cow::Owned(number_text(values[row]))),
+            Self::Text(text) => text.get(row).map(Cow::Borrowed),
+        }
+    }
+}
+
+impl Text {
+    /// The cell's text; `None` if it is missing.
+    pub fn get(&self, row: usize) -> Option<&str> {
+        self.values.get(self.codes[row] as usize).map(String::as_str)
+    }
+}
+
+/// Builds a text column cell by cell.
+#[derive(Debug, Default)]
+pub struct TextBuilder {
+    text: Text,
+    codes: HashMap<String, u32>,
+}
+
+impl TextBuilder {
+    /// Appends a cell.
+    pub fn push(&mut self, value: Option<&str>) {
+        let code = match value {
+            None => MISSING,
+            Some(value) => match self.codes.get(value) {
+                Some(code) => *code,
+                None => {
+                    let code = self.text.values.len() as u32;
+                    self.text.values.push(value.to_owned());
+                    self.codes.insert(value.to_owned(), code);
+                    code
+                }
+            },
+        };
+        self.text.codes.push(code);
+    }
+
+    /// The finished column.
+    pub fn finish(self) -> Text {
+        self.text
+    }
+}
+
+impl<'a> FromIterator<Option<&'a str>> for Text {
+    fn from_iter<I: IntoIterator<Item = Option<&'a str>>>(cells: I) -> Self {
+        let mut builder = TextBuilder::default();
+        cells.into_iter().for_each(|cell| builder.push(cell));
+        builder.finish()
+    }
+}
+
+/// Writes a number as a class is named: `3`, not `3.0`, and `0.5` as it is.
+pub fn number_text(value: f64) -> String {
+    if value == 0.0 { "0".to_owned() } else { value.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_as_text() {
+        let numbers = Cells::Number(vec![3.0, 0.5, f64::NAN, -0.0]);
+        let texts: Vec<_> = (0..4).map(|row| numbers.text(row).map(Cow::into_owned)).collect();
+        assert_eq!(texts, [Some("3".into()), Some("0.5".into()), None, Some("0".into())]);
+        let text: Text = [Some("b"), None, Some("a"), Some("b")].into_iter().collect();
+        assert_eq!((text.codes.clone(), text.values.len()), (vec![0, MISSING, 1, 0], 2));
+        assert_eq!((text.get(3), text.get(1)), (Some("b"), None));
+    }
+}
