@@ -158,6 +158,20 @@ fn row_loss(total: f32, largest: f32, x_target: f32, x_mean: f32, smoothing: f32
     total.ln() + to_target + to_mean
 }
 
+/// Multiplies each value by a factor: a gradient by that of what comes after the loss.
+pub fn scale(x: &mut [f32], factor: f32) {
+    let cut = Cut::new(x.len(), 1);
+    par::run(Rows::new(x, 1), cut, |_, x| multiply(x.data, factor));
+}
+
+kernel! {
+    fn multiply<A>(x: &mut [f32], factor: f32) {
+        for v in x {
+            *v *= factor;
+        }
+    }
+}
+
 /// Replaces `x` by `exp(x - shift)` and returns the sum.
 #[inline(always)]
 pub(crate) fn exp_and_sum<A: Arithmetic>(x: &mut [f32], shift: f32) -> f32 {
