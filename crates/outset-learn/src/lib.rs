@@ -1,1 +1,8 @@
+//! Training, evaluation and prediction.
 
+pub mod activations;
+pub mod initializers;
+pub mod kinds;
+pub mod losses;
+pub mod optimizers;
+pub mod schedules;
