@@ -1,6 +1,22 @@
 //! Data sources to tables, tables to parts, columns to numbers: everything before a tensor.
 
+pub mod error;
+pub mod features;
+pub mod lot;
+pub mod preprocess;
+pub mod requests;
+pub mod signature;
 pub mod sources;
+pub mod split;
 pub mod table;
+pub mod types;
 
+mod duplicates;
+
+pub use error::DataError;
+pub use features::{Component, FeatureShape, Features, Targets};
+pub use preprocess::{Preprocessor, weights};
+pub use requests::RowProblem;
+pub use signature::Signature;
+pub use split::{Part, Splits, split};
 pub use table::{Cells, Table};
