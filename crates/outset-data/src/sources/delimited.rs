@@ -189,7 +189,7 @@ fn malformed(file: &TextFile, why: Malformed) -> SourceError {
     }
 }
 
-fn refuse_duplicates(path: &str, names: &[String]) -> Result<(), SourceError> {
+pub(super) fn refuse_duplicates(path: &str, names: &[String]) -> Result<(), SourceError> {
     let mut places = HashMap::new();
     for (index, name) in names.iter().enumerate() {
         if let Some(first) = places.insert(name, index) {
