@@ -159,10 +159,10 @@ impl<'a> Columns<'a> {
         self.columns[position].len > self.rows
     }
 
-    /// Ends a row in which every column got its cell.
-    #[inline]
-    pub(super) fn end_full_row(&mut self) {
-        self.rows += 1;
+    /// The columns at different positions, in their order.
+    pub(super) fn at(&mut self, positions: &[usize]) -> Vec<&mut Column> {
+        let mut all: Vec<Option<&mut Column>> = self.columns.values_mut().map(Some).collect();
+        positions.iter().filter_map(|position| all[*position].take()).collect()
     }
 
     /// Ends `count` rows; columns without a cell get missing ones.
