@@ -1,7 +1,7 @@
 //! Recognises the delimiter and the header line of delimited text from its first records.
 
 use super::number::{Parsed, parse, trim};
-use super::records::{Records, Syntax};
+use super::records::{Batch, Records, Syntax};
 use std::collections::HashSet;
 
 /// The delimiters that are recognised, with their names; the first wins where all fit equally.
@@ -24,10 +24,11 @@ pub(super) fn delimiter_name(delimiter: u8) -> &'static str {
 
 /// Reads the first records; of a cut text the last one is left out.
 pub(super) fn sample(head: &[u8], whole: bool, syntax: Syntax) -> Sample {
-    let mut records = Records::new(head, syntax);
-    let mut sample = Vec::new();
-    while sample.len() <= RECORDS && matches!(records.advance(), Ok(true)) {
-        sample.push(records.cells().map(<[u8]>::to_vec).collect());
+    let (mut records, mut batch) = (Records::new(head, syntax), Batch::default());
+    let mut sample: Sample = Vec::new();
+    while sample.len() <= RECORDS && matches!(records.next_batch(&mut batch), Ok(true)) {
+        let wanted = batch.len().min(RECORDS + 1 - sample.len());
+        sample.extend((0..wanted).map(|record| batch.cells(record).map(<[u8]>::to_vec).collect()));
     }
     if !whole && sample.len() > 1 && sample.len() <= RECORDS {
         sample.pop();

@@ -4,7 +4,7 @@ use super::error::SourceError;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Cursor, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes looked at to recognise a file.
@@ -117,11 +117,11 @@ impl Input {
         })
     }
 
-    /// The whole content of a file that is read in any order: on disk where it lies so, else in memory.
-    pub(super) fn path(&self) -> Result<&PathBuf, &Arc<[u8]>> {
+    /// The path of an uncompressed file, for formats that are read in any order.
+    pub(super) fn plain_file(&self) -> Option<&Path> {
         match &self.place {
-            Place::File(path) => Ok(path),
-            Place::Memory(bytes) => Err(bytes),
+            Place::File(path) if self.compression == Compression::None => Some(path),
+            _ => None,
         }
     }
 

@@ -10,12 +10,12 @@ mod dictionary;
 mod encoding;
 mod error;
 mod input;
+mod json;
 mod locate;
 mod magic;
 mod missing;
 mod number;
-#[cfg(test)]
-mod real_files;
+mod parquet;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -202,8 +202,17 @@ fn read(
     let mut given = Vec::new();
     for (input, source, part) in sources {
         let before = columns.rows();
+        let known = columns.len();
         source.read(&mut columns)?;
         let rows = columns.rows() - before;
+        let absent = columns.absent(rows);
+        if !loaded.files.is_empty() && known < columns.len() {
+            let new: Vec<&str> = (known..columns.len()).map(|position| columns.name(position)).collect();
+            loaded.notes.push(format!("first in `{}`, missing before: {}", input.shown, quote_list(&new)));
+        }
+        if !loaded.files.is_empty() && !absent.is_empty() {
+            loaded.notes.push(format!("missing in all of `{}`: {}", input.shown, quote_list(&absent)));
+        }
         if let Some(part) = part {
             given.resize(given.len() + rows, *part);
         }
@@ -264,9 +273,15 @@ fn recognise(input: &Input, options: &Options) -> Result<Box<dyn Source>, Source
             Class::Other => SourceError::Binary { path: path(), found, spreadsheet: false },
         });
     }
+    if let Some(parquet) = parquet::recognise(input)? {
+        return Ok(Box::new(parquet));
+    }
     let Some(text) = TextFile::new(input.clone(), options.encoding.as_deref())? else {
         return Err(SourceError::Binary { path: path(), found: "a binary file", spreadsheet: false });
     };
+    if let Some(json) = json::recognise(&text)? {
+        return Ok(Box::new(json));
+    }
     Ok(Box::new(delimited::recognise(text, options)?))
 }
 
