@@ -2,7 +2,9 @@
 
 pub mod error;
 pub mod features;
+pub mod leakage;
 pub mod lot;
+pub mod overview;
 pub mod preprocess;
 pub mod requests;
 pub mod signature;
@@ -15,6 +17,8 @@ mod duplicates;
 
 pub use error::DataError;
 pub use features::{Component, FeatureShape, Features, Targets};
+pub use leakage::{GivenAwayBy, Leak, leaks};
+pub use overview::{overview, rows_sha256};
 pub use preprocess::{Preprocessor, weights};
 pub use requests::RowProblem;
 pub use signature::Signature;

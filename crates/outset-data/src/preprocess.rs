@@ -117,11 +117,6 @@ impl Preprocessor {
             || self.inputs.iter().map(|(name, fitted)| (name.clone(), fitted.draw(&mut lot))).collect();
         (0..count).map(|_| row()).collect()
     }
-
-    /// Tells whether the cell counts as missing in this input, although it holds something.
-    pub fn takes_for_missing(&self, input: &str, cell: &str) -> bool {
-        self.inputs.get(input).is_some_and(|fitted| fitted.takes_for_missing(cell))
-    }
 }
 
 /// Does something for each column on all threads; the first error in the order of the columns wins.

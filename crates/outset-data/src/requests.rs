@@ -153,7 +153,9 @@ mod tests {
 
     fn check(row: Value, age: f32, color: u32, rooms: u32) {
         let fitted = preprocessor();
-        let table = fitted.read_rows(&[row.clone()]).unwrap_or_else(|problems| panic!("{row}: {problems:?}"));
+        let table = fitted
+            .read_rows(std::slice::from_ref(&row))
+            .unwrap_or_else(|problems| panic!("{row}: {problems:?}"));
         let features = fitted.encode_inputs(&table, &[0]).unwrap();
         let Features::Numeric { values, .. } = &features[0] else { panic!("age is numeric") };
         assert_eq!(

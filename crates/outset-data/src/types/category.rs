@@ -1,6 +1,6 @@
 //! Categories: one of several classes.
 
-use super::classes::{Classes, NONE, count, is_missing, natural, sort_by_count};
+use super::classes::{Classes, NONE, count, natural, sort_by_count};
 use super::{Column, Entry, InputType, OutputType};
 use crate::error::DataError;
 use crate::features::{FeatureShape, Features, Targets};
@@ -94,10 +94,6 @@ impl InputType for CategoryInput {
             return Value::Null;
         }
         Value::from(draw_class(&self.classes, lot))
-    }
-
-    fn takes_for_missing(&self, cell: &str) -> bool {
-        is_missing(cell, &self.missing)
     }
 }
 

@@ -295,13 +295,14 @@ impl InputType for DateInput {
         }
         Value::from(self.format.write(moment_of_days(quantile(&self.quantiles, lot.unit()))))
     }
-
-    fn takes_for_missing(&self, cell: &str) -> bool {
-        is_missing(cell, &self.missing)
-    }
 }
 
 impl DateInput {
+    /// Settings that read cells as this column does.
+    pub fn settings(&self) -> DateSettings {
+        DateSettings { missing: self.missing.clone(), format: Some(self.format.0.clone()) }
+    }
+
     /// The middle date as it would be written.
     fn example(&self) -> String {
         self.format.write(moment_of_days(quantile(&self.quantiles, 0.5)))

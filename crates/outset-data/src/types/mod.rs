@@ -14,12 +14,14 @@ mod set;
 
 pub use category::{CategoryInput, CategoryOutput, CategorySettings};
 pub use classes::{Absent, Classes};
-pub(crate) use classes::{NONE, count, natural};
+pub(crate) use classes::{NONE, count, natural, sort_by_count};
 pub use date::{DateInput, DateSettings, positions};
 pub use infer::{Guess, Inferred, infer, infer_inputs, infer_output};
 pub use moment::DateFormat;
+pub(crate) use number::number_values;
 pub use number::{NumberInput, NumberOutput, NumberSettings, parse_number};
 pub use scaling::{Scale, Scaling};
+pub(crate) use scaling::{moments, quantile};
 pub use set::{SetInput, SetOutput, SetSettings};
 
 use crate::error::DataError;
@@ -77,11 +79,6 @@ pub trait InputType: Sized + Send + Sync {
 
     /// Draws a likely value.
     fn draw(&self, lot: &mut Lot) -> serde_json::Value;
-
-    /// Tells whether this type takes the cell for missing, although it holds something.
-    fn takes_for_missing(&self, _cell: &str) -> bool {
-        false
-    }
 }
 
 /// What a column type does for an output.
@@ -227,8 +224,9 @@ macro_rules! column_types {
                 match self { $( Self::$name(fitted) => fitted.draw(lot), )* }
             }
 
-            pub(crate) fn takes_for_missing(&self, cell: &str) -> bool {
-                match self { $( Self::$name(fitted) => fitted.takes_for_missing(cell), )* }
+            /// Cell texts that mean "missing" in this column alone.
+            pub fn missing(&self) -> &[String] {
+                match self { $( Self::$name(fitted) => &fitted.missing, )* }
             }
         }
 
@@ -266,6 +264,11 @@ macro_rules! column_types {
 
             pub(crate) fn describe(&self, signature: &mut OutputSignature) {
                 match self { $($( Self::$name(fitted) => <$output as OutputType>::describe(fitted, signature), )?)* }
+            }
+
+            /// Cell texts that mean "missing" in this column alone.
+            pub fn missing(&self) -> &[String] {
+                match self { $($( Self::$name(fitted) => { let _: &$output = fitted; &fitted.missing } )?)* }
             }
 
             fn moments(&self) -> Option<(f64, f64)> {

@@ -137,6 +137,15 @@ impl<'a> Numbers<'a> {
     }
 }
 
+/// The numbers of a column's rows, NaN where missing.
+///
+/// # Errors
+/// The first of the rows that holds text or an infinite value.
+pub fn number_values(column: Column<'_>, missing: &[String]) -> Result<Vec<f64>, DataError> {
+    let numbers = Numbers::of(column, missing)?;
+    Ok(column.rows.iter().map(|row| numbers.get(*row)).collect())
+}
+
 impl InputType for NumberInput {
     type Settings = NumberSettings;
 
@@ -206,10 +215,6 @@ impl InputType for NumberInput {
             return Value::Null;
         }
         json_number(quantile(&self.quantiles, lot.unit()), self.decimals)
-    }
-
-    fn takes_for_missing(&self, cell: &str) -> bool {
-        is_missing(cell, &self.missing)
     }
 }
 

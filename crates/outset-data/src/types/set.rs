@@ -180,10 +180,6 @@ impl InputType for SetInput {
         drawn.dedup();
         Value::from(drawn)
     }
-
-    fn takes_for_missing(&self, cell: &str) -> bool {
-        is_missing(cell, &self.missing)
-    }
 }
 
 impl OutputType for SetOutput {
