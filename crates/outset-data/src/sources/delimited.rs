@@ -5,7 +5,7 @@ use super::dialect::{self, DELIMITERS, ONE_COLUMN, delimiter_name};
 use super::encoding::TextFile;
 use super::error::SourceError;
 use super::records::{Batch, Malformed, Records, Syntax};
-use super::{Options, Source};
+use super::{Options, Source, locate};
 use rayon::prelude::*;
 use std::collections::HashMap;
 
@@ -54,7 +54,11 @@ pub(super) fn recognise(file: TextFile, options: &Options) -> Result<Delimited, 
     let header = match options.header {
         Some(header) => header,
         None if !options.columns.is_empty() => first == options.columns,
-        None => dialect::has_header(&sample, &options.known),
+        None => {
+            // Lines of text without a delimiter are mostly a list, unless the file says that it is a table.
+            let table = matches!(locate::ending(&path).as_deref(), Some("csv" | "tsv" | "tab"));
+            dialect::has_header(&sample, &options.known, table || delimiter != ONE_COLUMN)
+        }
     };
     let names = if !options.columns.is_empty() {
         if options.columns.len() != first.len() {
@@ -184,9 +188,7 @@ fn named_delimiter(text: &str) -> Result<u8, SourceError> {
 
 /// The delimiter that a file's ending speaks for.
 fn expected_delimiter(path: &str) -> Option<u8> {
-    let path = path.to_ascii_lowercase();
-    let path = path.trim_end_matches(".gz").trim_end_matches(".zst");
-    (path.ends_with(".tsv") || path.ends_with(".tab")).then_some(b'\t')
+    matches!(locate::ending(path).as_deref(), Some("tsv" | "tab")).then_some(b'\t')
 }
 
 /// Tells whether every quoted cell of the file is closed before a delimiter and gives records of one length.

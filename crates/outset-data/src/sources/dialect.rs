@@ -80,8 +80,8 @@ fn fit(sample: &Sample, delimiter: u8) -> f64 {
 
 /// Tells whether the first record names the columns.
 ///
-/// `known` are column names that the file is expected to have.
-pub(super) fn has_header(sample: &Sample, known: &[String]) -> bool {
+/// `known` are column names that the file is expected to have; `likely` decides where nothing else does.
+pub(super) fn has_header(sample: &Sample, known: &[String], likely: bool) -> bool {
     let [first, rest @ ..] = sample.as_slice() else { return true };
     let names: Vec<&[u8]> = first.iter().map(|cell| trim(cell)).collect();
     if names.iter().any(|name| known.iter().any(|known| known.as_bytes() == *name)) {
@@ -117,7 +117,7 @@ pub(super) fn has_header(sample: &Sample, known: &[String]) -> bool {
         }
     }
     match votes {
-        0 => numbers == 0 && looks_like_names(&names),
+        0 => likely && numbers == 0 && looks_like_names(&names),
         votes => votes > 0,
     }
 }
@@ -188,7 +188,11 @@ mod tests {
 
     fn check_header(text: &str, expected: bool) {
         let delimiter = delimiter(text.as_bytes(), true, b'\n', None);
-        assert_eq!(has_header(&sample(text.as_bytes(), true, syntax(delimiter)), &[]), expected, "{text:?}");
+        assert_eq!(
+            has_header(&sample(text.as_bytes(), true, syntax(delimiter)), &[], true),
+            expected,
+            "{text:?}"
+        );
     }
 
     #[test]
@@ -216,6 +220,14 @@ mod tests {
     #[test]
     fn a_known_name_makes_a_header() {
         let cells = sample(b"1,2\n3,4\n", true, syntax(b','));
-        assert!(has_header(&cells, &["2".to_owned()]) && !has_header(&cells, &["x".to_owned()]));
+        assert!(has_header(&cells, &["2".to_owned()], true) && !has_header(&cells, &["x".to_owned()], true));
+    }
+
+    #[test]
+    fn a_list_of_words_has_no_header() {
+        let cells = sample(b"emma\nolivia\nava\n", true, syntax(ONE_COLUMN));
+        assert!(has_header(&cells, &[], true) && !has_header(&cells, &[], false));
+        let cells = sample(b"age\n5\n7\n", true, syntax(ONE_COLUMN));
+        assert!(has_header(&cells, &[], false));
     }
 }

@@ -329,29 +329,35 @@ impl<'de> Visitor<'de> for Cell<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Misfit, A::Error> {
-        let mut text = String::new();
-        let mut filled = false;
-        let mut index = 0;
-        while let Some(element) = list.next_element::<serde_json::Value>()? {
-            let before = filled;
-            filled = true;
-            let separator = if before { LIST_SEPARATOR.to_string() } else { String::new() };
-            match element {
-                serde_json::Value::Null => filled = before,
-                serde_json::Value::String(value) => text.extend([separator, value]),
-                serde_json::Value::Array(_) => {
-                    return Ok(Some((format!("[{index}]"), "a list within a list")));
-                }
-                serde_json::Value::Object(_) => return Ok(Some((format!("[{index}]"), "an object"))),
+        let (mut text, mut misfit, mut elements) = (String::new(), None, 0);
+        for index in 0.. {
+            let Some(element) = list.next_element::<serde_json::Value>()? else { break };
+            let element = match element {
+                serde_json::Value::Null => continue,
+                serde_json::Value::String(text) => text,
                 serde_json::Value::Number(number) if number.is_f64() => {
-                    text.extend([separator, number_text(number.as_f64().unwrap_or_default())]);
+                    number_text(number.as_f64().unwrap_or_default())
                 }
-                scalar => text.extend([separator, scalar.to_string()]),
+                serde_json::Value::Array(_) => {
+                    misfit.get_or_insert((format!("[{index}]"), "a list within a list"));
+                    continue;
+                }
+                serde_json::Value::Object(_) => {
+                    misfit.get_or_insert((format!("[{index}]"), "an object"));
+                    continue;
+                }
+                scalar => scalar.to_string(),
+            };
+            if elements > 0 {
+                text.push(LIST_SEPARATOR);
             }
-            index += 1;
+            text.push_str(&element);
+            elements += 1;
         }
-        self.column.push_text(&text);
-        Ok(None)
+        if misfit.is_none() {
+            self.column.push_text(&text);
+        }
+        Ok(misfit)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Misfit, A::Error> {

@@ -75,7 +75,19 @@ fn malformed_json() {
     );
     check_error(
         "a.json",
-        b"[{\"x\": [1, [2]]}]",
+        b"[{\"x\": [1, [2], 3], \"y\": 1}]",
         &format!("`x[1]` in row 1 of `a.json` is a list within a list, {cell}"),
+    );
+}
+
+#[test]
+fn settings_of_delimited_text_are_refused() {
+    let data = Data { columns: vec!["a".into()], ..Data::default() };
+    check_error_with(
+        &data,
+        "a.jsonl",
+        b"{\"x\": 1}\n",
+        "`data.columns` is set, but `a.jsonl` is JSON Lines, UTF-8, which has no such thing\n\
+         hint: remove `data.columns`",
     );
 }
