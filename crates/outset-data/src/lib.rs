@@ -14,6 +14,8 @@ pub mod table;
 pub mod types;
 
 mod duplicates;
+#[cfg(test)]
+mod real_data;
 
 pub use error::DataError;
 pub use features::{Component, FeatureShape, Features, Targets};

@@ -122,7 +122,11 @@ pub fn split(
         return Err(DataError::NoRows { reasons });
     }
     let columns: Vec<&str> = inputs.keys().chain(outputs.keys()).map(String::as_str).collect();
-    let first_alike = first_alike(table, &columns, &kept);
+    // Without inputs, equal targets do not make rows alike.
+    let first_alike = match inputs.len() {
+        0 => (0..table.rows() as u32).collect(),
+        _ => first_alike(table, &columns, &kept),
+    };
     splits.duplicates = kept.iter().filter(|row| first_alike[**row as usize] != **row).count();
 
     let mut shares = [settings.train, settings.val, settings.test];

@@ -85,6 +85,8 @@ pub struct DateInput {
     pub missing_share: f64,
     /// Quantiles of the position in train at 0, 5, … 100 %.
     pub quantiles: Vec<f64>,
+    /// Whether no train cell holds a time of day.
+    pub whole_days: bool,
 }
 
 /// One component of a date.
@@ -200,7 +202,7 @@ impl InputType for DateInput {
     fn fit(column: Column<'_>, settings: &DateSettings) -> Result<Self, DataError> {
         let format = format_of(column, settings.format.as_deref(), &settings.missing)?;
         let moments = Moments::of(column, &format, &settings.missing)?;
-        let (mut parts, mut quantiles, mut present) = (Vec::new(), Vec::new(), 0);
+        let (mut parts, mut quantiles, mut present, mut whole_days) = (Vec::new(), Vec::new(), 0, true);
         for part in PARTS {
             let mut sorted: Vec<f64> = column
                 .rows
@@ -215,6 +217,7 @@ impl InputType for DateInput {
             let constant = first == last;
             if part == DatePart::Position {
                 present = sorted.len();
+                whole_days = sorted.iter().all(|position| position.fract() == 0.0);
                 quantiles = (0..=20).map(|step| quantile(&sorted, f64::from(step) / 20.0)).collect();
             }
             if !constant {
@@ -224,7 +227,7 @@ impl InputType for DateInput {
             }
         }
         let missing_share = 1.0 - present as f64 / column.rows.len() as f64;
-        Ok(Self { format, parts, missing: settings.missing.clone(), missing_share, quantiles })
+        Ok(Self { format, parts, missing: settings.missing.clone(), missing_share, quantiles, whole_days })
     }
 
     fn shape(&self, name: &str) -> FeatureShape {
@@ -293,7 +296,7 @@ impl InputType for DateInput {
         if lot.unit() < self.missing_share.clamp(0.02, 0.2) {
             return Value::Null;
         }
-        Value::from(self.format.write(moment_of_days(quantile(&self.quantiles, lot.unit()))))
+        Value::from(self.written(lot.unit()))
     }
 }
 
@@ -305,7 +308,13 @@ impl DateInput {
 
     /// The middle date as it would be written.
     fn example(&self) -> String {
-        self.format.write(moment_of_days(quantile(&self.quantiles, 0.5)))
+        self.written(0.5)
+    }
+
+    /// The date at a share of the train dates.
+    fn written(&self, share: f64) -> String {
+        let position = quantile(&self.quantiles, share);
+        self.format.write(moment_of_days(if self.whole_days { position.floor() } else { position }))
     }
 }
 

@@ -155,7 +155,7 @@ impl Numbers {
     }
 
     fn used(&self) -> Guess {
-        let (low, high) = (number_text(self.low), number_text(self.high));
+        let (low, high) = (shown(self.low), shown(self.high));
         let reason = match self.distinct.len() {
             2 if self.present > 2 => format!("numbers, {low} or {high}"),
             _ if self.whole => format!("whole numbers from {low} to {high}"),
@@ -337,6 +337,14 @@ fn listed(values: Vec<String>) -> String {
     }
 }
 
+/// A number with at most six digits that count.
+fn shown(value: f64) -> String {
+    let whole = value.fract() == 0.0 && value.abs() < 1e15;
+    let rounded: f64 = if whole { value } else { format!("{value:.5e}").parse().unwrap_or(value) };
+    let plain = rounded == 0.0 || (1e-4..1e15).contains(&rounded.abs());
+    if plain { number_text(rounded) } else { format!("{rounded:e}") }
+}
+
 fn shorten(value: &str) -> String {
     match value.char_indices().nth(30) {
         Some((end, _)) => format!("{}…", &value[..end]),
@@ -386,6 +394,19 @@ mod tests {
         check("empty", &numbers([f64::NAN, f64::NAN]), "left out: no row holds a value");
         check("same", &numbers([3.0, 3.0]), "left out: constant: every row holds `3`");
         check("gap", &numbers([3.0, f64::NAN]), "category: `3` or nothing");
+    }
+
+    #[test]
+    fn numbers_to_show() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (-4.079999923706056, "-4.08"),
+            (1e20, "1e20"),
+            (1.234e-7, "1.234e-7"),
+            (500001.0, "500001"),
+        ] {
+            assert_eq!(shown(value), expected);
+        }
     }
 
     #[test]

@@ -80,7 +80,8 @@ impl DateFormat {
             "iso" if moment.time() == jiff::civil::Time::midnight() => moment.date().to_string(),
             "iso" => moment.round(Unit::Second).unwrap_or(moment).to_string(),
             "number" => moment.date().strftime("%Y%m%d").to_string(),
-            pattern => moment.strftime(pattern).to_string(),
+            // A pattern may ask for more than a moment knows, such as a time zone.
+            pattern => jiff::fmt::strtime::format(pattern, moment).unwrap_or_else(|_| moment.to_string()),
         }
     }
 
@@ -198,6 +199,10 @@ mod tests {
 
     #[test]
     fn moments_are_written_as_they_are_read() {
+        assert_eq!(
+            DateFormat("%d %z".to_owned()).write(date(2011, 1, 31).at(5, 0, 0, 0)),
+            "2011-01-31T05:00:00"
+        );
         for (format, text) in [("iso", "2011-01-31"), ("%m/%d/%Y", "01/31/2011"), ("number", "20110131")] {
             let format = DateFormat(format.to_owned());
             let moment = format.parse(text).unwrap();
