@@ -75,7 +75,7 @@ pub fn read(path: &Path, text: &str, record: &RunRecord) -> Result<Vec<Predicted
         for (columns, predicted) in layout.iter().zip(&mut outputs) {
             let start = columns.start;
             match &mut predicted.answers {
-                _ if row[start + 1].is_empty() => {}
+                _ if row[start + 1].is_empty() && !columns.is_set => {}
                 Answers::Numbers(_) if row[start].is_empty() => {}
                 // A category without probabilities: there is nothing to draw.
                 Answers::Numbers(_) if !is_number(record, &columns.output) => {}

@@ -71,7 +71,7 @@ pub fn tiles(run: &Run) -> Vec<Value> {
         if !baselines.is_empty() {
             notes.push(format!("baselines: {}", baselines.join(", ")));
         }
-        let name = format!("{metric} of {}, test", format::shortened(output, 60));
+        let name = format!("{} of {}, test", format::shortened(metric, 40), format::shortened(output, 60));
         tiles.push(context! { main => true, name, value => format::number(*value), notes });
     }
     let mut plain = |name: &str, value: Option<String>, notes: Vec<String>| {

@@ -3,6 +3,7 @@
 use super::axis::Axis;
 use super::chart::Chart;
 use super::{Plot, SIZE, Subject};
+use crate::format;
 use crate::predictions::{Answers, Class};
 use crate::run::Run;
 use crate::surface::Stroke;
@@ -22,7 +23,7 @@ pub fn plots(run: &Run) -> Vec<Plot<'_>> {
         let (bins, subject, label) = match asked {
             _ if is_set => (pooled(classes), "any class".to_owned(), "share that has it"),
             Some(class) if classes.len() == 2 => {
-                (pooled(std::slice::from_ref(class)), class.name.clone(), "share that has it")
+                (pooled(std::slice::from_ref(class)), format::shortened(&class.name, 60), "share that has it")
             }
             _ => (largest(classes), "the answer that the model gives".to_owned(), "share that is right"),
         };

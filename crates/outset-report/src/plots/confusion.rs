@@ -1,11 +1,11 @@
 //! Which classes are taken for which.
 
 use super::chart::LABEL;
-use super::{Plot, Subject, fitted};
+use super::{Plot, SIZE, Subject, fitted};
 use crate::format;
 use crate::run::Run;
-use crate::surface::palette::{BLUE, GRID, INK, MUTED, ON_BLUE};
-use crate::surface::{Anchor, Stroke, Surface, text_width};
+use crate::surface::palette::{BLUE, GRID, INK};
+use crate::surface::{Anchor, Surface, text_width};
 
 /// Classes that a matrix shows at most.
 const MAX_CLASSES: usize = 20;
@@ -27,13 +27,16 @@ pub fn plots(run: &Run) -> Vec<Plot<'_>> {
                 format::count(details.classes.len() as u64)
             );
         }
-        let side = if matrix.classes.len() > 5 { 480.0 } else { 330.0 };
-        let draw = move |surface: &mut Surface<'_>| matrix.draw(surface, (480.0, side));
+        let size = (SIZE.0, if matrix.classes.len() > 5 { 400.0 } else { SIZE.1 });
+        let draw = move |surface: &mut Surface<'_>| matrix.draw(surface, size);
         let subject = Subject::Output(output);
-        plots.push(Plot::new(subject, "confusion", "Confusion matrix", note, draw).sized((480.0, side)));
+        plots.push(Plot::new(subject, "confusion", "Confusion matrix", note, draw).sized(size));
     }
     plots
 }
+
+/// How solid a full cell is: text on it must stay legible in light and in dark.
+const MAX_ALPHA: f32 = 0.6;
 
 /// The part of a confusion matrix that is shown.
 struct Matrix {
@@ -62,10 +65,12 @@ impl Matrix {
     fn draw(&self, surface: &mut Surface<'_>, (width, height): (f32, f32)) {
         let many = self.classes.len();
         let size = if many > 12 { 10.0 } else { LABEL };
-        let left = 140.0;
-        let top = 34.0;
+        let left = 112.0;
+        let top = 26.0;
         let bottom = height - if many > 5 { 96.0 } else { 26.0 };
         let (step_x, step_y) = ((width - 8.0 - left) / many as f32, (bottom - top) / many as f32);
+        let largest = self.counts.iter().flatten().copied().max().unwrap_or(0);
+        let counts_fit = text_width(&format::count(largest as u64), size) < step_x - 2.0;
         surface.text("actual", (4.0, 16.0), LABEL, Anchor::Start, INK);
         surface.text("predicted", (left, 16.0), LABEL, Anchor::Start, INK);
         for (row, (counts, &total)) in self.counts.iter().zip(&self.totals).enumerate() {
@@ -77,24 +82,22 @@ impl Matrix {
                 let x = left + column as f32 * step_x;
                 let share = count as f32 / total.max(1) as f32;
                 surface.rect((x + 0.5, y + 0.5), (step_x - 1.0, step_y - 1.0), GRID.alpha(0.35));
-                surface.rect((x + 0.5, y + 0.5), (step_x - 1.0, step_y - 1.0), BLUE.alpha(share * 0.95));
-                let color = if share > 0.55 { ON_BLUE } else { INK };
+                surface.rect((x + 0.5, y + 0.5), (step_x - 1.0, step_y - 1.0), BLUE.alpha(share * MAX_ALPHA));
                 let text = format::count(count as u64);
                 let center = x + step_x / 2.0;
                 if many <= 5 {
-                    surface.text(&text, (center, middle - 6.0), 15.0, Anchor::Middle, color);
                     let share = format::percent(f64::from(share));
-                    let below = if color == INK { MUTED } else { color };
-                    surface.text(&share, (center, middle + 11.0), 11.0, Anchor::Middle, below);
-                } else if count > 0 && text_width(&text, size) < step_x - 2.0 {
-                    surface.text(&text, (center, middle), size, Anchor::Middle, color);
+                    surface.text(&text, (center, middle - 6.0), 15.0, Anchor::Middle, INK);
+                    surface.text(&share, (center, middle + 11.0), 11.5, Anchor::Middle, INK);
+                } else if count > 0 && counts_fit {
+                    surface.text(&text, (center, middle), size, Anchor::Middle, INK);
                 }
             }
         }
         self.draw_columns(surface, left, bottom, step_x, size);
     }
 
-    /// Names below the columns: level while they fit, else one below the other with a line to each.
+    /// Names below the columns: level while they fit, else upright.
     fn draw_columns(&self, surface: &mut Surface<'_>, left: f32, bottom: f32, step: f32, size: f32) {
         let many = self.classes.len();
         for (column, class) in self.classes.iter().enumerate() {
@@ -103,12 +106,8 @@ impl Matrix {
                 let name = fitted(class, step - 6.0, size);
                 surface.text(&name, (x, bottom + 18.0), size, Anchor::Middle, INK);
             } else {
-                let depth = (column % 5) as f32 * 16.0 + 12.0;
-                surface.line(&[(x, bottom), (x, bottom + depth - 6.0)], Stroke::new(GRID, 1.0));
-                let name = fitted(class, (step * 5.0 - 8.0).min(150.0), size);
-                let half = text_width(&name, size) / 2.0;
-                let center = x.min(470.0 - half);
-                surface.text(&name, (center, bottom + depth + 5.0), size, Anchor::Middle, INK);
+                let name = fitted(class, 88.0, size);
+                surface.upright(&name, (x + size * 0.36, bottom + 6.0), size, INK);
             }
         }
     }

@@ -33,7 +33,10 @@ pub fn plots(run: &Run) -> Vec<Plot<'_>> {
     if let Some(output) = output {
         let curve = time.curve(run, "val", &format!("{output}/{metric}"));
         if !curve.is_empty() && metric != "loss" {
-            let note = format!("{metric} of {output} on val, by which the best epoch was picked.");
+            let note = format!(
+                "{metric} of {} on val, by which the best epoch was picked.",
+                format::shortened(output, 60)
+            );
             let name = format!("val {metric}");
             plots.push(time.plot("objective", "Objective", note, metric, vec![(name, SERIES[1], curve)]));
         }

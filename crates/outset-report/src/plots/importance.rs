@@ -1,7 +1,7 @@
 //! What each input is worth to the model.
 
 use super::chart::LABEL;
-use super::{Plot, Subject, fitted};
+use super::{Plot, SIZE, Subject, fitted};
 use crate::format;
 use crate::run::Run;
 use crate::surface::palette::{BLUE, GRID, INK, MUTED, RED};
@@ -12,7 +12,7 @@ const MAX_INPUTS: usize = 20;
 /// Height of one input's bar with its gap.
 const STEP: f32 = 22.0;
 /// Where the bars begin, and where the longest ends.
-const BARS: (f32, f32) = (170.0, 410.0);
+const BARS: (f32, f32) = (140.0, 342.0);
 
 pub fn plots(run: &Run) -> Vec<Plot<'_>> {
     let columns = run.record.data.columns.iter();
@@ -34,7 +34,7 @@ pub fn plots(run: &Run) -> Vec<Plot<'_>> {
         note +=
             &format!(" Of {} inputs, the {MAX_INPUTS} most important are shown.", format::count(all as u64));
     }
-    let size = (480.0, rated.len() as f32 * STEP + 16.0);
+    let size = (SIZE.0, rated.len() as f32 * STEP + 16.0);
     let plot = Plot::new(Subject::Inputs, "importance", "Permutation importance", note, move |surface| {
         let most = rated.iter().map(|(_, importance)| importance.abs()).fold(0.0, f64::max);
         let most = if most > 0.0 { most } else { 1.0 };

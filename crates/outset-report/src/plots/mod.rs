@@ -37,9 +37,9 @@ const ALL: [Kind; 9] = [
 ];
 
 /// Width and height of most pictures, in pixels of the page.
-pub const SIZE: (f32, f32) = (480.0, 300.0);
+pub const SIZE: (f32, f32) = (400.0, 262.0);
 /// How many times larger the pictures in files are.
-const ZOOM: f32 = 2.0;
+const ZOOM: f32 = 2.4;
 /// Height of the title, which pictures have in files only.
 const TITLE: f32 = 34.0;
 

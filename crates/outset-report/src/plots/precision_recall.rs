@@ -24,7 +24,7 @@ pub fn plots(run: &Run) -> Vec<Plot<'_>> {
         );
         let subject = Subject::Output(&predicted.output);
         plots.push(Plot::new(subject, "precision-recall", "Precision and recall", note, move |surface| {
-            let (x, y) = (Axis::new("recall", 0.0, 1.0), Axis::new("precision", 0.0, 1.02));
+            let (x, y) = (Axis::new("recall", 0.0, 1.0), Axis::new("precision", 0.0, 1.0));
             let named = if single { &[] } else { questions.as_slice() };
             let legend: Vec<_> =
                 named.iter().map(|question| (question.color, question.name.to_owned())).collect();

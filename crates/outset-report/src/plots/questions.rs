@@ -1,5 +1,6 @@
 //! Outputs with classes as questions that are answered by yes or no, from which curves are drawn.
 
+use crate::format;
 use crate::predictions::{Answers, Class, Predicted};
 use crate::run::Run;
 use crate::surface::Color;
@@ -36,7 +37,7 @@ pub fn questions<'a>(run: &'a Run, predicted: &'a Predicted) -> Vec<Question<'a>
 pub fn shown(predicted: &Predicted, questions: &[Question<'_>]) -> String {
     match (&predicted.answers, questions) {
         (Answers::Classes(classes), [question]) if classes.len() == 2 => {
-            format!(" The class asked for is {}.", question.name)
+            format!(" The class asked for is {}.", format::shortened(question.name, 60))
         }
         (Answers::Classes(classes), _) if classes.len() > questions.len() => {
             format!(" Of {} classes, the {} most frequent are shown.", classes.len(), questions.len())

@@ -62,14 +62,26 @@ impl<'a> Bitmap<'a> {
             Anchor::Middle => x -= font::width(text, size) / 2.0,
             Anchor::End => x -= font::width(text, size),
         }
-        let (width, height) = (self.pixels.width() as i32, self.pixels.height() as i32);
-        let data = self.pixels.data_mut();
-        font::draw(text, size, (x, y), |x, y, covered| {
-            if (0..width).contains(&x) && (0..height).contains(&y) {
-                let start = (y * width + x) as usize * 4;
-                blend(&mut data[start..start + 3], color, covered);
-            }
+        font::draw(text, size, (x, y), |x, y, covered| self.cover(x, y, color, covered));
+    }
+
+    pub fn upright(&mut self, text: &str, place: Point, size: f32, color: Color) {
+        let size = size * self.zoom;
+        let (x, y) = self.zoomed(place);
+        let (x, y) = (x.round() as i32, (y + font::width(text, size)).round() as i32);
+        // Drawn level from the origin, then turned a quarter.
+        font::draw(text, size, (0.0, 0.0), |right, down, covered| {
+            self.cover(x + down, y - right, color, covered);
         });
+    }
+
+    /// Mixes a colour into a pixel as far as it is covered.
+    fn cover(&mut self, x: i32, y: i32, color: Color, covered: f32) {
+        let (width, height) = (self.pixels.width() as i32, self.pixels.height() as i32);
+        if (0..width).contains(&x) && (0..height).contains(&y) {
+            let start = (y * width + x) as usize * 4;
+            blend(&mut self.pixels.data_mut()[start..start + 3], color, covered);
+        }
     }
 
     fn zoomed(&self, (x, y): Point) -> Point {

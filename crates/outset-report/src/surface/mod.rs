@@ -93,6 +93,15 @@ impl Surface<'_> {
         }
     }
 
+    /// Writes `text` upwards, ending at `place`.
+    pub fn upright(&mut self, text: &str, place: Point, size: f32, color: Color) {
+        let place = self.lowered(place);
+        match &mut self.ground {
+            Ground::Svg(svg) => svg.upright(text, place, size, color),
+            Ground::Bitmap(bitmap) => bitmap.upright(text, place, size, color),
+        }
+    }
+
     fn lowered(&self, (x, y): Point) -> Point {
         (x, y + self.top)
     }

@@ -31,8 +31,6 @@ pub const INK: Color = Color::new("ink", 0x1f2328);
 pub const MUTED: Color = Color::new("muted", 0x59636e);
 /// Grid lines.
 pub const GRID: Color = Color::new("grid", 0xdde2e8);
-/// Text on a full blue.
-pub const ON_BLUE: Color = Color::new("on-blue", 0xffffff);
 
 /// Colours of several curves in one plot, in this order.
 pub const SERIES: [Color; 6] = [

@@ -95,6 +95,17 @@ impl<'a> Svg<'a> {
         self.out.push_str("</text>\n");
     }
 
+    pub fn upright(&mut self, text: &str, (x, y): Point, size: f32, color: Color) {
+        self.fill(color);
+        let (x, y) = (tidy(x), tidy(y));
+        let _ = write!(
+            self.out,
+            r#"<text x="{x}" y="{y}" font-size="{size}" text-anchor="end" transform="rotate(-90 {x} {y})">"#
+        );
+        escape(self.out, text);
+        self.out.push_str("</text>\n");
+    }
+
     fn fill(&mut self, color: Color) {
         let style = match self.colors {
             Colors::Fixed => format!(r#"fill="{}""#, hex(color)),
