@@ -63,9 +63,9 @@ impl Time {
             run.lines.iter().filter(|line| line.part == "train").map(|line| line.epoch).collect();
         let in_epochs = train.windows(2).all(|pair| pair[0] < pair[1]);
         let best = run.record.training.best_epoch;
-        let last = run.lines.iter().rfind(|line| line.epoch == best);
-        let best =
-            last.filter(|_| best > 0).map(|line| if in_epochs { line.epoch } else { line.step } as f64);
+        let step = run.lines.iter().rfind(|line| line.epoch == best).map(|line| line.step);
+        let best = if in_epochs { Some(best) } else { step };
+        let best = best.filter(|&best| best > 0).map(|best| best as f64);
         Self { in_epochs, best }
     }
 

@@ -18,7 +18,8 @@ pub fn plots(run: &Run) -> Vec<Plot<'_>> {
     let columns = run.record.data.columns.iter();
     let rated = columns.filter_map(|column| Some((column.name.as_str(), column.importance?)));
     let mut rated: Vec<(&str, f64)> = rated.filter(|(_, importance)| importance.is_finite()).collect();
-    if rated.is_empty() {
+    // A single input has nothing to be compared with.
+    if rated.len() < 2 {
         return Vec::new();
     }
     rated.sort_by(|first, second| second.1.total_cmp(&first.1));

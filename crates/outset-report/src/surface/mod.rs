@@ -3,11 +3,13 @@
 //! Lengths are pixels of the page. Each surface turns them into its own.
 
 mod bitmap;
+mod encode;
 mod font;
 pub mod palette;
 mod svg;
 
-pub use bitmap::{Bitmap, encode};
+pub use bitmap::Bitmap;
+pub use encode::encode;
 pub use font::width as text_width;
 pub use palette::Color;
 pub use svg::{Colors, Svg};
