@@ -1,4 +1,4 @@
-//! What can go wrong between a run folder and its report.
+//! What can go wrong between a run folder and its report. The wording leaves out the cause, which `source` gives.
 
 use std::error::Error;
 use std::io;
@@ -14,7 +14,7 @@ pub enum ReportError {
     #[error("`{}` holds no `run.json`, but a run folder was expected", folder.display())]
     NoRecord { folder: PathBuf },
     /// The record is not the JSON that a run writes.
-    #[error("`{}` is not a run record: {source}", path.display())]
+    #[error("`{}` is not a run record", path.display())]
     Record { path: PathBuf, source: serde_json::Error },
     /// The record was written by a newer Outset.
     #[error(
@@ -23,10 +23,10 @@ pub enum ReportError {
     )]
     NewerFormat { path: PathBuf, found: u64, expected: u32 },
     /// One line of the training curves is broken.
-    #[error("`{}` line {line} is not a metric line: {source}", path.display())]
+    #[error("`{}` line {line} is not a metric line", path.display())]
     MetricLine { path: PathBuf, line: usize, source: serde_json::Error },
     /// The predictions are not the table that a run writes.
-    #[error("`{}` is not a table of predictions: {source}", path.display())]
+    #[error("`{}` is not a table of predictions", path.display())]
     Csv { path: PathBuf, source: csv::Error },
     /// The header of the predictions is not the one that a run writes.
     #[error("`{}` has the header column `{found}`, but `{expected}` was expected", path.display())]
@@ -38,10 +38,10 @@ pub enum ReportError {
     )]
     Number { path: PathBuf, line: u64, column: String, found: String },
     /// A picture could not be drawn.
-    #[error("cannot draw `{name}`: {source}")]
+    #[error("cannot draw `{name}`")]
     Plot { name: String, source: Box<dyn Error + Send + Sync> },
     /// The template could not be filled in.
-    #[error("cannot lay out the report: {0}")]
+    #[error("cannot lay out the report")]
     Template(#[from] minijinja::Error),
     /// A file of the report could not be written.
     #[error("cannot write `{}`", path.display())]

@@ -12,7 +12,7 @@ fn a_regression_with_a_fit() {
     let folder = line();
     let page = folder.report();
     assert_eq!(folder.plots(), ["loss", "y-actual-predicted", "y-errors", "y-fit", "y-residuals"]);
-    assert!(page.contains("<p class=\"lead\">The model is as good as a straight line can be"));
+    assert!(page.contains("typical error for <code>y</code> (RMSE) is 1.02"));
     for text in ["1.041", "78.2", "all epochs done", "random, seed 42", "14.1 MiB", "within 1 %"] {
         assert!(page.contains(text), "{text}");
     }
@@ -154,9 +154,14 @@ fn two_classes_have_curves_and_a_threshold() {
         "objective",
     ];
     assert_eq!(folder.plots(), expected);
-    for text in
-        ["0.3712", "the best f1 on val", "named in `data.exclude`", "&gt;50K", "48,842", "Rows left out"]
-    {
+    for text in [
+        "0.3712",
+        "the best f1 on val",
+        "named in <code>data.exclude</code>",
+        "&gt;50K",
+        "48,842",
+        "Rows left out",
+    ] {
         assert!(page.contains(text), "{text}");
     }
     assert!(!page.contains("<=50K"), "a class name is not escaped");
@@ -355,8 +360,9 @@ fn a_report_written_again_is_the_same() {
 /// The message of an error, and its hint, with the folder's name left out.
 fn message(folder: &Folder) -> String {
     let error = outset_report::write(&folder.path).expect_err("a report was written");
+    let cause = std::error::Error::source(&error).map_or(String::new(), |cause| format!(": {cause}"));
     let hint = error.hint().map_or(String::new(), |hint| format!("\nhint: {hint}"));
-    format!("{error}{hint}")
+    format!("{error}{cause}{hint}")
         .replace(&format!("{}/", folder.path.display()), "")
         .replace(&folder.path.display().to_string(), "RUN")
 }
@@ -388,5 +394,5 @@ fn what_cannot_be_read_is_named() {
     );
     folder.file("predictions.csv", "row,y,y_prediction\n1,2,3\n");
     folder.file("plots", "a file where a folder should be");
-    check("cannot write `plots`");
+    check("cannot write `plots`: File exists (os error 17)");
 }

@@ -4,7 +4,9 @@ mod columns;
 mod outputs;
 mod summary;
 
-use minijinja::{AutoEscape, Environment, Value, context};
+use std::fmt::Write;
+
+use minijinja::{AutoEscape, Environment, HtmlEscape, Value, context};
 
 use crate::ReportError;
 use crate::format;
@@ -22,6 +24,7 @@ pub fn render(run: &Run, figures: &[Figure<'_>]) -> Result<String, ReportError> 
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.add_filter("shortened", |text: &str, limit: usize| format::shortened(text, limit));
+    environment.add_filter("words", words);
     environment.add_template("report.html", include_str!("report.html"))?;
     let record = &run.record;
     let page = context! {
@@ -48,6 +51,22 @@ pub fn render(run: &Run, figures: &[Figure<'_>]) -> Result<String, ReportError> 
     Ok(environment.get_template("report.html")?.render(page)?)
 }
 
+/// A sentence with what stands in backticks set as code.
+fn words(text: &str) -> Value {
+    let pieces: Vec<&str> = text.split('`').collect();
+    let mut html = String::new();
+    for (index, piece) in pieces.iter().enumerate() {
+        let escaped = HtmlEscape(piece);
+        let _ = match (index % 2 == 1, pieces.len() % 2 == 1) {
+            (true, true) => write!(html, "<code>{escaped}</code>"),
+            // A backtick without a partner is a backtick.
+            (_, false) if index > 0 => write!(html, "`{escaped}"),
+            _ => write!(html, "{escaped}"),
+        };
+    }
+    Value::from_safe_string(html)
+}
+
 /// The pictures of one subject, for the template.
 fn of(figures: &[Figure<'_>], subject: Subject<'_>) -> Vec<Value> {
     let chosen = figures.iter().filter(|figure| figure.plot.subject == subject);
@@ -60,4 +79,17 @@ fn of(figures: &[Figure<'_>], subject: Subject<'_>) -> Vec<Value> {
 /// A whole number for the page; nothing for zero, which stands for unknown.
 fn known(value: usize) -> Option<String> {
     (value > 0).then(|| format::count(value as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backticks_become_code_and_markup_text() {
+        let check = |text: &str, expected: &str| assert_eq!(words(text).to_string(), expected);
+        check("use `a<b` or `c`", "use <code>a&lt;b</code> or <code>c</code>");
+        check("a lone ` & more", "a lone ` &amp; more");
+        check("", "");
+    }
 }

@@ -26,9 +26,13 @@ pub fn plots(run: &Run) -> Vec<Plot<'_>> {
     let all = rated.len();
     rated.truncate(MAX_INPUTS);
     let objective = &run.record.training.objective;
-    let what = if objective.is_empty() { "the model" } else { objective };
+    let what = match objective.as_str() {
+        "" => "the model",
+        "loss" => "the loss",
+        objective => objective,
+    };
     let mut note = format!(
-        "How much {what} suffers on val when an input's values are shuffled among the rows. An input near zero could be left \
+        "How much {what} worsens on val when an input's values are shuffled among the rows. An input near zero could be left \
          out; inputs that say the same share their worth."
     );
     if all > MAX_INPUTS {
