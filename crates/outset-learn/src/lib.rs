@@ -4,5 +4,6 @@ pub mod activations;
 pub mod initializers;
 pub mod kinds;
 pub mod losses;
+pub mod metrics;
 pub mod optimizers;
 pub mod schedules;

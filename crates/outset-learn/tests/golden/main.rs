@@ -2,6 +2,7 @@
 
 mod activations;
 mod losses;
+mod metrics;
 mod optimizers;
 mod schedules;
 
@@ -46,7 +47,7 @@ fn section(case: &Value) -> Section {
 fn close(what: &str, found: &[f64], expected: &[f64], relative: f64) {
     assert_eq!(found.len(), expected.len(), "{what}: lengths differ");
     let largest = expected.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
-    let last_place = if relative < 1e-6 { 0.0 } else { largest * f64::from(f32::EPSILON) };
+    let last_place = if relative < 1e-6 { 1e-12 } else { largest * f64::from(f32::EPSILON) };
     for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
         let error = (found - expected).abs();
         assert!(
