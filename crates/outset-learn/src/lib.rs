@@ -1,6 +1,7 @@
 //! Training, evaluation and prediction.
 
 pub mod activations;
+pub mod baselines;
 pub mod initializers;
 pub mod kinds;
 pub mod losses;

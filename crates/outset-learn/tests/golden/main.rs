@@ -1,6 +1,7 @@
 //! Comparisons with golden values of PyTorch and scikit-learn; `xtask/golden` has the scripts that made them.
 
 mod activations;
+mod baselines;
 mod losses;
 mod metrics;
 mod optimizers;
