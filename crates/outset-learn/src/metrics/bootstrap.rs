@@ -49,7 +49,7 @@ pub fn bootstrap(
 
 /// A number of resamples, 1000 at best, that keeps the intervals of `rows` with `outputs` probabilities each quick.
 pub fn suggested_resamples(rows: usize, outputs: usize) -> usize {
-    const WORK: usize = 1_000_000_000;
+    const WORK: usize = 300_000_000;
     (WORK / (rows * outputs.max(1)).max(1)).clamp(100, 1000)
 }
 
