@@ -99,7 +99,9 @@ fn pick(row: Tensor<2>, classes: &Tensor<1, Int>) -> Tensor<1> {
 
 /// The sum of the weights over their sum with class weights; nothing counts where only classes of weight 0 came together.
 fn rescale(weights: Tensor<1>, of_target: Tensor<1>) -> Tensor<1> {
-    weights.clone().sum() / (weights * of_target).sum().clamp_min(f32::MIN_POSITIVE)
+    let divisor = (weights.clone() * of_target).sum();
+    let counts = divisor.clone().greater_elem(0.0).float();
+    weights.sum() / divisor.clamp_min(f32::MIN_POSITIVE) * counts
 }
 
 impl Setting for ClassWeights {
