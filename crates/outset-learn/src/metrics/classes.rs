@@ -45,7 +45,8 @@ pub struct Category {
     rankings: Vec<Ranking>,
     /// By row: log loss, Brier score, confidence.
     scores: Vec<[f64; 3]>,
-    bins: Vec<u8>,
+    /// By row: the bin of its confidence, and whether its most probable class is right.
+    bins: Vec<(u8, bool)>,
     names: Vec<&'static str>,
 }
 
@@ -92,13 +93,24 @@ impl Category {
             classes,
             positive,
             actual: actual.to_vec(),
-            bins: scores.iter().map(|[.., confidence]| bin(*confidence)).collect(),
+            bins: (0..rows).map(|row| (bin(scores[row][2]), decided[row] == actual[row])).collect(),
             decided,
             weights: Weights::new(weights, rows),
             rankings,
             scores,
             names: if classes == 2 { [&SHARED[..], &POSITIVE].concat() } else { SHARED.to_vec() },
         }
+    }
+
+    /// Decides two classes for the positive one from a probability of `threshold` on, instead of the larger one.
+    ///
+    /// What does not look at decisions, such as ROC AUC and the calibration error, stays as it is.
+    #[must_use]
+    pub fn at_threshold(mut self, probabilities: &[f64], threshold: f64) -> Self {
+        if self.classes == 2 {
+            self.decided = decide_at(probabilities, self.positive, threshold);
+        }
+        self
     }
 
     /// The classes as they were decided.
@@ -127,7 +139,8 @@ impl Score for Category {
             let weight = self.weights.of(row, times);
             let (actual, decided) = (self.actual[row] as usize, self.decided[row] as usize);
             tallies.add(actual, decided, weight);
-            calibration.add(self.bins[row], weight, *confidence, actual == decided);
+            let (bin, right) = self.bins[row];
+            calibration.add(bin, weight, *confidence, right);
             sums[0] += weight * log_loss;
             sums[1] += weight * brier;
         }
@@ -240,6 +253,15 @@ pub fn decide(probabilities: &[f64], classes: usize) -> Vec<u32> {
         .collect()
 }
 
+/// Decides each row of two classes for `positive` if its probability is at least `threshold`.
+pub fn decide_at(probabilities: &[f64], positive: usize, threshold: f64) -> Vec<u32> {
+    let positive = positive.min(1);
+    probabilities
+        .chunks_exact(2)
+        .map(|row| if row[positive] >= threshold { positive } else { 1 - positive } as u32)
+        .collect()
+}
+
 /// Counts rows by actual class (first index) and decided class.
 pub fn confusion(actual: &[u32], decided: &[u32], classes: usize) -> Vec<Vec<usize>> {
     let mut counts = vec![vec![0; classes]; classes];
@@ -287,6 +309,19 @@ mod tests {
         assert_eq!(metrics["roc_auc"], 0.75);
         assert_eq!(metrics["mcc"], 0.0);
         assert_eq!(confusion(&[0, 0, 1, 1], &decide(&probabilities, 2), 2), [[1, 1], [1, 1]]);
+    }
+
+    #[test]
+    fn a_threshold_moves_decisions_and_nothing_else() {
+        let probabilities = [0.9, 0.1, 0.7, 0.3, 0.6, 0.4, 0.2, 0.8];
+        let score = || Category::new(&[0, 0, 1, 1], &probabilities, 2, Some(1), None);
+        let (before, after) = (score().metrics(), score().at_threshold(&probabilities, 0.4).metrics());
+        assert_eq!((before["recall"], after["recall"]), (0.5, 1.0));
+        assert_eq!(after["accuracy"], 1.0);
+        for name in ["roc_auc", "log_loss", "brier", "calibration_error"] {
+            assert_eq!(before[name], after[name]);
+        }
+        assert_eq!(decide_at(&probabilities, 0, 0.65), [0, 0, 1, 1]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod sets;
 mod threshold;
 
 pub use self::bootstrap::{bootstrap, intervals, suggested_resamples};
-pub use self::classes::{Category, confusion, decide, per_class};
+pub use self::classes::{Category, confusion, decide, decide_at, per_class};
 pub use self::numbers::Number;
 pub use self::sets::Set;
 pub use self::threshold::{best_f1_threshold, cheapest_threshold};
