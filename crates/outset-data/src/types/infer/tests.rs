@@ -102,6 +102,22 @@ fn text_columns() {
 }
 
 #[test]
+fn numbers_with_marks() {
+    for (mark, example) in [("$1,{}.50", "$1,100.50"), ("{} %", "100 %"), ("-{}€", "-100€")] {
+        let cells = text((100..160).map(|i| mark.replace("{}", &i.to_string())));
+        let expected = format!(
+            "left out: numbers that are text because of their marks, such as `{example}`; write them as plain numbers to use them"
+        );
+        check("price", &cells, &expected);
+    }
+    check(
+        "version",
+        &text((0..60).map(|i| format!("1,{i}"))),
+        "left out: an id: every row has another value",
+    );
+}
+
+#[test]
 fn set_columns() {
     let tags = ["a", "b", "c", "d"];
     let pair = |i: usize, mark: &str| format!("{}{mark}{}", tags[i % 4], tags[(i / 4 + 1) % 4]);

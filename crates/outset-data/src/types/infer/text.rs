@@ -61,6 +61,13 @@ pub(super) fn infer_text(column: Column<'_>) -> Guess {
     if let Some(set) = set {
         return Guess::Use(set);
     }
+    let marked = counted.iter().filter(|(value, _)| is_marked_number(value)).count();
+    if distinct > 10 && marked * 10 >= distinct * 9 {
+        return Guess::LeaveOut(format!(
+            "numbers that are text because of their marks, such as `{}`; write them as plain numbers to use them",
+            counted.iter().find(|(value, _)| is_marked_number(value)).map_or("", |(value, _)| value)
+        ));
+    }
     if words >= 4.0 && share > 0.2 && distinct > 10 {
         return Guess::LeaveOut(format!(
             "free text: {words:.0} words on average; text columns are not supported yet"
@@ -113,6 +120,16 @@ fn infer_set(counted: &[(String, u64)], present: u64) -> Option<Inferred> {
         }
     }
     None
+}
+
+/// Tells whether a text is a number but for a currency sign, a percent sign or marks between thousands.
+fn is_marked_number(text: &str) -> bool {
+    let bare = text.trim_matches(|mark: char| "$€£¥%".contains(mark) || mark.is_whitespace());
+    let mut groups = bare.split(',');
+    let first = groups.next().unwrap_or_default();
+    let mut thousands = groups.map(|group| group.split('.').next().unwrap_or_default()).peekable();
+    let grouped = thousands.peek().is_none() || (first.len() <= 4 && thousands.all(|group| group.len() == 3));
+    parse_number(text).is_none() && grouped && parse_number(&bare.replace(',', "")).is_some()
 }
 
 /// Words of a text; two Chinese, Japanese or Korean characters count as one.
