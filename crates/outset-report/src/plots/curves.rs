@@ -108,7 +108,7 @@ impl Time {
                 chart.line(curve.iter().copied(), Stroke::new(*color, 2.0));
             }
             if let Some(best) = best {
-                chart.mark(best, &format!("best: {along} {}", format::count(best as u64)));
+                chart.mark(best, &format!("dashed: best {along} {}", format::count(best as u64)));
             }
         })
     }
