@@ -1,0 +1,222 @@
+//! Instruction sets: what the machine has, and kernels compiled for each level.
+//!
+//! `OUTSET_ISA` (`scalar`, `neon`, `avx2`, `avx512`, `avx512_bf16`) forces a lower level than the detected one, to
+//! test or measure the other paths. A level that the machine lacks is never used.
+
+use std::{fmt, sync::OnceLock};
+
+/// Name of the environment variable that forces a lower level.
+pub const VARIABLE: &str = "OUTSET_ISA";
+
+/// An instruction set that kernels are compiled for, in rising order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// The target's baseline: SSE2 on x86-64, without fused multiply-add.
+    Scalar,
+    /// AArch64 with its 128-bit vectors.
+    Neon,
+    /// AVX2 with FMA.
+    Avx2,
+    /// AVX-512 F, BW, DQ and VL.
+    Avx512,
+    /// AVX-512 with bf16 dot products.
+    Avx512Bf16,
+}
+
+impl Level {
+    /// Every level, from the lowest to the highest.
+    pub const ALL: [Level; 5] = [
+        Level::Scalar,
+        Level::Neon,
+        Level::Avx2,
+        Level::Avx512,
+        Level::Avx512Bf16,
+    ];
+
+    /// Returns the name that [`VARIABLE`] takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Scalar => "scalar",
+            Level::Neon => "neon",
+            Level::Avx2 => "avx2",
+            Level::Avx512 => "avx512",
+            Level::Avx512Bf16 => "avx512_bf16",
+        }
+    }
+
+    /// Finds a level by its name.
+    pub fn from_name(name: &str) -> Option<Level> {
+        Level::ALL.into_iter().find(|level| level.name() == name)
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Returns the highest level that this machine has.
+pub fn detected() -> Level {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+            let avx512 = std::is_x86_feature_detected!("avx512f")
+                && std::is_x86_feature_detected!("avx512bw")
+                && std::is_x86_feature_detected!("avx512dq")
+                && std::is_x86_feature_detected!("avx512vl");
+            return match avx512 {
+                true if std::is_x86_feature_detected!("avx512bf16") => Level::Avx512Bf16,
+                true => Level::Avx512,
+                false => Level::Avx2,
+            };
+        }
+        Level::Scalar
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        Level::Neon
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        Level::Scalar
+    }
+}
+
+/// Returns the level in use: the detected one, or the lower one that [`VARIABLE`] names.
+///
+/// It is read once; an unknown name counts as unset (callers that want to report it compare with
+/// [`Level::from_name`]).
+pub fn level() -> Level {
+    static LEVEL: OnceLock<Level> = OnceLock::new();
+    *LEVEL.get_or_init(|| {
+        let forced = std::env::var(VARIABLE)
+            .ok()
+            .and_then(|name| Level::from_name(&name));
+        forced.map_or(detected(), |level| level.min(detected()))
+    })
+}
+
+/// How `a * b + c` is computed at a level.
+///
+/// Without hardware support [`f32::mul_add`] is a call into the C library, some fifty times slower than the two
+/// instructions that it replaces, so kernels are generic over this trait instead of calling it.
+pub(crate) trait Arithmetic: Copy {
+    /// Returns `a * b + c`, rounded once or twice.
+    fn mul_add(a: f32, b: f32, c: f32) -> f32;
+}
+
+/// One rounding, one instruction.
+#[derive(Clone, Copy)]
+pub(crate) struct Fused;
+
+/// Two roundings, for levels without the fused instruction.
+#[derive(Clone, Copy)]
+pub(crate) struct Separate;
+
+impl Arithmetic for Fused {
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+}
+
+impl Arithmetic for Separate {
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a * b + c
+    }
+}
+
+/// Arithmetic of the target's baseline.
+#[cfg(target_arch = "aarch64")]
+pub(crate) type Baseline = Fused;
+/// Arithmetic of the target's baseline.
+#[cfg(not(target_arch = "aarch64"))]
+pub(crate) type Baseline = Separate;
+
+/// Compiles a function body once for each level and picks one at run time.
+///
+/// The body is generic over its [`Arithmetic`], named in angle brackets after the function's name. What it calls
+/// must be `#[inline(always)]` to be compiled for the level too.
+macro_rules! kernel {
+    (
+        $(#[$meta:meta])*
+        $vis:vis fn $name:ident<$arithmetic:ident>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block
+    ) => {
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name($($arg: $ty),*) $(-> $ret)? {
+            #[inline(always)]
+            #[allow(clippy::too_many_arguments)]
+            fn body<$arithmetic: $crate::isa::Arithmetic>($($arg: $ty),*) $(-> $ret)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+                #[allow(clippy::too_many_arguments)]
+                fn avx512($($arg: $ty),*) $(-> $ret)? {
+                    body::<$crate::isa::Fused>($($arg),*)
+                }
+                #[target_feature(enable = "avx2,fma")]
+                #[allow(clippy::too_many_arguments)]
+                fn avx2($($arg: $ty),*) $(-> $ret)? {
+                    body::<$crate::isa::Fused>($($arg),*)
+                }
+                let level = $crate::isa::level();
+                if level >= $crate::isa::Level::Avx512 {
+                    // SAFETY: `level` never exceeds what the machine has.
+                    return unsafe { avx512($($arg),*) };
+                }
+                if level >= $crate::isa::Level::Avx2 {
+                    // SAFETY: as above.
+                    return unsafe { avx2($($arg),*) };
+                }
+            }
+            body::<$crate::isa::Baseline>($($arg),*)
+        }
+    };
+}
+pub(crate) use kernel;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for level in Level::ALL {
+            assert_eq!(Level::from_name(level.name()), Some(level));
+        }
+        assert_eq!(Level::from_name("mmx"), None);
+    }
+
+    #[test]
+    fn the_level_in_use_exists() {
+        assert!(level() <= detected());
+    }
+
+    /// Runs this test binary again at each lower level, so that every kernel's tests hold on every path.
+    #[test]
+    fn lower_levels_pass_the_same_tests() {
+        if std::env::var_os(VARIABLE).is_some() {
+            return;
+        }
+        let lower = Level::ALL
+            .into_iter()
+            .filter(|&level| level < detected() && level != Level::Neon);
+        for level in lower {
+            let binary = std::env::current_exe().expect("the test binary has a path");
+            let output = std::process::Command::new(binary)
+                .env(VARIABLE, level.name())
+                .arg("--quiet")
+                .output()
+                .expect("the test binary runs");
+            assert!(
+                output.status.success(),
+                "at {level}:\n{}",
+                String::from_utf8_lossy(&output.stdout)
+            );
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Activations of a linear map and their derivatives.
+
+use super::{map, multiply_by_derivative};
+use crate::{isa::Arithmetic, math};
+
+/// What is applied to each output of a linear map.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Activation {
+    /// The value itself.
+    #[default]
+    Identity,
+    /// `max(x, 0)`.
+    Relu,
+    /// `x` above zero and `slope * x` below; the slope is positive.
+    LeakyRelu(f32),
+    /// `x Φ(x)` with the exact normal distribution function (arXiv 1606.08415).
+    Gelu,
+    /// `x sigmoid(x)` (arXiv 1606.08415, there SiLU).
+    Silu,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// The hyperbolic tangent.
+    Tanh,
+}
+
+impl Activation {
+    /// Whether the derivative needs the value before the activation; the others have it from the output.
+    pub fn needs_input(self) -> bool {
+        matches!(self, Activation::Gelu | Activation::Silu)
+    }
+
+    /// Rough cost of one value, in values touched.
+    pub(super) fn cost(self) -> usize {
+        match self {
+            Activation::Identity | Activation::Relu | Activation::LeakyRelu(_) => 1,
+            Activation::Gelu | Activation::Silu | Activation::Sigmoid | Activation::Tanh => 4,
+        }
+    }
+
+    /// Applies the activation in place.
+    pub(super) fn apply(self, x: &mut [f32]) {
+        match self {
+            Activation::Identity => {}
+            Activation::Relu => map(x, Leaky(0.0)),
+            Activation::LeakyRelu(slope) => map(x, Leaky(slope)),
+            Activation::Gelu => map(x, Gelu),
+            Activation::Silu => map(x, Silu),
+            Activation::Sigmoid => map(x, Sigmoid),
+            Activation::Tanh => map(x, Tanh),
+        }
+    }
+
+    /// Multiplies `dy` by the derivative, from the values before the activation or the outputs.
+    pub(super) fn multiply_by_gradient(self, dy: &mut [f32], saved: &[f32]) {
+        match self {
+            Activation::Identity => {}
+            Activation::Relu => multiply_by_derivative(dy, saved, Leaky(0.0)),
+            Activation::LeakyRelu(slope) => multiply_by_derivative(dy, saved, Leaky(slope)),
+            Activation::Gelu => multiply_by_derivative(dy, saved, Gelu),
+            Activation::Silu => multiply_by_derivative(dy, saved, Silu),
+            Activation::Sigmoid => multiply_by_derivative(dy, saved, Sigmoid),
+            Activation::Tanh => multiply_by_derivative(dy, saved, Tanh),
+        }
+    }
+}
+
+/// A function of one value that a loop is compiled for.
+pub(super) trait Function: Copy {
+    /// Returns the function at `x`.
+    fn value<A: Arithmetic>(self, x: f32) -> f32;
+    /// Returns the derivative, given what the backward pass has saved.
+    fn derivative<A: Arithmetic>(self, saved: f32) -> f32;
+}
+
+#[derive(Clone, Copy)]
+struct Leaky(f32);
+#[derive(Clone, Copy)]
+struct Gelu;
+#[derive(Clone, Copy)]
+struct Silu;
+#[derive(Clone, Copy)]
+struct Sigmoid;
+#[derive(Clone, Copy)]
+struct Tanh;
+
+impl Function for Leaky {
+    #[inline(always)]
+    fn value<A: Arithmetic>(self, x: f32) -> f32 {
+        // The comparison is false for a NaN, which so goes through; `0 * -inf` is kept from making one.
+        if x < 0.0 {
+            if self.0 == 0.0 { 0.0 } else { self.0 * x }
+        } else {
+            x
+        }
+    }
+
+    #[inline(always)]
+    fn derivative<A: Arithmetic>(self, saved: f32) -> f32 {
+        if saved <= 0.0 { self.0 } else { 1.0 }
+    }
+}
+
+impl Function for Gelu {
+    #[inline(always)]
+    fn value<A: Arithmetic>(self, x: f32) -> f32 {
+        math::gelu::<A>(x)
+    }
+
+    #[inline(always)]
+    fn derivative<A: Arithmetic>(self, saved: f32) -> f32 {
+        math::gelu_gradient::<A>(saved)
+    }
+}
+
+impl Function for Silu {
+    #[inline(always)]
+    fn value<A: Arithmetic>(self, x: f32) -> f32 {
+        math::silu::<A>(x)
+    }
+
+    #[inline(always)]
+    fn derivative<A: Arithmetic>(self, saved: f32) -> f32 {
+        math::silu_gradient::<A>(saved)
+    }
+}
+
+impl Function for Sigmoid {
+    #[inline(always)]
+    fn value<A: Arithmetic>(self, x: f32) -> f32 {
+        math::sigmoid::<A>(x)
+    }
+
+    #[inline(always)]
+    fn derivative<A: Arithmetic>(self, saved: f32) -> f32 {
+        saved * (1.0 - saved)
+    }
+}
+
+impl Function for Tanh {
+    #[inline(always)]
+    fn value<A: Arithmetic>(self, x: f32) -> f32 {
+        math::tanh::<A>(x)
+    }
+
+    #[inline(always)]
+    fn derivative<A: Arithmetic>(self, saved: f32) -> f32 {
+        A::mul_add(-saved, saved, 1.0)
+    }
+}

@@ -1,0 +1,225 @@
+//! A linear map with bias and activation: `y = act(x W + b)`.
+//!
+//! Shapes: `x [rows, inputs]`, `W [inputs, outputs]`, `b [outputs]`, `y [rows, outputs]`, all row-major.
+
+mod activation;
+
+pub use activation::Activation;
+
+use crate::{
+    buf::uninit,
+    gemm::{Matrix, matmul},
+    isa::kernel,
+    par::{self, Cut, Rows},
+};
+use activation::Function;
+
+/// What [`forward_saving`] returns: the output, and what the backward pass needs beside it.
+#[derive(Debug)]
+pub struct Forward {
+    /// `y [rows, outputs]`.
+    pub output: Vec<f32>,
+    /// `x W + b`, where the activation's derivative can't be had from the output.
+    pub before_activation: Option<Vec<f32>>,
+}
+
+/// Returns `act(x W + b)`.
+pub fn forward(
+    x: &[f32],
+    w: &[f32],
+    b: Option<&[f32]>,
+    outputs: usize,
+    activation: Activation,
+) -> Vec<f32> {
+    let mut y = product(x, w, outputs);
+    finish(&mut y, b, outputs, activation);
+    y
+}
+
+/// Returns `act(x W + b)` and what the backward pass needs.
+pub fn forward_saving(
+    x: &[f32],
+    w: &[f32],
+    b: Option<&[f32]>,
+    outputs: usize,
+    activation: Activation,
+) -> Forward {
+    let mut y = product(x, w, outputs);
+    if !activation.needs_input() {
+        finish(&mut y, b, outputs, activation);
+        return Forward {
+            output: y,
+            before_activation: None,
+        };
+    }
+    let mut before = y;
+    let mut y = uninit(before.len());
+    let rows = before.len() / outputs.max(1);
+    let cut = Cut::new(rows, outputs * activation.cost());
+    par::run(
+        (Rows::new(&mut before, outputs), Rows::new(&mut y, outputs)),
+        cut,
+        |_, (before, y)| {
+            add_bias(before.data, b, outputs);
+            y.data.copy_from_slice(before.data);
+            activation.apply(y.data);
+        },
+    );
+    Forward {
+        output: y,
+        before_activation: Some(before),
+    }
+}
+
+/// Turns the gradient of `y` into that of `x W + b`, in place, and returns the gradient of the bias.
+///
+/// `saved` is [`Forward::before_activation`] where there is one and otherwise the output; the identity ignores it.
+pub fn activation_backward(
+    dy: &mut [f32],
+    saved: &[f32],
+    outputs: usize,
+    activation: Activation,
+) -> Vec<f32> {
+    if activation == Activation::Identity {
+        return bias_gradient(dy, outputs);
+    }
+    assert_eq!(
+        dy.len(),
+        saved.len(),
+        "gradient and saved values differ in size"
+    );
+    let rows = dy.len() / outputs.max(1);
+    let cut = Cut::with_partials(rows, outputs * activation.cost());
+    let partials = par::run(Rows::new(dy, outputs), cut, |range, dy| {
+        let saved = &saved[range.start * outputs..range.end * outputs];
+        activation.multiply_by_gradient(dy.data, saved);
+        let mut sums = vec![0.0; outputs];
+        add_rows(&mut sums, dy.data);
+        sums
+    });
+    par::add_partials(partials, outputs)
+}
+
+/// Returns the gradient of the bias: the sum of the rows of `dy`, which is that of `x W + b`.
+pub fn bias_gradient(dy: &[f32], outputs: usize) -> Vec<f32> {
+    let rows = dy.len() / outputs.max(1);
+    let partials = par::run((), Cut::with_partials(rows, outputs), |range, ()| {
+        let mut sums = vec![0.0; outputs];
+        add_rows(&mut sums, &dy[range.start * outputs..range.end * outputs]);
+        sums
+    });
+    par::add_partials(partials, outputs)
+}
+
+/// Returns the gradient of the weight, `xᵀ dy`, with `dy` that of `x W + b`.
+pub fn weight_gradient(x: &[f32], dy: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
+    let rows = rows_of(x.len(), inputs, dy.len(), outputs);
+    let mut dw = uninit(inputs * outputs);
+    matmul(
+        Matrix::new(x, rows, inputs).transposed(),
+        Matrix::new(dy, rows, outputs),
+        &mut dw,
+    );
+    dw
+}
+
+/// Returns the gradient of the input, `dy Wᵀ`, with `dy` that of `x W + b`.
+pub fn input_gradient(dy: &[f32], w: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
+    let rows = rows_of(dy.len(), outputs, 0, 0);
+    let mut dx = uninit(rows * inputs);
+    matmul(
+        Matrix::new(dy, rows, outputs),
+        Matrix::new(w, inputs, outputs).transposed(),
+        &mut dx,
+    );
+    dx
+}
+
+/// Number of rows of a matrix, from whichever of two has any width.
+fn rows_of(len: usize, width: usize, other_len: usize, other_width: usize) -> usize {
+    len.checked_div(width)
+        .or(other_len.checked_div(other_width))
+        .unwrap_or(0)
+}
+
+fn product(x: &[f32], w: &[f32], outputs: usize) -> Vec<f32> {
+    let inputs = w.len().checked_div(outputs).unwrap_or(0);
+    let rows = x.len().checked_div(inputs).unwrap_or(0);
+    let mut y = uninit(rows * outputs);
+    matmul(
+        Matrix::new(x, rows, inputs),
+        Matrix::new(w, inputs, outputs),
+        &mut y,
+    );
+    y
+}
+
+/// Adds the bias and applies the activation in place.
+fn finish(y: &mut [f32], b: Option<&[f32]>, outputs: usize, activation: Activation) {
+    if b.is_none() && activation == Activation::Identity {
+        return;
+    }
+    let rows = y.len() / outputs.max(1);
+    par::run(
+        Rows::new(y, outputs),
+        Cut::new(rows, outputs * activation.cost()),
+        |_, y| {
+            add_bias(y.data, b, outputs);
+            activation.apply(y.data);
+        },
+    );
+}
+
+fn add_bias(y: &mut [f32], b: Option<&[f32]>, outputs: usize) {
+    if let Some(b) = b {
+        assert_eq!(
+            b.len(),
+            outputs,
+            "the bias has another size than the output"
+        );
+        add_to_rows(y, b);
+    }
+}
+
+kernel! {
+    /// Adds `b` to each row of `y`.
+    pub(crate) fn add_to_rows<A>(y: &mut [f32], b: &[f32]) {
+        for row in y.chunks_exact_mut(b.len().max(1)) {
+            for (y, b) in row.iter_mut().zip(b) {
+                *y += b;
+            }
+        }
+    }
+}
+
+kernel! {
+    /// Adds each row of `x` to `sums`.
+    pub(crate) fn add_rows<A>(sums: &mut [f32], x: &[f32]) {
+        for row in x.chunks_exact(sums.len().max(1)) {
+            for (s, x) in sums.iter_mut().zip(row) {
+                *s += x;
+            }
+        }
+    }
+}
+
+kernel! {
+    /// Applies `f` to each value.
+    fn map<A>(x: &mut [f32], f: impl Function) {
+        for v in x {
+            *v = f.value::<A>(*v);
+        }
+    }
+}
+
+kernel! {
+    /// Multiplies each gradient by the derivative of `f` at the saved value.
+    fn multiply_by_derivative<A>(dy: &mut [f32], saved: &[f32], f: impl Function) {
+        for (d, s) in dy.iter_mut().zip(saved) {
+            *d *= f.derivative::<A>(*s);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

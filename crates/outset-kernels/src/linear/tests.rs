@@ -1,0 +1,178 @@
+use super::*;
+use crate::testing::{
+    check_gradient, close, column_sums, erf64, matmul as product64,
+    same_bits_with_one_and_two_threads, transpose, values, wide,
+};
+
+const ALL: [Activation; 7] = [
+    Activation::Identity,
+    Activation::Relu,
+    Activation::LeakyRelu(0.1),
+    Activation::Gelu,
+    Activation::Silu,
+    Activation::Sigmoid,
+    Activation::Tanh,
+];
+
+const SHAPES: [(usize, usize, usize); 7] = [
+    (1, 1, 1),
+    (3, 5, 7),
+    (17, 16, 33),
+    (80, 1, 1),
+    (0, 4, 3),
+    (256, 13, 64),
+    (129, 130, 127),
+];
+
+fn value(activation: Activation, x: f64) -> f64 {
+    let sigmoid = 1.0 / (1.0 + (-x).exp());
+    match activation {
+        Activation::Identity => x,
+        Activation::Relu => x.max(0.0),
+        Activation::LeakyRelu(slope) => x.max(0.0) + f64::from(slope) * x.min(0.0),
+        Activation::Gelu => 0.5 * x * (1.0 + erf64(x / 2f64.sqrt())),
+        Activation::Silu => x * sigmoid,
+        Activation::Sigmoid => sigmoid,
+        Activation::Tanh => x.tanh(),
+    }
+}
+
+fn derivative(activation: Activation, x: f64) -> f64 {
+    let sigmoid = 1.0 / (1.0 + (-x).exp());
+    match activation {
+        Activation::Identity => 1.0,
+        Activation::Relu => f64::from(u8::from(x > 0.0)),
+        Activation::LeakyRelu(slope) => {
+            if x > 0.0 {
+                1.0
+            } else {
+                f64::from(slope)
+            }
+        }
+        Activation::Gelu => {
+            0.5 * (1.0 + erf64(x / 2f64.sqrt()))
+                + x * (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
+        }
+        Activation::Silu => sigmoid + x * sigmoid * (1.0 - sigmoid),
+        Activation::Sigmoid => sigmoid * (1.0 - sigmoid),
+        Activation::Tanh => 1.0 - x.tanh().powi(2),
+    }
+}
+
+/// The naive twin: output and gradients (x, W, b).
+struct Twin {
+    y: Vec<f64>,
+    dx: Vec<f64>,
+    dw: Vec<f64>,
+    db: Vec<f64>,
+}
+
+fn twin(x: &[f64], w: &[f64], b: &[f64], dy: &[f64], activation: Activation) -> Twin {
+    let (outputs, inputs) = (b.len(), w.len() / b.len());
+    let mut before = product64(x, w, inputs, outputs);
+    before
+        .iter_mut()
+        .enumerate()
+        .for_each(|(i, v)| *v += b[i % outputs]);
+    let dh: Vec<f64> = dy
+        .iter()
+        .zip(&before)
+        .map(|(d, &h)| d * derivative(activation, h))
+        .collect();
+    let dw = if x.is_empty() {
+        vec![0.0; w.len()]
+    } else {
+        product64(&transpose(x, inputs), &dh, x.len() / inputs, outputs)
+    };
+    Twin {
+        y: before.iter().map(|&h| value(activation, h)).collect(),
+        dx: product64(&dh, &transpose(w, outputs), outputs, inputs),
+        dw,
+        db: column_sums(&dh, outputs),
+    }
+}
+
+#[test]
+fn matches_the_twin() {
+    for activation in ALL {
+        for (rows, inputs, outputs) in SHAPES {
+            let (x, w) = (values(rows * inputs, 1), values(inputs * outputs, 2));
+            let (b, dy) = (values(outputs, 3), values(rows * outputs, 4));
+            let expected = twin(&wide(&x), &wide(&w), &wide(&b), &wide(&dy), activation);
+
+            close(&forward(&x, &w, Some(&b), outputs, activation), &expected.y);
+            let saved = forward_saving(&x, &w, Some(&b), outputs, activation);
+            close(&saved.output, &expected.y);
+
+            let mut dh = dy.clone();
+            let kept = saved.before_activation.as_deref().unwrap_or(&saved.output);
+            let db = activation_backward(&mut dh, kept, outputs, activation);
+            close(&db, &expected.db);
+            close(&weight_gradient(&x, &dh, inputs, outputs), &expected.dw);
+            close(&input_gradient(&dh, &w, inputs, outputs), &expected.dx);
+        }
+    }
+}
+
+#[test]
+fn the_twin_s_gradients_are_slopes() {
+    let (rows, inputs, outputs) = (3, 4, 5);
+    for activation in ALL {
+        let (x, w) = (
+            wide(&values(rows * inputs, 5)),
+            wide(&values(inputs * outputs, 6)),
+        );
+        let (b, dy) = (wide(&values(outputs, 7)), wide(&values(rows * outputs, 8)));
+        let loss = |x: &[f64], w: &[f64], b: &[f64]| -> f64 {
+            twin(x, w, b, &dy, activation)
+                .y
+                .iter()
+                .zip(&dy)
+                .map(|(y, d)| y * d)
+                .sum()
+        };
+        let gradients = twin(&x, &w, &b, &dy, activation);
+        check_gradient(&x, &gradients.dx, |x| loss(x, &w, &b));
+        check_gradient(&w, &gradients.dw, |w| loss(&x, w, &b));
+        check_gradient(&b, &gradients.db, |b| loss(&x, &w, b));
+    }
+}
+
+#[test]
+fn works_without_a_bias() {
+    let (x, w) = (values(6, 1), values(6, 2));
+    let with_zeros = forward(&x, &w, Some(&[0.0; 3]), 3, Activation::Gelu);
+    assert_eq!(forward(&x, &w, None, 3, Activation::Gelu), with_zeros);
+}
+
+#[test]
+fn nan_and_infinity_go_through() {
+    for activation in ALL {
+        let y = forward(&[f32::NAN, 1.0, f32::INFINITY], &[1.0], None, 1, activation);
+        assert!(y[0].is_nan() && y[1].is_finite(), "{activation:?}");
+        assert!(
+            matches!(activation, Activation::Sigmoid | Activation::Tanh) || !y[2].is_finite(),
+            "{activation:?}"
+        );
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_threads() {
+    let (rows, inputs, outputs) = (300, 200, 170);
+    let (x, w) = (values(rows * inputs, 1), values(inputs * outputs, 2));
+    let (b, dy) = (values(outputs, 3), values(rows * outputs, 4));
+    for activation in ALL {
+        same_bits_with_one_and_two_threads(|| {
+            let saved = forward_saving(&x, &w, Some(&b), outputs, activation);
+            let mut dh = dy.clone();
+            let kept = saved.before_activation.as_deref().unwrap_or(&saved.output);
+            let db = activation_backward(&mut dh, kept, outputs, activation);
+            let (dw, dx) = (
+                weight_gradient(&x, &dh, inputs, outputs),
+                input_gradient(&dh, &w, inputs, outputs),
+            );
+            vec![saved.output, db, dw, dx]
+        });
+    }
+}

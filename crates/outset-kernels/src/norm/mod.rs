@@ -1,0 +1,4 @@
+//! Normalisation over the last dimension.
+
+pub mod layer;
+pub mod rms;

@@ -1,0 +1,17 @@
+//! Mean absolute error, as `torch.nn.L1Loss`.
+
+use super::{Objective, Targets, weighted};
+use burn::tensor::Tensor;
+use outset_spec::settings;
+
+settings! {
+    /// Mean absolute error: the mean of `|prediction − target|`, with slope 0 where both are equal.
+    pub struct MeanAbsoluteError {}
+}
+
+impl Objective for MeanAbsoluteError {
+    fn forward(&self, predictions: Tensor<2>, targets: Targets, weights: Tensor<1>) -> Tensor<1> {
+        let outputs = predictions.dims()[1];
+        weighted((predictions - targets.values(outputs)).abs(), weights)
+    }
+}

@@ -1,0 +1,8 @@
+//! One file an operation: the function on tensors, its composed form, and the fused one with its gradient.
+
+pub(crate) mod cross_entropy;
+pub(crate) mod dropout;
+pub(crate) mod ensemble;
+pub(crate) mod layer_norm;
+pub(crate) mod linear;
+pub(crate) mod rms_norm;
