@@ -9,6 +9,7 @@ mod app;
 mod body;
 mod error;
 mod guard;
+mod impatient;
 mod metrics;
 mod openapi;
 mod page;

@@ -23,7 +23,7 @@ pub(crate) async fn predict(State(app): State<Arc<App>>, request: Request) -> Re
     let rows = aside(bytes.len() >= LARGE_BODY, move || rows::read(&bytes, limit)).await??;
     let one = rows.one;
     let answers = ask(&app, rows, deadline).await?;
-    let text = aside(answers.len() >= LARGE_ANSWER, move || written(&answers, one)).await?;
+    let text = aside(answers.len() >= LARGE_ANSWER, move || written(answers, one)).await?;
     Ok(json(text))
 }
 
@@ -58,20 +58,9 @@ pub(crate) async fn ask(app: &App, rows: Rows, deadline: Instant) -> Result<Vec<
     if problems.is_empty() { Ok(Vec::new()) } else { Err(Refusal::Faulty { problems, more }) }
 }
 
-fn written(answers: &[Value], one: bool) -> String {
-    match answers {
+fn written(answers: Vec<Value>, one: bool) -> String {
+    match &answers[..] {
         [answer] if one => answer.to_string(),
-        answers => {
-            let mut text = String::with_capacity(answers.len() * 96 + 2);
-            text.push('[');
-            for (index, answer) in answers.iter().enumerate() {
-                if index > 0 {
-                    text.push(',');
-                }
-                text.push_str(&answer.to_string());
-            }
-            text.push(']');
-            text
-        }
+        _ => Value::Array(answers).to_string(),
     }
 }

@@ -3,6 +3,7 @@
 use crate::Settings;
 use crate::app::{self, App, Model};
 use crate::error::ServeError;
+use crate::impatient::Impatient;
 use crate::metrics::Metrics;
 use axum::Router;
 use hyper::server::conn::http1;
@@ -13,7 +14,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
@@ -67,7 +68,7 @@ async fn accept(
     router: Router,
     metrics: Arc<Metrics>,
     stop: &mut Stop,
-    grace: Duration,
+    limit: Duration,
 ) {
     let room = Arc::new(Semaphore::new(CONNECTIONS as usize));
     let (stopping, stopped) = watch::channel(());
@@ -83,7 +84,9 @@ async fn accept(
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = connection(stream, router.clone(), stopped.clone());
+                // Answers are small and leave at once; where the system refuses that, they are only slower.
+                let _ = stream.set_nodelay(true);
+                let connection = connection(Impatient::new(stream, limit), router.clone(), stopped.clone());
                 let metrics = Arc::clone(&metrics);
                 tokio::spawn(async move {
                     let _open = metrics.connect();
@@ -97,7 +100,7 @@ async fn accept(
     }
     drop(listener);
     let _ = stopping.send(());
-    let all_ended = timeout(grace + Duration::from_secs(1), room.acquire_many(CONNECTIONS));
+    let all_ended = timeout(limit + Duration::from_secs(1), room.acquire_many(CONNECTIONS));
     tokio::select! {
         _ = all_ended => {}
         () = stop.wait() => {}
@@ -105,9 +108,7 @@ async fn accept(
 }
 
 /// Serves one connection: request after request until the client leaves or the server stops.
-async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<()>) {
-    // Answers are small and leave at once; where the system refuses that, they are only slower.
-    let _ = stream.set_nodelay(true);
+async fn connection(stream: Impatient, router: Router, mut stopped: watch::Receiver<()>) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

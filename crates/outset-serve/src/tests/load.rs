@@ -50,6 +50,19 @@ fn requests_sent_without_waiting_are_answered_in_order() {
 }
 
 #[test]
+fn a_client_that_takes_no_answers_is_given_up() {
+    let server = Server::with(|settings| settings.timeout = Duration::from_millis(200));
+    let mut deaf = server.connect();
+    // Far more answers than the sockets' buffers hold, none of them read.
+    deaf.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2000).as_bytes());
+    let closed = (0..200).any(|_| {
+        thread::sleep(Duration::from_millis(20));
+        server.get("/metrics").text().contains("\noutset_connections 1\n")
+    });
+    assert!(closed);
+}
+
+#[test]
 fn memory_that_bodies_may_take_together_is_bounded() {
     let server = Server::with(|settings| settings.max_body = 4 << 20);
     // Four bodies of almost 4 MiB are held open; together they take all that may be taken.
