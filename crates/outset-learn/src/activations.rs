@@ -30,7 +30,8 @@ impl Activation {
             Self::Sigmoid => activation::sigmoid(tensor),
             Self::Tanh => activation::tanh(tensor),
             Self::Relu => activation::relu(tensor),
-            Self::LeakyRelu => activation::leaky_relu(tensor, 0.01),
+            // Burn's own has slope 1 at 0, PyTorch's 0.01.
+            Self::LeakyRelu => activation::relu(tensor.clone()) * 0.99 + tensor * 0.01,
             Self::Gelu => activation::gelu(tensor),
             Self::Silu => activation::silu(tensor),
             Self::Softmax => activation::softmax(tensor, 1),

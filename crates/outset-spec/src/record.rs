@@ -34,6 +34,8 @@ pub struct RunRecord {
     pub metrics: IndexMap<String, Metrics>,
     /// 95 % bootstrap intervals, shaped as the metrics.
     pub intervals: IndexMap<String, IndexMap<String, IndexMap<String, [f64; 2]>>>,
+    /// What each metric above means, by its name.
+    pub metric_help: IndexMap<String, MetricHelp>,
     /// By output.
     pub details: IndexMap<String, Details>,
     /// By baseline and part: `baselines["linear"]["test"]["income"]["accuracy"]`.
@@ -43,6 +45,16 @@ pub struct RunRecord {
     pub verdict: Vec<String>,
     /// How often the test part was looked at in this run.
     pub test_looks: u32,
+}
+
+/// What a metric means, so that a record explains itself to readers that do not know the metric.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MetricHelp {
+    /// In plain words, without full stop: `share of rows that are right`.
+    pub meaning: String,
+    /// Whether a larger value is a better one.
+    pub higher_is_better: Option<bool>,
 }
 
 /// The machine and its programs.

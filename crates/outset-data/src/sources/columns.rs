@@ -28,6 +28,8 @@ pub(super) struct Column {
     missing: Missing,
     len: usize,
     commas: bool,
+    /// Rows without this column.
+    absent: usize,
 }
 
 enum State {
@@ -79,7 +81,7 @@ impl<'a> Columns<'a> {
                 _ => State::Skipped,
             };
             let missing = column.missing.clone();
-            (name.clone(), Column { state, missing, len: 0, commas: false })
+            (name.clone(), Column { state, missing, len: 0, commas: false, absent: 0 })
         });
         let mut second = Self {
             columns: columns.collect(),
@@ -124,9 +126,27 @@ impl<'a> Columns<'a> {
             State::Numbers(Numbers { values: vec![f64::NAN; self.rows], ..Numbers::default() })
         };
         let missing = (self.missing)(name);
-        let mut column = Column { state, missing, len: self.rows, commas: self.commas };
+        let mut column = Column { state, missing, len: self.rows, commas: self.commas, absent: 0 };
         column.reserve(self.expected_rows);
         self.columns.insert_full(name.to_owned(), column).0
+    }
+
+    /// Position of a column that most likely stands at `expected`.
+    pub(super) fn position_near(&mut self, name: &str, expected: usize) -> usize {
+        match self.columns.get_index(expected) {
+            Some((there, _)) if there == name => expected,
+            _ => self.position(name),
+        }
+    }
+
+    /// Name of the column at a position.
+    pub(super) fn name(&self, position: usize) -> &str {
+        self.columns.get_index(position).map_or("", |(name, _)| name)
+    }
+
+    /// Number of columns.
+    pub(super) fn len(&self) -> usize {
+        self.columns.len()
     }
 
     /// The column at a position.
@@ -139,16 +159,17 @@ impl<'a> Columns<'a> {
         self.columns[position].len > self.rows
     }
 
-    /// Ends a row in which every column got its cell.
-    #[inline]
-    pub(super) fn end_full_row(&mut self) {
-        self.rows += 1;
+    /// The columns at different positions, in their order.
+    pub(super) fn at(&mut self, positions: &[usize]) -> Vec<&mut Column> {
+        let mut all: Vec<Option<&mut Column>> = self.columns.values_mut().map(Some).collect();
+        positions.iter().filter_map(|position| all[*position].take()).collect()
     }
 
     /// Ends `count` rows; columns without a cell get missing ones.
     pub(super) fn end_rows(&mut self, count: usize) {
         self.rows += count;
         for column in self.columns.values_mut() {
+            column.absent += self.rows - column.len;
             while column.len < self.rows {
                 column.push_missing();
             }
@@ -171,6 +192,15 @@ impl<'a> Columns<'a> {
             }
         }
         commas
+    }
+
+    /// Names of the columns that none of the last `count` rows has.
+    pub(super) fn absent(&mut self, count: usize) -> Vec<String> {
+        let absent = |(name, column): (&String, &mut Column)| {
+            let absent = std::mem::take(&mut column.absent);
+            (absent == count).then(|| name.clone())
+        };
+        self.columns.iter_mut().filter_map(absent).collect()
     }
 
     /// The first infinite number: column, row from 0, and text.
@@ -201,6 +231,11 @@ impl<'a> Columns<'a> {
 }
 
 impl Column {
+    /// Tells whether this pass needs the cells of the column.
+    pub(super) fn is_wanted(&self) -> bool {
+        matches!(self.state, State::Numbers(_) | State::Text(_))
+    }
+
     /// Appends a cell as it stands in a text file.
     #[inline]
     pub(super) fn push(&mut self, cell: &[u8]) {

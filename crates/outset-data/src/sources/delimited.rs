@@ -1,15 +1,19 @@
 //! CSV, TSV and other delimited text.
 
-use super::columns::Columns;
+use super::columns::{Column, Columns};
 use super::dialect::{self, DELIMITERS, ONE_COLUMN, delimiter_name};
 use super::encoding::TextFile;
 use super::error::SourceError;
-use super::records::{Malformed, Records, Syntax};
-use super::{Options, Source};
+use super::records::{Batch, Malformed, Records, Syntax};
+use super::{Options, Source, locate};
+use rayon::prelude::*;
 use std::collections::HashMap;
 
 /// Bytes that delimiter and header line are recognised from; more where these hold no two records.
 const HEAD: usize = 1 << 20;
+
+/// Bytes of text from which on it pays to fill the columns side by side.
+const SIDE_BY_SIDE: usize = 1 << 16;
 
 /// A delimited text file whose writing is known.
 pub(super) struct Delimited {
@@ -39,18 +43,22 @@ pub(super) fn recognise(file: TextFile, options: &Options) -> Result<Delimited, 
     let mut sample = dialect::sample(&head, whole, syntax);
     if sample.is_empty() {
         // The first record is malformed, or longer than the head: reading it tells.
-        let mut records = Records::new(file.open()?, syntax);
-        if !records.advance().map_err(|why| malformed(&file, why))? {
+        let (mut records, mut batch) = (Records::new(file.open()?, syntax), Batch::default());
+        if !records.next_batch(&mut batch).map_err(|why| malformed(&file, why))? {
             return Err(SourceError::Empty { path });
         }
-        sample.push(records.cells().map(<[u8]>::to_vec).collect());
+        sample.push(batch.cells(0).map(<[u8]>::to_vec).collect());
     }
     let first: Vec<String> =
         sample[0].iter().map(|cell| String::from_utf8_lossy(cell).trim().to_owned()).collect();
     let header = match options.header {
         Some(header) => header,
         None if !options.columns.is_empty() => first == options.columns,
-        None => dialect::has_header(&sample, &options.known),
+        None => {
+            // Lines of text without a delimiter are mostly a list, unless the file says that it is a table.
+            let table = matches!(locate::ending(&path).as_deref(), Some("csv" | "tsv" | "tab"));
+            dialect::has_header(&sample, &options.known, table || delimiter != ONE_COLUMN)
+        }
     };
     let names = if !options.columns.is_empty() {
         if options.columns.len() != first.len() {
@@ -101,35 +109,55 @@ impl Source for Delimited {
     }
 
     fn read(&self, columns: &mut Columns<'_>) -> Result<(), SourceError> {
-        let path = || self.file.input.shown.clone();
         columns.decimal_commas(self.syntax.delimiter != b',');
         let positions: Vec<usize> = self.names.iter().map(|name| columns.position(name)).collect();
+        let (mut batch, mut next) = (Batch::default(), Batch::default());
         let mut records = Records::new(self.file.open()?, self.syntax);
-        let advance = |records: &mut Records<_>| records.advance().map_err(|why| malformed(&self.file, why));
-        if self.header {
-            advance(&mut records)?;
-        }
+        let mut read =
+            |batch: &mut Batch| records.next_batch(batch).map_err(|why| malformed(&self.file, why));
         let before = columns.rows();
-        while advance(&mut records)? {
-            if records.len() != positions.len() {
-                return Err(SourceError::Ragged {
-                    path: path(),
-                    line: records.line(),
-                    expected: positions.len(),
-                    found: records.len(),
-                    header: self.header,
-                    delimiter: delimiter_name(self.syntax.delimiter),
-                });
-            }
-            for (position, cell) in positions.iter().zip(records.cells()) {
-                columns.column(*position).push(cell);
-            }
-            columns.end_full_row();
+        let mut first = usize::from(self.header);
+        let mut more = read(&mut batch)?;
+        while more {
+            self.refuse_ragged(&batch)?;
+            let rows = batch.len() - first;
+            let fill = |(index, column): (usize, &mut Column)| {
+                batch.column(first, index, positions.len()).for_each(|cell| column.push(cell));
+            };
+            let targets = columns.at(&positions);
+            more = if batch.bytes() < SIDE_BY_SIDE {
+                targets.into_iter().enumerate().for_each(fill);
+                read(&mut next)?
+            } else {
+                let fill_all = || targets.into_par_iter().enumerate().for_each(fill);
+                rayon::join(fill_all, || read(&mut next)).1?
+            };
+            columns.end_rows(rows);
+            std::mem::swap(&mut batch, &mut next);
+            first = 0;
         }
         if columns.rows() == before {
-            return Err(SourceError::HeaderOnly { path: path(), columns: positions.len() });
+            let path = self.file.input.shown.clone();
+            return Err(SourceError::HeaderOnly { path, columns: positions.len() });
         }
         Ok(())
+    }
+}
+
+impl Delimited {
+    fn refuse_ragged(&self, batch: &Batch) -> Result<(), SourceError> {
+        let expected = self.names.len();
+        match (0..batch.len()).find(|record| batch.width(*record) != expected) {
+            None => Ok(()),
+            Some(record) => Err(SourceError::Ragged {
+                path: self.file.input.shown.clone(),
+                line: batch.line(record),
+                expected,
+                found: batch.width(record),
+                header: self.header,
+                delimiter: delimiter_name(self.syntax.delimiter),
+            }),
+        }
     }
 }
 
@@ -160,19 +188,21 @@ fn named_delimiter(text: &str) -> Result<u8, SourceError> {
 
 /// The delimiter that a file's ending speaks for.
 fn expected_delimiter(path: &str) -> Option<u8> {
-    let path = path.to_ascii_lowercase();
-    let path = path.trim_end_matches(".gz").trim_end_matches(".zst");
-    (path.ends_with(".tsv") || path.ends_with(".tab")).then_some(b'\t')
+    matches!(locate::ending(path).as_deref(), Some("tsv" | "tab")).then_some(b'\t')
 }
 
 /// Tells whether every quoted cell of the file is closed before a delimiter and gives records of one length.
 fn quotes_are_sound(file: &TextFile, syntax: Syntax) -> Result<bool, SourceError> {
-    let mut records = Records::new(file.open()?, syntax);
-    let mut length = None;
+    let (mut records, mut batch) = (Records::new(file.open()?, syntax), Batch::default());
+    let mut width = None;
     loop {
-        match records.advance() {
-            Ok(true) if *length.get_or_insert(records.len()) != records.len() => return Ok(false),
-            Ok(true) => {}
+        match records.next_batch(&mut batch) {
+            Ok(true) => {
+                let expected = *width.get_or_insert(batch.width(0));
+                if (0..batch.len()).any(|record| batch.width(record) != expected) {
+                    return Ok(false);
+                }
+            }
             Ok(false) => return Ok(true),
             Err(Malformed::Read(source)) => return Err(file.input.failed(source)),
             Err(_) => return Ok(false),
@@ -189,7 +219,7 @@ fn malformed(file: &TextFile, why: Malformed) -> SourceError {
     }
 }
 
-fn refuse_duplicates(path: &str, names: &[String]) -> Result<(), SourceError> {
+pub(super) fn refuse_duplicates(path: &str, names: &[String]) -> Result<(), SourceError> {
     let mut places = HashMap::new();
     for (index, name) in names.iter().enumerate() {
         if let Some(first) = places.insert(name, index) {

@@ -1,7 +1,7 @@
 //! Recognises the delimiter and the header line of delimited text from its first records.
 
 use super::number::{Parsed, parse, trim};
-use super::records::{Records, Syntax};
+use super::records::{Batch, Records, Syntax};
 use std::collections::HashSet;
 
 /// The delimiters that are recognised, with their names; the first wins where all fit equally.
@@ -24,10 +24,11 @@ pub(super) fn delimiter_name(delimiter: u8) -> &'static str {
 
 /// Reads the first records; of a cut text the last one is left out.
 pub(super) fn sample(head: &[u8], whole: bool, syntax: Syntax) -> Sample {
-    let mut records = Records::new(head, syntax);
-    let mut sample = Vec::new();
-    while sample.len() <= RECORDS && matches!(records.advance(), Ok(true)) {
-        sample.push(records.cells().map(<[u8]>::to_vec).collect());
+    let (mut records, mut batch) = (Records::new(head, syntax), Batch::default());
+    let mut sample: Sample = Vec::new();
+    while sample.len() <= RECORDS && matches!(records.next_batch(&mut batch), Ok(true)) {
+        let wanted = batch.len().min(RECORDS + 1 - sample.len());
+        sample.extend((0..wanted).map(|record| batch.cells(record).map(<[u8]>::to_vec).collect()));
     }
     if !whole && sample.len() > 1 && sample.len() <= RECORDS {
         sample.pop();
@@ -79,8 +80,8 @@ fn fit(sample: &Sample, delimiter: u8) -> f64 {
 
 /// Tells whether the first record names the columns.
 ///
-/// `known` are column names that the file is expected to have.
-pub(super) fn has_header(sample: &Sample, known: &[String]) -> bool {
+/// `known` are column names that the file is expected to have; `likely` decides where nothing else does.
+pub(super) fn has_header(sample: &Sample, known: &[String], likely: bool) -> bool {
     let [first, rest @ ..] = sample.as_slice() else { return true };
     let names: Vec<&[u8]> = first.iter().map(|cell| trim(cell)).collect();
     if names.iter().any(|name| known.iter().any(|known| known.as_bytes() == *name)) {
@@ -116,7 +117,7 @@ pub(super) fn has_header(sample: &Sample, known: &[String]) -> bool {
         }
     }
     match votes {
-        0 => numbers == 0 && looks_like_names(&names),
+        0 => likely && numbers == 0 && looks_like_names(&names),
         votes => votes > 0,
     }
 }
@@ -187,7 +188,11 @@ mod tests {
 
     fn check_header(text: &str, expected: bool) {
         let delimiter = delimiter(text.as_bytes(), true, b'\n', None);
-        assert_eq!(has_header(&sample(text.as_bytes(), true, syntax(delimiter)), &[]), expected, "{text:?}");
+        assert_eq!(
+            has_header(&sample(text.as_bytes(), true, syntax(delimiter)), &[], true),
+            expected,
+            "{text:?}"
+        );
     }
 
     #[test]
@@ -215,6 +220,14 @@ mod tests {
     #[test]
     fn a_known_name_makes_a_header() {
         let cells = sample(b"1,2\n3,4\n", true, syntax(b','));
-        assert!(has_header(&cells, &["2".to_owned()]) && !has_header(&cells, &["x".to_owned()]));
+        assert!(has_header(&cells, &["2".to_owned()], true) && !has_header(&cells, &["x".to_owned()], true));
+    }
+
+    #[test]
+    fn a_list_of_words_has_no_header() {
+        let cells = sample(b"emma\nolivia\nava\n", true, syntax(ONE_COLUMN));
+        assert!(has_header(&cells, &[], true) && !has_header(&cells, &[], false));
+        let cells = sample(b"age\n5\n7\n", true, syntax(ONE_COLUMN));
+        assert!(has_header(&cells, &[], false));
     }
 }

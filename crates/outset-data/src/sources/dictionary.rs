@@ -6,9 +6,19 @@ use crate::table::{MISSING, Text};
 #[derive(Debug, Default)]
 pub(super) struct Dictionary {
     text: Text,
-    /// Open-addressing hash table of codes; its length is a power of two.
-    slots: Vec<u32>,
+    /// Open-addressing hash table; its length is a power of two.
+    slots: Vec<Slot>,
 }
+
+/// A place of the hash table. The hash beside the code spares most looks at the values, which lie all over memory.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    hash: u32,
+    /// [`MISSING`] where the place is free.
+    code: u32,
+}
+
+const FREE: Slot = Slot { hash: 0, code: MISSING };
 
 impl Dictionary {
     /// Starts with `rows` missing cells.
@@ -28,23 +38,25 @@ impl Dictionary {
 
     /// Appends a cell; bytes that are not UTF-8 become replacement characters.
     pub(super) fn push(&mut self, cell: &[u8]) {
-        if self.text.values.len() * 2 >= self.slots.len() {
+        if self.text.values.len() * 4 >= self.slots.len() * 3 {
             self.grow();
         }
         let mask = self.slots.len() - 1;
-        let mut slot = hash(cell) as usize & mask;
+        let hash = hash(cell);
+        let mut place = hash as usize & mask;
         loop {
-            match self.slots[slot] {
-                MISSING => break,
-                code if self.text.values[code as usize].as_bytes() == cell => {
-                    self.text.codes.push(code);
-                    return;
-                }
-                _ => slot = (slot + 1) & mask,
+            let slot = self.slots[place];
+            if slot.code == MISSING {
+                break;
             }
+            if slot.hash == hash && self.text.values[slot.code as usize].as_bytes() == cell {
+                self.text.codes.push(slot.code);
+                return;
+            }
+            place = (place + 1) & mask;
         }
         let code = self.text.values.len() as u32;
-        self.slots[slot] = code;
+        self.slots[place] = Slot { hash, code };
         self.text.values.push(String::from_utf8_lossy(cell).into_owned());
         self.text.codes.push(code);
     }
@@ -58,19 +70,19 @@ impl Dictionary {
 
     fn grow(&mut self) {
         let size = (self.slots.len() * 2).max(16);
-        self.slots = vec![MISSING; size];
-        for (code, value) in self.text.values.iter().enumerate() {
-            let mut slot = hash(value.as_bytes()) as usize & (size - 1);
-            while self.slots[slot] != MISSING {
-                slot = (slot + 1) & (size - 1);
+        let slots = std::mem::replace(&mut self.slots, vec![FREE; size]);
+        for slot in slots.into_iter().filter(|slot| slot.code != MISSING) {
+            let mut place = slot.hash as usize & (size - 1);
+            while self.slots[place].code != MISSING {
+                place = (place + 1) & (size - 1);
             }
-            self.slots[slot] = code as u32;
+            self.slots[place] = slot;
         }
     }
 }
 
 /// Hashes eight bytes at a time by multiplying and folding, as wyhash does.
-fn hash(bytes: &[u8]) -> u64 {
+fn hash(bytes: &[u8]) -> u32 {
     const KEY: u64 = 0x9e37_79b9_7f4a_7c15;
     let fold = |state: u64, word: u64| {
         let product = u128::from(state ^ word) * u128::from(KEY);
@@ -83,7 +95,7 @@ fn hash(bytes: &[u8]) -> u64 {
     }
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
-    fold(fold(state, u64::from_le_bytes(last)), KEY)
+    fold(fold(state, u64::from_le_bytes(last)), KEY) as u32
 }
 
 #[cfg(test)]

@@ -52,7 +52,11 @@ impl TextFile {
             None => None,
         };
         let mut survey = Survey::default();
-        for_each_chunk(input.open()?, |chunk| survey.take(chunk)).map_err(|source| input.failed(source))?;
+        let look = |chunk: &[u8]| {
+            survey.take(chunk);
+            true
+        };
+        for_each_chunk(input.open()?, look).map_err(|source| input.failed(source))?;
         survey.end();
         let marked = Encoding::for_bom(&input.head);
         let encoding = match (named, marked) {
@@ -192,9 +196,10 @@ impl Survey {
         }
     }
 
-    /// Tells whether Windows-1252 gives the same text as another Latin encoding, or there is too little text to tell.
+    /// Tells whether Windows-1252 gives the same text as another Latin encoding, or there is too little to tell them
+    /// apart.
     fn reads_as_windows_1252(&self, guess: &'static Encoding) -> bool {
-        let few = self.evidence.iter().filter(|byte| **byte >= 0x80).count() < 30;
+        let few = self.evidence.iter().filter(|byte| **byte >= 0x80).count() < 8;
         few || guess.decode_without_bom_handling(&self.evidence).0
             == WINDOWS_1252.decode_without_bom_handling(&self.evidence).0
     }
@@ -380,6 +385,8 @@ mod tests {
 
     #[test]
     fn others() {
+        let polish = "imię,miasto\nŁukasz,Łódź\nŻaneta,Gdańsk\nMałgorzata,Częstochowa\n";
+        check(polish, &WINDOWS_1250.encode(polish).0, "Windows-1250");
         let russian = "имя,город\nИван,Москва\nМария,Казань\nПётр,Новгород\n";
         check(russian, &WINDOWS_1251.encode(russian).0, "Windows-1251");
         let japanese = "名前,都市\nたなか,とうきょう\nすずき,おおさか\n";

@@ -48,6 +48,9 @@ pub enum SourceError {
     /// `data.delimiter` is not one character.
     #[error("`data.delimiter` is `{found}`, but must be one ASCII character or `tab`")]
     Delimiter { found: String },
+    /// A setting for delimited text is given for a file of another format.
+    #[error("`data.{key}` is set, but `{path}` is {format}, which has no such thing")]
+    NotDelimited { path: String, key: &'static str, format: String },
     /// A row has more or fewer cells than there are columns.
     #[error("line {line} of `{path}` has {}, but must have {expected} as {} does", cells(*found), first_line(*header))]
     Ragged { path: String, line: u64, expected: usize, found: usize, header: bool, delimiter: &'static str },
@@ -126,6 +129,7 @@ impl SourceError {
             Self::Infinite { found, .. } => {
                 Some(format!("if it stands for a missing value, add `\"{found}\"` to `data.missing`"))
             }
+            Self::NotDelimited { key, .. } => Some(format!("remove `data.{key}`")),
             Self::JsonObject { .. } => Some("put the rows into `[` and `]`".into()),
             _ => None,
         }

@@ -4,8 +4,9 @@ use super::error::SourceError;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Cursor, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes looked at to recognise a file.
 const HEAD: usize = 1 << 20;
@@ -117,20 +118,25 @@ impl Input {
         })
     }
 
-    /// The whole content of a file that is read in any order: on disk where it lies so, else in memory.
-    pub(super) fn path(&self) -> Result<&PathBuf, &Arc<[u8]>> {
+    /// The path of an uncompressed file, for formats that are read in any order.
+    pub(super) fn plain_file(&self) -> Option<&Path> {
         match &self.place {
-            Place::File(path) => Ok(path),
-            Place::Memory(bytes) => Err(bytes),
+            Place::File(path) if self.compression == Compression::None => Some(path),
+            _ => None,
         }
     }
 
-    /// SHA-256 of the bytes as they lie on disk, in hexadecimal digits, and their number.
-    pub(super) fn digest(&self) -> Result<(String, u64), SourceError> {
+    /// SHA-256 of the bytes as they lie on disk, in hexadecimal digits, and their number; wrong once it is given up.
+    pub(super) fn digest(&self, given_up: &AtomicBool) -> Result<(String, u64), SourceError> {
         let mut hash = Sha256::new();
         let bytes = self
             .open_raw()
-            .and_then(|raw| for_each_chunk(raw, |chunk| hash.update(chunk)))
+            .and_then(|raw| {
+                for_each_chunk(raw, |chunk| {
+                    hash.update(chunk);
+                    !given_up.load(Ordering::Relaxed)
+                })
+            })
             .map_err(|source| self.failed(source))?;
         let digits = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok((digits, bytes))
@@ -148,8 +154,8 @@ impl Input {
     }
 }
 
-/// Hands all bytes of a stream to `take`, piece by piece, and counts them.
-pub(super) fn for_each_chunk(mut stream: impl Read, mut take: impl FnMut(&[u8])) -> io::Result<u64> {
+/// Hands the bytes of a stream to `take`, piece by piece, until that gives `false`, and counts them.
+pub(super) fn for_each_chunk(mut stream: impl Read, mut take: impl FnMut(&[u8]) -> bool) -> io::Result<u64> {
     let mut chunk = vec![0; CHUNK];
     let mut total = 0;
     loop {
@@ -157,7 +163,9 @@ pub(super) fn for_each_chunk(mut stream: impl Read, mut take: impl FnMut(&[u8]))
             Ok(0) => return Ok(total),
             Ok(size) => {
                 total += size as u64;
-                take(&chunk[..size]);
+                if !take(&chunk[..size]) {
+                    return Ok(total);
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

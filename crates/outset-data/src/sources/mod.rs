@@ -10,12 +10,12 @@ mod dictionary;
 mod encoding;
 mod error;
 mod input;
+mod json;
 mod locate;
 mod magic;
 mod missing;
 mod number;
-#[cfg(test)]
-mod real_files;
+mod parquet;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -32,6 +32,7 @@ use outset_spec::problem::quote_list;
 use outset_spec::record::FileRecord;
 use outset_spec::{Data, Files};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 /// What was read.
@@ -173,11 +174,15 @@ fn load(
     if sources.is_empty() {
         return Err(SourceError::Nothing);
     }
+    let given_up = &AtomicBool::new(false);
     thread::scope(|scope| {
         // Hashing takes as long as reading, so it runs beside it.
-        let digests: Vec<Input> = sources.iter().map(|(input, ..)| input.clone()).collect();
-        let digests = scope.spawn(move || digests.iter().map(Input::digest).collect::<Result<Vec<_>, _>>());
-        let mut loaded = read(&sources, &options, column_missing)?;
+        let files: Vec<Input> = sources.iter().map(|(input, ..)| input.clone()).collect();
+        let digests = scope
+            .spawn(move || files.iter().map(|input| input.digest(given_up)).collect::<Result<Vec<_>, _>>());
+        let read = read(&sources, &options, column_missing);
+        given_up.store(read.is_err(), Ordering::Relaxed);
+        let mut loaded = read?;
         let digests = digests.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         for (file, (sha256, bytes)) in loaded.files.iter_mut().zip(digests) {
             (file.sha256, file.bytes) = (sha256, bytes);
@@ -202,8 +207,17 @@ fn read(
     let mut given = Vec::new();
     for (input, source, part) in sources {
         let before = columns.rows();
+        let known = columns.len();
         source.read(&mut columns)?;
         let rows = columns.rows() - before;
+        let absent = columns.absent(rows);
+        if !loaded.files.is_empty() && known < columns.len() {
+            let new: Vec<&str> = (known..columns.len()).map(|position| columns.name(position)).collect();
+            loaded.notes.push(format!("first in `{}`, missing before: {}", input.shown, quote_list(&new)));
+        }
+        if !loaded.files.is_empty() && !absent.is_empty() {
+            loaded.notes.push(format!("missing in all of `{}`: {}", input.shown, quote_list(&absent)));
+        }
         if let Some(part) = part {
             given.resize(given.len() + rows, *part);
         }
@@ -264,10 +278,37 @@ fn recognise(input: &Input, options: &Options) -> Result<Box<dyn Source>, Source
             Class::Other => SourceError::Binary { path: path(), found, spreadsheet: false },
         });
     }
+    if let Some(parquet) = parquet::recognise(input)? {
+        if options.encoding.is_some() {
+            return Err(SourceError::NotDelimited { path: path(), key: "encoding", format: parquet.words() });
+        }
+        refuse_text_settings(input, options, &parquet)?;
+        return Ok(Box::new(parquet));
+    }
     let Some(text) = TextFile::new(input.clone(), options.encoding.as_deref())? else {
         return Err(SourceError::Binary { path: path(), found: "a binary file", spreadsheet: false });
     };
+    if let Some(json) = json::recognise(&text)? {
+        refuse_text_settings(input, options, &json)?;
+        return Ok(Box::new(json));
+    }
     Ok(Box::new(delimited::recognise(text, options)?))
+}
+
+/// Refuses settings that only delimited text has: they would be passed over in silence.
+fn refuse_text_settings(input: &Input, options: &Options, source: &dyn Source) -> Result<(), SourceError> {
+    let set = [
+        ("delimiter", options.delimiter.is_some()),
+        ("header", options.header.is_some()),
+        ("columns", !options.columns.is_empty()),
+    ];
+    match set.into_iter().find(|(_, set)| *set) {
+        Some((key, _)) => {
+            let (path, format) = (input.shown.clone(), source.words());
+            Err(SourceError::NotDelimited { path, key, format })
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses a file whose columns are not those of the first.

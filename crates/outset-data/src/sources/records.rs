@@ -3,6 +3,7 @@
 //! Unlike a lenient reader it refuses a quote that is never closed and text behind a closing quote: both would melt
 //! rows together in silence.
 
+use super::input::CHUNK;
 use std::io::{self, Read};
 use std::ops::Range;
 
@@ -25,7 +26,7 @@ pub(super) enum Malformed {
     AfterQuote { line: u64 },
 }
 
-/// Reads record after record.
+/// Reads records, a batch at a time.
 pub(super) struct Records<R> {
     stream: R,
     syntax: Syntax,
@@ -33,181 +34,256 @@ pub(super) struct Records<R> {
     /// The part of the buffer that is not yet split.
     rest: Range<usize>,
     ended: bool,
-    /// Cells of the current record, as places in the buffer.
-    cells: Vec<Range<usize>>,
-    /// Line that the current record starts in, the first being 1.
-    line: u64,
+    /// Line that the next record starts in, the first being 1.
     next_line: u64,
 }
 
-/// What came of trying to split a record from the bytes at hand.
-enum Step {
-    /// A record that ends before this place.
-    Record(usize),
-    /// The bytes end within the record.
-    More,
+/// Some records: the cells lie in one buffer.
+#[derive(Default)]
+pub(super) struct Batch {
+    buffer: Vec<u8>,
+    /// Begin and end of each cell in the buffer, record after record.
+    cells: Vec<(u32, u32)>,
+    records: Vec<Record>,
+}
+
+/// One record of a batch.
+#[derive(Clone, Copy)]
+struct Record {
+    /// Line that it starts in, the first being 1.
+    line: u64,
+    /// End of its cells among those of the batch.
+    end: usize,
+}
+
+impl Batch {
+    /// Number of records.
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Bytes of text.
+    pub(super) fn bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Line that a record starts in, the first being 1.
+    pub(super) fn line(&self, record: usize) -> u64 {
+        self.records[record].line
+    }
+
+    /// Number of cells in a record.
+    pub(super) fn width(&self, record: usize) -> usize {
+        self.range(record).len()
+    }
+
+    /// The cells of a record.
+    pub(super) fn cells(&self, record: usize) -> impl Iterator<Item = &[u8]> {
+        self.cells[self.range(record)].iter().map(|cell| self.text(*cell))
+    }
+
+    /// One column's cells, from record `first` on; all records must have `width` cells.
+    #[inline]
+    pub(super) fn column(&self, first: usize, column: usize, width: usize) -> impl Iterator<Item = &[u8]> {
+        self.cells.iter().skip(first * width + column).step_by(width).map(|cell| self.text(*cell))
+    }
+
+    fn range(&self, record: usize) -> Range<usize> {
+        let start = if record == 0 { 0 } else { self.records[record - 1].end };
+        start..self.records[record].end
+    }
+
+    fn text(&self, (start, end): (u32, u32)) -> &[u8] {
+        &self.buffer[start as usize..end as usize]
+    }
 }
 
 impl<R: Read> Records<R> {
     /// Starts at the beginning of a text.
     pub(super) fn new(stream: R, syntax: Syntax) -> Self {
-        let buffer = vec![0; super::input::CHUNK];
-        Self { stream, syntax, buffer, rest: 0..0, ended: false, cells: Vec::new(), line: 0, next_line: 1 }
+        Self { stream, syntax, buffer: Vec::new(), rest: 0..0, ended: false, next_line: 1 }
     }
 
-    /// Moves to the next record; blank lines are passed over. Tells whether there is one.
-    pub(super) fn advance(&mut self) -> Result<bool, Malformed> {
+    /// Replaces the batch by the next records; blank lines are passed over. Tells whether there are any.
+    pub(super) fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, Malformed> {
+        batch.cells.clear();
+        batch.records.clear();
         loop {
-            match self.split()? {
-                Step::Record(end) => {
-                    self.rest.start = end;
-                    if !self.is_blank() {
-                        return Ok(true);
+            self.fill()?;
+            let mut failed = None;
+            while !self.rest.is_empty() {
+                match self.split(batch) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(why) => {
+                        failed = Some(why);
+                        break;
                     }
                 }
-                Step::More if self.ended => return Ok(false),
-                Step::More => self.fill()?,
+            }
+            // What is wrong behind good records is met again at the start of the next batch.
+            if !batch.records.is_empty() {
+                break;
+            }
+            match failed {
+                Some(why) => return Err(why),
+                None if self.ended => return Ok(false),
+                None => {}
             }
         }
+        // The batch takes the buffer, and the record that is cut moves into the other one.
+        std::mem::swap(&mut self.buffer, &mut batch.buffer);
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&batch.buffer[self.rest.clone()]);
+        batch.buffer.truncate(self.rest.start);
+        self.rest = 0..self.buffer.len();
+        Ok(true)
     }
 
-    /// Line that the current record starts in, the first being 1.
-    pub(super) fn line(&self) -> u64 {
-        self.line
-    }
-
-    /// Number of cells in the current record.
-    pub(super) fn len(&self) -> usize {
-        self.cells.len()
-    }
-
-    /// The cells of the current record.
-    #[inline]
-    pub(super) fn cells(&self) -> impl Iterator<Item = &[u8]> {
-        self.cells.iter().map(|cell| &self.buffer[cell.clone()])
-    }
-
-    fn is_blank(&self) -> bool {
-        self.cells.len() == 1 && self.buffer[self.cells[0].clone()].trim_ascii().is_empty()
-    }
-
+    /// Reads more text behind the part that is not yet split.
     fn fill(&mut self) -> Result<(), Malformed> {
         if self.rest.start > 0 {
             self.buffer.copy_within(self.rest.clone(), 0);
-            self.rest = 0..self.rest.len();
         }
-        if self.rest.end == self.buffer.len() {
-            self.buffer.resize(self.buffer.len() * 2, 0);
+        let mut end = self.rest.len();
+        let size = CHUNK.max(end * 2);
+        if u32::try_from(size).is_err() {
+            return Err(Malformed::Read(io::Error::other("a row is longer than 2 GiB")));
         }
-        loop {
-            match self.stream.read(&mut self.buffer[self.rest.end..]) {
+        self.buffer.resize(size, 0);
+        while end < size && !self.ended {
+            match self.stream.read(&mut self.buffer[end..]) {
                 Ok(0) => self.ended = true,
-                Ok(size) => self.rest.end += size,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Ok(read) => end += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Malformed::Read(error)),
             }
-            return Ok(());
+        }
+        self.buffer.truncate(end);
+        self.rest = 0..end;
+        Ok(())
+    }
+
+    /// Splits one record from the text at hand; `false` if the text ends within it.
+    fn split(&mut self, batch: &mut Batch) -> Result<bool, Malformed> {
+        let first = batch.cells.len();
+        match self.find_cells(batch) {
+            Ok(Some(Found { end, lines, escaped })) => {
+                self.take_off_quotes(&mut batch.cells[first..], escaped);
+                let line = self.next_line;
+                self.next_line += lines;
+                self.rest.start = end;
+                if is_blank(&self.buffer, &batch.cells[first..]) {
+                    batch.cells.truncate(first);
+                } else {
+                    batch.records.push(Record { line, end: batch.cells.len() });
+                }
+                Ok(true)
+            }
+            Ok(None) => {
+                batch.cells.truncate(first);
+                Ok(false)
+            }
+            Err(why) => {
+                batch.cells.truncate(first);
+                Err(why)
+            }
         }
     }
 
-    /// Splits one record from the bytes at hand; quoted cells are unescaped where they stand.
-    fn split(&mut self) -> Result<Step, Malformed> {
+    /// Finds the cells of one record; quoted ones keep their quotes for now, since the record may be cut.
+    fn find_cells(&self, batch: &mut Batch) -> Result<Option<Found>, Malformed> {
         let Syntax { delimiter, quotes, line_end } = self.syntax;
-        self.cells.clear();
-        if self.rest.is_empty() {
-            return Ok(Step::More);
-        }
-        let mut at = self.rest.start;
-        let mut lines = 0;
-        // Unescaping shortens a cell in place, which must not happen before the whole record is at hand.
-        let mut escaped = false;
+        let text = &self.buffer[..self.rest.end];
+        let (mut at, mut lines, mut escaped) = (self.rest.start, 0, false);
         loop {
-            let end = self.rest.end;
-            if quotes && at < end && self.buffer[at] == b'"' {
-                let open = at + 1;
-                let mut close = open;
-                loop {
-                    let bytes = &self.buffer[close..end];
-                    let Some(quote) = bytes.iter().position(|byte| *byte == b'"') else {
-                        if self.ended {
-                            return Err(Malformed::OpenQuote { line: self.next_line + lines });
-                        }
-                        return Ok(Step::More);
-                    };
-                    close += quote;
-                    match self.buffer[..end].get(close + 1) {
-                        None if !self.ended => return Ok(Step::More),
-                        Some(b'"') => {
-                            escaped = true;
-                            close += 2;
-                        }
-                        _ => break,
+            if quotes && text.get(at) == Some(&b'"') {
+                let open = at;
+                let Some(close) = closing_quote(text, open, self.ended, &mut escaped) else {
+                    if self.ended {
+                        return Err(Malformed::OpenQuote { line: self.next_line + lines });
                     }
-                }
-                // A doubled quote stays for now; the range takes in both quotes as a mark that the cell is quoted.
-                self.cells.push(at..close + 1);
-                let inside = &self.buffer[open..close];
-                let inner_lines = inside.iter().filter(|byte| **byte == line_end).count() as u64;
+                    return Ok(None);
+                };
+                batch.cells.push((open as u32, close as u32 + 1));
                 at = close + 1;
                 // Spaces behind the closing quote, and the carriage return of a line end, belong to nothing.
-                while at < end && matches!(self.buffer[at], b' ' | b'\r') && self.buffer[at] != line_end {
+                while text.get(at).is_some_and(|byte| matches!(byte, b' ' | b'\r') && *byte != line_end) {
                     at += 1;
                 }
-                if at == end {
-                    if !self.ended {
-                        return Ok(Step::More);
+                let opened = self.next_line + lines;
+                lines += text[open..close].iter().filter(|byte| **byte == line_end).count() as u64;
+                match text.get(at) {
+                    None if self.ended => return Ok(Some(Found { end: at, lines, escaped })),
+                    None => return Ok(None),
+                    Some(byte) if *byte == delimiter => at += 1,
+                    Some(byte) if *byte == line_end => {
+                        return Ok(Some(Found { end: at + 1, lines: lines + 1, escaped }));
                     }
-                    return Ok(self.end_record(at, lines + inner_lines, false, escaped));
+                    Some(_) => return Err(Malformed::AfterQuote { line: opened }),
                 }
-                if self.buffer[at] == delimiter {
-                    lines += inner_lines;
-                    at += 1;
-                    continue;
-                }
-                if self.buffer[at] == line_end {
-                    return Ok(self.end_record(at + 1, lines + inner_lines + 1, false, escaped));
-                }
-                return Err(Malformed::AfterQuote { line: self.next_line + lines });
+                continue;
             }
-            let length = find(&self.buffer[at..end], delimiter, line_end);
-            let stop = at + length;
-            if stop == end {
-                if !self.ended {
-                    return Ok(Step::More);
-                }
-                self.cells.push(at..stop);
-                return Ok(self.end_record(stop, lines, true, escaped));
+            let stop = at + find(&text[at..], delimiter, line_end);
+            if stop == text.len() && !self.ended {
+                return Ok(None);
             }
-            self.cells.push(at..stop);
+            let ends_line = text.get(stop) != Some(&delimiter);
+            let carriage_return = ends_line && stop > at && text[stop - 1] == b'\r';
+            batch.cells.push((at as u32, (stop - usize::from(carriage_return)) as u32));
+            if ends_line {
+                let line_ends = usize::from(stop < text.len());
+                return Ok(Some(Found { end: stop + line_ends, lines: lines + line_ends as u64, escaped }));
+            }
             at = stop + 1;
-            if self.buffer[stop] == line_end {
-                return Ok(self.end_record(at, lines + 1, true, escaped));
-            }
         }
     }
 
-    /// Takes the quotes off, and the carriage return of the line end.
-    fn end_record(&mut self, end: usize, lines: u64, plain: bool, escaped: bool) -> Step {
-        if plain
-            && let Some(last) = self.cells.last_mut()
-            && self.buffer[last.clone()].last() == Some(&b'\r')
-        {
-            last.end -= 1;
+    /// Takes the quotes off, and makes doubled ones single where they stand.
+    fn take_off_quotes(&mut self, cells: &mut [(u32, u32)], escaped: bool) {
+        if !self.syntax.quotes {
+            return;
         }
-        if self.syntax.quotes {
-            for cell in &mut self.cells {
-                if self.buffer[cell.clone()].first() == Some(&b'"') {
-                    *cell = cell.start + 1..cell.end - 1;
-                    if escaped {
-                        cell.end = unescape(&mut self.buffer, cell.clone());
-                    }
+        for (start, end) in cells {
+            if start < end && self.buffer[*start as usize] == b'"' {
+                (*start, *end) = (*start + 1, *end - 1);
+                if escaped {
+                    *end = unescape(&mut self.buffer, *start as usize..*end as usize) as u32;
                 }
             }
         }
-        self.line = self.next_line;
-        self.next_line += lines;
-        Step::Record(end)
     }
+}
+
+/// Where a record ends.
+struct Found {
+    /// Begin of the next record.
+    end: usize,
+    /// Line ends that the record takes in.
+    lines: u64,
+    /// Whether a cell holds a doubled quote.
+    escaped: bool,
+}
+
+/// Place of the quote that closes the cell opened at `open`; `None` if it is not at hand.
+fn closing_quote(text: &[u8], open: usize, ended: bool, escaped: &mut bool) -> Option<usize> {
+    let mut from = open + 1;
+    loop {
+        let close = from + text[from..].iter().position(|byte| *byte == b'"')?;
+        match text.get(close + 1) {
+            // The next byte tells whether the quote is doubled.
+            None if !ended => return None,
+            Some(b'"') => {
+                *escaped = true;
+                from = close + 2;
+            }
+            _ => return Some(close),
+        }
+    }
+}
+
+fn is_blank(text: &[u8], cells: &[(u32, u32)]) -> bool {
+    matches!(cells, [(start, end)] if text[*start as usize..*end as usize].trim_ascii().is_empty())
 }
 
 /// Replaces doubled quotes by single ones; gives the new end of the cell.
@@ -263,9 +339,10 @@ mod tests {
 
     fn read(text: &[u8], syntax: Syntax, drip: usize) -> Result<Vec<Vec<String>>, Malformed> {
         let mut records = Records::new(Drip(text, drip), syntax);
-        let mut rows = Vec::new();
-        while records.advance()? {
-            rows.push(records.cells().map(|cell| String::from_utf8(cell.to_vec()).unwrap()).collect());
+        let (mut rows, mut batch) = (Vec::new(), Batch::default());
+        while records.next_batch(&mut batch)? {
+            let text = |cell: &[u8]| String::from_utf8(cell.to_vec()).unwrap();
+            rows.extend((0..batch.len()).map(|record| batch.cells(record).map(text).collect()));
         }
         Ok(rows)
     }
@@ -335,10 +412,9 @@ mod tests {
     #[test]
     fn line_numbers_count_lines_within_cells() {
         let mut records = Records::new(&b"a,b\n\"x\ny\",1\n\nz,2\n"[..], COMMA);
-        let mut lines = Vec::new();
-        while records.advance().unwrap() {
-            lines.push(records.line());
-        }
-        assert_eq!(lines, [1, 2, 5]);
+        let mut batch = Batch::default();
+        assert!(records.next_batch(&mut batch).unwrap());
+        assert_eq!((0..batch.len()).map(|record| batch.line(record)).collect::<Vec<_>>(), [1, 2, 5]);
+        assert!(!records.next_batch(&mut batch).unwrap());
     }
 }

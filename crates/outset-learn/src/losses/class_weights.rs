@@ -71,15 +71,37 @@ impl ClassWeights {
         Some(Tensor::from_data(TensorData::new(values, shape), &like.device()))
     }
 
-    /// Multiplies the rows' weights by their class's and makes them sum to 1 again.
+    /// Multiplies the rows' weights by their class's and makes them sum to what they did.
     pub(super) fn weigh(&self, weights: Tensor<1>, classes: &Tensor<1, Int>, like: &Tensor<2>) -> Tensor<1> {
-        let Some(row) = self.row(like) else {
-            return weights;
-        };
-        let num_classes = row.dims()[1];
-        let weights = weights * row.reshape([num_classes]).select(0, classes.clone());
-        weights.clone() / weights.sum()
+        match self.row(like) {
+            None => weights,
+            Some(row) => {
+                let of_target = pick(row, classes);
+                weights.clone() * of_target.clone() * rescale(weights, of_target)
+            }
+        }
     }
+
+    /// Does as [`ClassWeights::weigh`] does, but leaves the class's own weight to each class's term.
+    pub(super) fn divide(&self, weights: Tensor<1>, classes: &Tensor<1, Int>, like: &Tensor<2>) -> Tensor<1> {
+        match self.row(like) {
+            None => weights,
+            Some(row) => weights.clone() * rescale(weights, pick(row, classes)),
+        }
+    }
+}
+
+/// The weight of each row's class.
+fn pick(row: Tensor<2>, classes: &Tensor<1, Int>) -> Tensor<1> {
+    let num_classes = row.dims()[1];
+    row.reshape([num_classes]).select(0, classes.clone())
+}
+
+/// The sum of the weights over their sum with class weights; nothing counts where only classes of weight 0 came together.
+fn rescale(weights: Tensor<1>, of_target: Tensor<1>) -> Tensor<1> {
+    let divisor = (weights.clone() * of_target).sum();
+    let counts = divisor.clone().greater_elem(0.0).float();
+    weights.sum() / divisor.clamp_min(f32::MIN_POSITIVE) * counts
 }
 
 impl Setting for ClassWeights {

@@ -1,6 +1,6 @@
 //! Cross-entropy over classes, as `torch.nn.CrossEntropyLoss`.
 
-use super::{ClassWeights, Objective, Targets};
+use super::{ClassWeights, Objective, Targets, one_hot};
 use burn::tensor::{Tensor, activation};
 use outset_spec::{Bounds, settings};
 
@@ -19,42 +19,35 @@ settings! {
 
 impl Objective for CrossEntropy {
     fn forward(&self, predictions: Tensor<2>, targets: Targets, weights: Tensor<1>) -> Tensor<1> {
-        let [rows, classes] = predictions.dims();
-        let log_probabilities = activation::log_softmax(predictions, 1);
-        let scale = self.class_weights.row(&log_probabilities);
         match targets {
+            Targets::Classes(target)
+                if self.label_smoothing == 0.0 || self.class_weights.values().is_none() =>
+            {
+                let weights = self.class_weights.weigh(weights, &target, &predictions);
+                // The operation divides by the sum of the weights.
+                let total = weights.clone().sum();
+                outset_ops::cross_entropy(predictions, target, Some(weights), self.label_smoothing) * total
+            }
             Targets::Classes(target) => {
-                let weighed = self.class_weights.weigh(weights.clone(), &target, &log_probabilities);
-                let index = target.clone().reshape([rows, 1]);
-                let picked: Tensor<1> = log_probabilities.clone().gather(1, index).reshape([rows]);
-                let loss = (picked * weighed).sum().neg();
-                if self.label_smoothing == 0.0 {
-                    return loss;
-                }
-                // The divisor `Σ r c` of `weigh` again, for the part that is spread over all classes.
-                let (spread, divisor) = match scale {
-                    None => (log_probabilities, None),
-                    Some(row) => {
-                        let of_target = row.clone().reshape([classes]).select(0, target);
-                        (log_probabilities * row, Some((weights.clone() * of_target).sum()))
-                    }
-                };
-                let spread: Tensor<1> = spread.sum_dim(1).reshape([rows]);
-                let mut smooth = (spread * weights).sum().neg() / classes as f64;
-                if let Some(divisor) = divisor {
-                    smooth = smooth / divisor;
-                }
-                loss * (1.0 - self.label_smoothing) + smooth * self.label_smoothing
+                let classes = predictions.dims()[1];
+                let weights = self.class_weights.divide(weights, &target, &predictions);
+                self.spread(predictions, one_hot(target, classes), weights)
             }
-            Targets::Values(shares) => {
-                let mut shares =
-                    shares * (1.0 - self.label_smoothing) + self.label_smoothing / classes as f64;
-                if let Some(row) = scale {
-                    shares = shares * row;
-                }
-                let per_row: Tensor<1> = (log_probabilities * shares).sum_dim(1).reshape([rows]);
-                (per_row * weights).sum().neg()
-            }
+            Targets::Values(shares) => self.spread(predictions, shares, weights),
         }
+    }
+}
+
+impl CrossEntropy {
+    /// Cross-entropy to shares of the classes `[rows, classes]`, each class's term multiplied by the class's weight.
+    fn spread(&self, predictions: Tensor<2>, shares: Tensor<2>, weights: Tensor<1>) -> Tensor<1> {
+        let [rows, classes] = predictions.dims();
+        let mut shares = shares * (1.0 - self.label_smoothing) + self.label_smoothing / classes as f64;
+        if let Some(row) = self.class_weights.row(&predictions) {
+            shares = shares * row;
+        }
+        let per_row: Tensor<1> =
+            (activation::log_softmax(predictions, 1) * shares).sum_dim(1).reshape([rows]);
+        (per_row * weights).sum().neg()
     }
 }

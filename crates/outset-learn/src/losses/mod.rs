@@ -140,3 +140,106 @@ impl Loss {
         self.part().forward(predictions, targets, weights)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+    use outset_spec::{Setting, Table};
+
+    const CATEGORY: &[&str] = &["cross_entropy", "focal"];
+
+    fn check(text: &str) -> (Loss, String) {
+        let table = Table::parse("x.toml", text).unwrap();
+        let section = match table.get("loss") {
+            None => Section::default(),
+            Some(node) => <Section as Setting>::from_node(node).unwrap(),
+        };
+        let mut problems = Problems::default();
+        let loss = Loss::read(&section, "outputs.y.loss", CATEGORY, &mut problems);
+        let text = problems.iter().map(|p| format!("{}; {}", p.message, p.hint.as_deref().unwrap_or("")));
+        (loss, text.collect::<Vec<_>>().join("\n"))
+    }
+
+    #[test]
+    fn the_first_suitable_kind_is_the_default() {
+        let (loss, problems) = check("");
+        assert_eq!((loss.kind(), problems.as_str()), ("cross_entropy", ""));
+        let (loss, problems) = check("loss = { kind = 'focal', gamma = 1 }");
+        assert_eq!((loss.kind(), problems.as_str()), ("focal", ""));
+    }
+
+    #[test]
+    fn kinds_that_do_not_exist_or_suit_are_named() {
+        let (loss, problems) = check("loss = 'cross_entropi'");
+        assert_eq!(loss.kind(), "cross_entropy");
+        assert_eq!(
+            problems,
+            "unknown loss `cross_entropi`; did you mean `cross_entropy`? `outset list losses` shows all"
+        );
+        let (_, problems) = check("loss = { kind = 'huber', delta = 2.0 }");
+        assert_eq!(
+            problems,
+            "loss `huber` does not suit `outputs.y`; possible here: `cross_entropy`, `focal`"
+        );
+        let (_, problems) = check("loss = { label_smoothing = 2 }");
+        assert_eq!(problems, "`outputs.y.loss.label_smoothing` is `2`, but must be from 0 to 1; ");
+        let (_, problems) = check("loss = { class_weights = 'even' }");
+        assert_eq!(
+            problems,
+            "`outputs.y.loss.class_weights` is `\"even\"`, but must be `\"none\"`, `\"balanced\"` or a weight of at least 0 by class; "
+        );
+    }
+
+    #[test]
+    fn class_weights_are_settled_by_name_or_share() {
+        let settle = |text: &str| {
+            let (mut loss, problems) = check(text);
+            assert_eq!(problems, "");
+            loss.settle(&["no".into(), "yes".into()], &[0.8, 0.2]).map(|()| match loss {
+                Loss::CrossEntropy(loss) => loss.class_weights.values().map(<[f64]>::to_vec),
+                _ => None,
+            })
+        };
+        assert_eq!(settle(""), Ok(None));
+        assert_eq!(settle("loss = { class_weights = 'balanced' }"), Ok(Some(vec![0.625, 2.5])));
+        assert_eq!(settle("loss = { class_weights = { yes = 3 } }"), Ok(Some(vec![1.0, 3.0])));
+        let problem = settle("loss = { class_weights = { yess = 3 } }").unwrap_err();
+        assert_eq!(problem.message, "unknown class `yess`");
+        assert_eq!(problem.hint.as_deref(), Some("did you mean `yes`?"));
+        assert!(problem.place.is_some());
+    }
+
+    #[test]
+    fn what_is_written_is_read_alike() {
+        for kind in Loss::KINDS {
+            let mut problems = Problems::default();
+            let loss = Loss::read(&Section::of(kind), "outputs.y.loss", Loss::KINDS, &mut problems);
+            assert_eq!(Loss::read(&loss.to_section(), "outputs.y.loss", Loss::KINDS, &mut problems), loss);
+            assert_eq!(problems, Problems::default());
+        }
+    }
+
+    /// Rows of classes of weight 0 only must give no loss, not an undefined one.
+    #[test]
+    fn nothing_that_counts_is_no_loss() {
+        let device = Device::flex().autodiff();
+        for kind in ["cross_entropy", "focal"] {
+            for smoothing in ["", ", label_smoothing = 0.1"].iter().take(if kind == "focal" { 1 } else { 2 })
+            {
+                let text =
+                    format!("loss = {{ kind = '{kind}', class_weights = {{ no = 0, yes = 1 }}{smoothing} }}");
+                let (mut loss, _) = check(&text);
+                loss.settle(&["no".into(), "yes".into()], &[0.5, 0.5]).unwrap();
+                let predictions = Tensor::<2>::from_floats([[1.0, 2.0], [0.5, 0.0]], &device).require_grad();
+                let classes = Targets::Classes(Tensor::from_ints([0, 0], &device));
+                let weights = Tensor::<1>::from_floats([0.5, 0.5], &device);
+                let value = loss.forward(predictions.clone(), classes, weights);
+                assert_eq!(value.clone().into_scalar::<f32>(), 0.0, "{text}");
+                let gradients = value.backward();
+                let gradient = predictions.grad(&gradients).unwrap().into_data();
+                assert!(gradient.iter::<f32>().all(|slope| slope == 0.0), "{text}");
+            }
+        }
+    }
+}

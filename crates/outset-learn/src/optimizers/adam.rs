@@ -1,7 +1,8 @@
 //! Adam, as `torch.optim.Adam`.
 
-use super::{DECAY, POSITIVE, RATE, Rule, Update, average};
+use super::{DECAY, POSITIVE, RATE, Rule, Update};
 use burn::tensor::Tensor;
+use outset_ops::optim;
 use outset_spec::settings;
 
 settings! {
@@ -28,28 +29,24 @@ impl Rule for Adam {
         self.learning_rate
     }
 
-    fn step(&self, mut update: Update) -> (Tensor<2>, Vec<Tensor<2>>) {
-        let grad = update.penalised(self.weight_decay);
-        let [mean, square] = update.state();
-        let (step, mean, square) =
-            direction(grad, mean, square, [self.beta1, self.beta2], self.epsilon, update.step);
-        (update.weight - step * update.learning_rate, vec![mean, square])
+    fn step(&self, update: Update) -> (Tensor<2>, Vec<Tensor<2>>) {
+        let settings = optim::Adam {
+            learning_rate: update.learning_rate,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            epsilon: self.epsilon,
+            weight_decay: if update.decay { self.weight_decay } else { 0.0 },
+            decoupled: false,
+            step: update.step as u64,
+            ..optim::Adam::default()
+        };
+        moments(update, &settings)
     }
 }
 
-/// The direction of a step at learning rate 1, and the new averages of gradient and squared gradient.
-pub(super) fn direction(
-    grad: Tensor<2>,
-    mean: Tensor<2>,
-    square: Tensor<2>,
-    betas: [f64; 2],
-    epsilon: f64,
-    step: usize,
-) -> (Tensor<2>, Tensor<2>, Tensor<2>) {
-    let mean = average(mean, grad.clone(), betas[0]);
-    let square = average(square, grad.clone() * grad, betas[1]);
-    // Both averages start at zero; dividing by what they can hold so far makes up for it.
-    let held = betas.map(|beta| 1.0 - beta.powf(step as f64));
-    let divisor = square.clone().sqrt() / held[1].sqrt() + epsilon;
-    (mean.clone() / divisor / held[0], mean, square)
+/// Makes a step of Adam's with the moments of gradient and squared gradient as state.
+pub(super) fn moments(mut update: Update, settings: &optim::Adam) -> (Tensor<2>, Vec<Tensor<2>>) {
+    let [mean, square] = update.state();
+    let (weight, mean, square) = optim::adam_step(update.weight, update.grad, mean, square, settings);
+    (weight, vec![mean, square])
 }

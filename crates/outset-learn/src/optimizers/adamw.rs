@@ -1,8 +1,9 @@
 //! AdamW, as `torch.optim.AdamW`.
 
-use super::adam::direction;
+use super::adam::moments;
 use super::{DECAY, POSITIVE, RATE, Rule, Update};
 use burn::tensor::Tensor;
+use outset_ops::optim;
 use outset_spec::settings;
 
 settings! {
@@ -27,11 +28,17 @@ impl Rule for AdamW {
         self.learning_rate
     }
 
-    fn step(&self, mut update: Update) -> (Tensor<2>, Vec<Tensor<2>>) {
-        let [mean, square] = update.state();
-        let weight = update.shrunk(self.weight_decay);
-        let (step, mean, square) =
-            direction(update.grad, mean, square, [self.beta1, self.beta2], self.epsilon, update.step);
-        (weight - step * update.learning_rate, vec![mean, square])
+    fn step(&self, update: Update) -> (Tensor<2>, Vec<Tensor<2>>) {
+        let settings = optim::Adam {
+            learning_rate: update.learning_rate,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            epsilon: self.epsilon,
+            weight_decay: if update.decay { self.weight_decay } else { 0.0 },
+            decoupled: true,
+            step: update.step as u64,
+            ..optim::Adam::default()
+        };
+        moments(update, &settings)
     }
 }

@@ -1,7 +1,8 @@
 //! Lion, as its authors publish it.
 
-use super::{DECAY, POSITIVE, RATE, Rule, Update, average};
+use super::{DECAY, POSITIVE, RATE, Rule, Update};
 use burn::tensor::Tensor;
+use outset_ops::optim;
 use outset_spec::settings;
 
 settings! {
@@ -29,8 +30,14 @@ impl Rule for Lion {
 
     fn step(&self, mut update: Update) -> (Tensor<2>, Vec<Tensor<2>>) {
         let [momentum] = update.state();
-        let weight = update.shrunk(self.weight_decay);
-        let direction = average(momentum.clone(), update.grad.clone(), self.beta1).sign();
-        (weight - direction * update.learning_rate, vec![average(momentum, update.grad, self.beta2)])
+        let settings = optim::Lion {
+            learning_rate: update.learning_rate,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            weight_decay: if update.decay { self.weight_decay } else { 0.0 },
+            ..optim::Lion::default()
+        };
+        let (weight, momentum) = optim::lion_step(update.weight, update.grad, momentum, &settings);
+        (weight, vec![momentum])
     }
 }

@@ -1,7 +1,6 @@
 //! Muon, as `torch.optim.Muon`.
 
-use super::adam::direction;
-use super::{DECAY, POSITIVE, RATE, Rule, Update, average};
+use super::{AdamW, DECAY, POSITIVE, RATE, Rule, Update, average};
 use burn::tensor::Tensor;
 use outset_spec::{Bounds, choices, settings};
 
@@ -49,13 +48,17 @@ impl Rule for Muon {
     }
 
     fn step(&self, mut update: Update) -> (Tensor<2>, Vec<Tensor<2>>) {
-        let weight = update.shrunk(self.weight_decay);
         if !update.matrix {
-            let [mean, square] = update.state();
-            let (step, mean, square) =
-                direction(update.grad, mean, square, [self.beta1, self.beta2], self.epsilon, update.step);
-            return (weight - step * update.learning_rate, vec![mean, square]);
+            let others = AdamW {
+                learning_rate: self.learning_rate,
+                beta1: self.beta1,
+                beta2: self.beta2,
+                epsilon: self.epsilon,
+                weight_decay: self.weight_decay,
+            };
+            return others.step(update);
         }
+        let weight = update.shrunk(self.weight_decay);
         let [inputs, outputs] = weight.dims().map(|size| size as f64);
         let factor = match self.adjust {
             Adjust::Original => (outputs / inputs).max(1.0).sqrt(),

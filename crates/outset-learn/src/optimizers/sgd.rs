@@ -2,6 +2,7 @@
 
 use super::{POSITIVE, RATE, Rule, Update};
 use burn::tensor::Tensor;
+use outset_ops::optim;
 use outset_spec::{Bounds, settings};
 
 settings! {
@@ -36,15 +37,18 @@ impl Rule for Sgd {
     }
 
     fn step(&self, mut update: Update) -> (Tensor<2>, Vec<Tensor<2>>) {
-        let grad = update.penalised(self.weight_decay);
-        if self.momentum == 0.0 {
-            return (update.weight - grad * update.learning_rate, Vec::new());
-        }
-        let buffer = match update.state.pop() {
-            None => grad.clone(),
-            Some(last) => last * self.momentum + grad.clone() * (1.0 - self.dampening),
+        let velocity = update.state.pop();
+        let settings = optim::Sgd {
+            learning_rate: update.learning_rate,
+            momentum: self.momentum,
+            dampening: self.dampening,
+            nesterov: self.nesterov,
+            weight_decay: if update.decay { self.weight_decay } else { 0.0 },
+            // The first gradient that a parameter gets is its velocity, whenever it comes.
+            step: if velocity.is_none() { 1 } else { update.step.max(2) as u64 },
+            ..optim::Sgd::default()
         };
-        let direction = if self.nesterov { grad + buffer.clone() * self.momentum } else { buffer.clone() };
-        (update.weight - direction * update.learning_rate, vec![buffer])
+        let (weight, velocity) = optim::sgd_step(update.weight, update.grad, velocity, &settings);
+        (weight, velocity.into_iter().collect())
     }
 }

@@ -1,8 +1,6 @@
 //! The public data sets in the folder that the environment variable `OUTSET_DATA` names, read as they are.
 
-use super::tests::message;
 use super::*;
-use crate::table::Cells;
 use std::path::PathBuf;
 
 /// The folder of data sets; without it the test says that it is left out.

@@ -1,0 +1,128 @@
+//! What can be wrong with the rows: facts first, wording in `Display`, advice in [`DataError::hint`].
+
+use outset_spec::problem::{nearest, quote_list};
+
+/// What is wrong with the data, as facts; rows are numbered as in the source, the first after the header being 1.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum DataError {
+    #[error("there is no column `{column}`")]
+    UnknownColumn { column: String, known: Vec<String> },
+    #[error("{} missing", missing_columns(.columns))]
+    MissingColumns { columns: Vec<String>, known: Vec<String> },
+    #[error("column `{column}` is a number, but row {row} holds `{found}`")]
+    NotANumber { column: String, row: usize, found: String },
+    #[error("column `{column}` is a number, but row {row} holds an infinite value")]
+    Infinite { column: String, row: usize },
+    #[error("column `{column}` is a date written as {format}, but row {row} holds `{found}`")]
+    NotADate { column: String, row: usize, found: String, format: String },
+    #[error("column `{column}` is a date, but no common way of writing dates fits all of its cells")]
+    NoDateFormat { column: String },
+    #[error("column `{column}` holds no value in the train part")]
+    EmptyColumn { column: String },
+    #[error("column `{column}` is to be predicted, but holds no value in any row")]
+    NoTargets { column: String },
+    #[error("column `{column}` is to be predicted, but every row of the train part holds `{value}`")]
+    OneValue { column: String, value: String },
+    #[error("column `{column}` is a {kind}, which cannot be predicted")]
+    NotAnOutput { column: String, kind: String },
+    #[error(
+        "class `{class}` of column `{column}` has {}, but a stratified split into {parts} parts needs {parts} of each class",
+        rows_of(*.rows)
+    )]
+    ClassTooSmall { column: String, class: String, rows: usize, parts: usize },
+    #[error("a stratified split needs an output that is a category")]
+    NothingToStratify,
+    #[error("column `{column}` holds the class `{class}` in row {row}, but in no row of the train part")]
+    UnseenClass { column: String, class: String, row: usize },
+    #[error("no rows are left: {}", all_dropped(.reasons))]
+    NoRows { reasons: Vec<(String, usize)> },
+    #[error("there {}, too few for {parts} parts", are_rows(*.rows))]
+    TooFewRows { rows: usize, parts: usize },
+    #[error("the {part} part would be empty")]
+    EmptyPart { part: &'static str },
+    #[error("column `{column}` has {groups} different groups, too few for {parts} parts")]
+    TooFewGroups { column: String, groups: usize, parts: usize },
+    #[error("column `{column}` orders the rows in time, but row {row} holds no value")]
+    NoTime { column: String, row: usize },
+    #[error("column `{column}` names the part of each row, but row {row} holds `{found}`")]
+    NotAPart { column: String, row: usize, found: String },
+    #[error("column `{column}` says how much each row counts, but row {row} holds {found}")]
+    BadWeight { column: String, row: usize, found: String },
+}
+
+impl DataError {
+    /// What to do about it, where that is sure.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownColumn { column, known } => Some(known_columns(column, known)),
+            Self::MissingColumns { columns, known } => {
+                let near: Vec<String> = columns
+                    .iter()
+                    .filter_map(|column| {
+                        nearest(column, known.iter().map(String::as_str))
+                            .map(|near| format!("`{near}` may be meant for `{column}`"))
+                    })
+                    .collect();
+                (!near.is_empty()).then(|| near.join(", "))
+            }
+            Self::NotANumber { found, .. } => Some(format!(
+                "add `{found:?}` to `data.missing`, or set the column's type to `category`"
+            )),
+            Self::NotADate { found, .. } => Some(format!(
+                "add `{found:?}` to `data.missing`, or name the column's `format`, for example `%d.%m.%Y`"
+            )),
+            Self::NoDateFormat { .. } => {
+                Some("name the column's `format`, for example `%d.%m.%Y`, or set its type to `category`".into())
+            }
+            Self::EmptyColumn { column } => Some(format!("add `{column:?}` to `data.exclude`")),
+            Self::NotAnOutput { .. } => Some("an output is a `number`, a `category` or a `set`".into()),
+            Self::ClassTooSmall { .. } => {
+                Some("add rows of it, leave it out or join it with another class, or set `data.split.by` to `random`".into())
+            }
+            Self::NothingToStratify => Some("set `data.split.by` to `random`".into()),
+            Self::UnseenClass { .. } => {
+                Some("set `data.split.by` to `stratified`, or leave the class out or join it with another".into())
+            }
+            Self::TooFewRows { .. } => Some("a model needs at least some dozens of rows".into()),
+            Self::EmptyPart { part } => {
+                Some(format!("give `data.split.{part}` a larger share, or name a file as `data.{part}`"))
+            }
+            Self::TooFewGroups { .. } => Some("all rows of a group share one part, so more groups are needed".into()),
+            Self::NotAPart { .. } => Some("write `train`, `val` or `test`".into()),
+            Self::BadWeight { .. } => Some("a weight is a number of at least 0".into()),
+            _ => None,
+        }
+    }
+}
+
+/// Advice on a column name that is none of `known`.
+pub(crate) fn known_columns(column: &str, known: &[String]) -> String {
+    match nearest(column, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known here: {}", quote_list(known)),
+    }
+}
+
+fn missing_columns(columns: &[String]) -> String {
+    match columns {
+        [column] => format!("column `{column}` is"),
+        columns => format!("columns {} are", quote_list(columns)),
+    }
+}
+
+fn rows_of(rows: usize) -> String {
+    if rows == 1 { "1 row".into() } else { format!("{rows} rows") }
+}
+
+fn are_rows(rows: usize) -> String {
+    if rows == 1 { "is 1 row".into() } else { format!("are {rows} rows") }
+}
+
+fn all_dropped(reasons: &[(String, usize)]) -> String {
+    if reasons.is_empty() {
+        return "the source holds none".into();
+    }
+    let reasons: Vec<String> =
+        reasons.iter().map(|(reason, count)| format!("{} left out ({reason})", rows_of(*count))).collect();
+    reasons.join(", ")
+}

@@ -1,0 +1,144 @@
+//! Which files are read, and what is said of those that cannot be.
+
+use super::*;
+
+#[test]
+fn records_of_files() {
+    let folder = Folder::new(&[("a.csv", b"x,y\n1,2\n3,4\n")]);
+    let loaded = folder.open(&source(&["a.csv"])).unwrap();
+    let expected = FileRecord {
+        path: "a.csv".into(),
+        sha256: "2a2b86e74ffd5e6a9b75e52a105cf9d02920837179f8e8961aa15411d380f7a3".into(),
+        bytes: 12,
+        rows: 2,
+        format: "CSV, UTF-8, comma, header line".into(),
+    };
+    assert_eq!(loaded.files, [expected]);
+}
+
+#[test]
+fn several_files() {
+    let folder = Folder::new(&[
+        ("a.csv", b"x,y\n1,a\n"),
+        ("b.csv", b"y,x\nb,2\nc,no\n"),
+        ("c.csv", b"x,z\n1,2\n"),
+        ("none.csv", b"1,a\n2,b\n"),
+        ("none2.csv", b"3,c\n"),
+    ]);
+    let loaded = folder.open(&source(&["a.csv", "b.csv"])).unwrap();
+    assert_eq!(show(&loaded.table), "x: \"1\" \"2\" \"no\"\ny: \"a\" \"b\" \"c\"\n");
+    assert_eq!(loaded.files.iter().map(|file| file.rows).collect::<Vec<_>>(), [1, 2]);
+    let loaded = folder.open(&source(&["none.csv", "none2.csv"])).unwrap();
+    assert_eq!(show(&loaded.table), "column_1: 1.0 2.0 3.0\ncolumn_2: \"a\" \"b\" \"c\"\n");
+    let error = folder.open(&source(&["a.csv", "c.csv"])).unwrap_err();
+    assert_eq!(message(&error), "`c.csv` has other columns than `a.csv`: `y` is missing, `z` is new");
+}
+
+#[test]
+fn given_parts() {
+    let folder = Folder::new(&[("a.csv", b"x\n1\n2\n"), ("b.csv", b"x\n3\n"), ("c.csv", b"x\n4\n")]);
+    let (train, val, test) = (files(&["a.csv"]), files(&["b.csv"]), files(&["c.csv"]));
+    let loaded = folder.open(&Data { train, val, test, ..Data::default() }).unwrap();
+    assert_eq!(show(&loaded.table), "x: 1.0 2.0 3.0 4.0\n");
+    assert_eq!(loaded.given.unwrap(), [Given::Train, Given::Train, Given::Val, Given::Test]);
+}
+
+#[test]
+fn folders() {
+    let folder = Folder::new(&[
+        ("rows/b.csv", b"x\n2\n"),
+        ("rows/a.csv", b"x\n1\n"),
+        ("rows/README.md", b"hello"),
+        ("rows/.hidden.csv", b"y\n2\n"),
+        ("mixed/a.csv", b"x\n1\n"),
+        ("mixed/b.json", b"[]"),
+        ("none/notes.txt", b"hello"),
+        ("pictures/cat/1.png", b"\x89PNG"),
+    ]);
+    let loaded = folder.open(&source(&["rows"])).unwrap();
+    assert_eq!(show(&loaded.table), "x: 1.0 2.0\n");
+    assert_eq!(loaded.files[0].path, "rows/a.csv");
+    let error = |path| message(&folder.open(&source(&[path])).unwrap_err());
+    assert_eq!(
+        error("mixed"),
+        "folder `mixed` holds data files of several kinds (`CSV or TSV`, `JSON`), but must hold one kind\n\
+         hint: name the files: `source = [\"a.csv\", \"b.csv\"]`"
+    );
+    assert_eq!(
+        error("none"),
+        "folder `none` holds no data file, but must hold some that end in `.csv`, `.tsv`, `.tab`, `.json`, `.jsonl`, \
+         `.ndjson`, `.parquet`, `.pq`"
+    );
+    assert_eq!(
+        error("pictures"),
+        "`pictures` is a folder of pictures, which is not supported yet, but must be CSV, TSV, JSON, JSON Lines or \
+         Parquet, plain, `.gz` or `.zst`"
+    );
+}
+
+#[test]
+fn missing_and_empty_files() {
+    let folder = Folder::new(&[("data/adult.csv", b"x\n1\n"), ("empty.csv", b""), ("blank.csv", b"\n \n")]);
+    let error = |path| message(&folder.open(&source(&[path])).unwrap_err());
+    assert_eq!(
+        error("data/adlt.csv"),
+        "`data/adlt.csv` does not exist\nhint: did you mean `data/adult.csv`?"
+    );
+    assert_eq!(error("zzz.csv"), "`zzz.csv` does not exist");
+    assert_eq!(error("empty.csv"), "`empty.csv` is empty, but must hold at least one row");
+    assert_eq!(error("blank.csv"), "`blank.csv` is empty, but must hold at least one row");
+    assert_eq!(message(&folder.open(&Data::default()).unwrap_err()), "no data file is named");
+    check_error(
+        "a.csv",
+        b"x,y\n",
+        "`a.csv` has a header line of 2 columns but no rows\nhint: if its line is a row, set `data.header = false`",
+    );
+}
+
+#[test]
+fn foreign_files() {
+    let readable = "but must be CSV, TSV, JSON, JSON Lines or Parquet, plain, `.gz` or `.zst`";
+    let check = |name, bytes: &[u8], expected: &str| {
+        check_error(name, bytes, &expected.replace("{readable}", readable));
+    };
+    check("a.csv", b"\x89PNG\r\n\x1a\n", "`a.csv` is a PNG picture, which is not supported yet, {readable}");
+    check(
+        "a.xlsx",
+        b"PK\x03\x04..xl/workbook.xml",
+        "`a.xlsx` is an Excel workbook, {readable}\nhint: save it as CSV",
+    );
+    check(
+        "a.zip",
+        b"PK\x03\x04..a.csv",
+        "`a.zip` is a zip archive, which is not supported yet, {readable}\n\
+         hint: unpack it and name the data files inside",
+    );
+    check("a.pdf", b"%PDF-1.4\n", "`a.pdf` is a PDF document, {readable}");
+    check("a.csv", b"a,b\n1,\0\x01\x02\n", "`a.csv` is a binary file, {readable}");
+}
+
+#[test]
+fn compressed_files() {
+    let text = b"x,y\n1,a\n2,b\n";
+    let gzip = |text: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut encoder, text).unwrap();
+        encoder.finish().unwrap()
+    };
+    let expected = "x: 1.0 2.0\ny: \"a\" \"b\"\n";
+    check("a.csv.gz", &gzip(text), "CSV, UTF-8, comma, header line, gzip", expected);
+    check(
+        "a.csv",
+        &zstd::encode_all(&text[..], 3).unwrap(),
+        "CSV, UTF-8, comma, header line, zstd",
+        expected,
+    );
+    check("a.jsonl.gz", &gzip(b"{\"x\":1}\n"), "JSON Lines, UTF-8, gzip", "x: 1.0\n");
+    // Members that follow each other are one file.
+    let two = [gzip(b"x,y\n1,a\n"), gzip(b"2,b\n")].concat();
+    check("a.csv.gz", &two, "CSV, UTF-8, comma, header line, gzip", expected);
+    let whole = gzip(text);
+    let damaged = "`a.csv.gz` cannot be decompressed as gzip: the file is damaged or cut off";
+    check_error("a.csv.gz", &whole[..whole.len() - 9], damaged);
+    check_error("a.csv.gz", &gzip(b""), "`a.csv.gz` is empty, but must hold at least one row");
+}

@@ -1,0 +1,392 @@
+//! Dates: the position in time, and the parts of the calendar that differ between the train rows.
+
+use super::classes::is_missing;
+use super::moment::{DateFormat, days, moment_of_days, moment_of_number};
+use super::number::Numbers;
+use super::scaling::{Scale, Scaling, quantile};
+use super::{Column, Entry, InputType, parse_number, part_name};
+use crate::error::DataError;
+use crate::features::{Component, FeatureShape, Features};
+use crate::lot::Lot;
+use crate::signature::InputSignature;
+use crate::table::Cells;
+use jiff::civil::DateTime;
+use outset_spec::{choices, settings};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+settings! {
+    /// A column of days or moments.
+    pub struct DateSettings {
+        /// Cell texts that mean "missing" in this column, besides those of `data.missing`.
+        missing: Vec<String> = Vec::new();
+        /// How the dates are written, for example `%d.%m.%Y`; detected where left out.
+        format: Option<String> = None;
+    }
+}
+
+choices! {
+    /// The numbers that a date is turned into.
+    pub enum DatePart {
+        /// Days since 1970, with the time of day as a fraction.
+        Position = "position",
+        /// The year.
+        Year = "year",
+        /// The month from 1 to 12.
+        Month = "month",
+        /// The day of the month from 1 to 31.
+        Day = "day",
+        /// The day of the week from 1, Monday, to 7.
+        Weekday = "weekday",
+        /// The day of the year from 1 to 366.
+        DayOfYear = "day of year",
+        /// The hour from 0 to 23.
+        Hour = "hour",
+        /// The minute from 0 to 59.
+        Minute = "minute",
+    }
+}
+
+const PARTS: [DatePart; 8] = [
+    DatePart::Position,
+    DatePart::Year,
+    DatePart::Month,
+    DatePart::Day,
+    DatePart::Weekday,
+    DatePart::DayOfYear,
+    DatePart::Hour,
+    DatePart::Minute,
+];
+
+impl DatePart {
+    fn of(self, moment: DateTime) -> f64 {
+        match self {
+            Self::Position => days(moment),
+            Self::Year => f64::from(moment.year()),
+            Self::Month => f64::from(moment.month()),
+            Self::Day => f64::from(moment.day()),
+            Self::Weekday => f64::from(moment.weekday().to_monday_one_offset()),
+            Self::DayOfYear => f64::from(moment.day_of_year()),
+            Self::Hour => f64::from(moment.hour()),
+            Self::Minute => f64::from(moment.minute()),
+        }
+    }
+}
+
+/// An input column of dates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DateInput {
+    pub format: DateFormat,
+    /// The components, none of them the same in every train row.
+    pub parts: Vec<FittedPart>,
+    /// Texts that mean "missing".
+    pub missing: Vec<String>,
+    /// Share of missing cells in train.
+    pub missing_share: f64,
+    /// Quantiles of the position in train at 0, 5, … 100 %.
+    pub quantiles: Vec<f64>,
+    /// Whether no train cell holds a time of day.
+    pub whole_days: bool,
+}
+
+/// One component of a date.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FittedPart {
+    /// The word of its [`DatePart`].
+    pub part: String,
+    pub scaling: Scaling,
+    /// Stands for a missing cell.
+    pub median: f64,
+    pub knots: Vec<f32>,
+}
+
+/// Cells as moments.
+pub(super) enum Moments<'a> {
+    Numbers(Numbers<'a>),
+    Coded { codes: &'a [u32], moments: Vec<Option<DateTime>> },
+}
+
+impl<'a> Moments<'a> {
+    /// Views the cells of a column as moments.
+    ///
+    /// # Errors
+    /// The first of the rows that holds something else.
+    pub fn of(column: Column<'a>, format: &DateFormat, missing: &[String]) -> Result<Self, DataError> {
+        let wrong = |row: u32| DataError::NotADate {
+            column: column.name.to_owned(),
+            row: row as usize + 1,
+            found: column.cells.text(row as usize).unwrap_or_default().into_owned(),
+            format: format.words(),
+        };
+        match column.cells {
+            Cells::Number(_) => {
+                let numbers = Numbers::of(column, missing)?;
+                let bad = |row: &&u32| {
+                    let number = numbers.get(**row);
+                    !number.is_nan() && moment_of_number(number).is_none()
+                };
+                match column.rows.iter().find(bad) {
+                    Some(row) => Err(wrong(*row)),
+                    None => Ok(Self::Numbers(numbers)),
+                }
+            }
+            Cells::Text(text) => {
+                let parse = |cell: &String| format.parse(cell).or_else(|| DateFormat::iso().parse(cell));
+                let moments: Vec<Option<DateTime>> = text.values.iter().map(parse).collect();
+                let absent: Vec<bool> = text.values.iter().map(|cell| is_missing(cell, missing)).collect();
+                let bad = |row: &&u32| {
+                    let code = text.codes[**row as usize] as usize;
+                    code < moments.len() && moments[code].is_none() && !absent[code]
+                };
+                match column.rows.iter().find(bad) {
+                    Some(row) => Err(wrong(*row)),
+                    None => Ok(Self::Coded { codes: &text.codes, moments }),
+                }
+            }
+        }
+    }
+
+    /// The moment of a row; `None` if it is missing.
+    pub fn get(&self, row: u32) -> Option<DateTime> {
+        match self {
+            Self::Numbers(numbers) => moment_of_number(numbers.get(row)),
+            Self::Coded { codes, moments } => moments.get(codes[row as usize] as usize).copied().flatten(),
+        }
+    }
+}
+
+/// The way in which the dates of a column are written.
+///
+/// # Errors
+/// If no common way fits all of them.
+pub(super) fn format_of(
+    column: Column<'_>,
+    format: Option<&str>,
+    missing: &[String],
+) -> Result<DateFormat, DataError> {
+    match (format, column.cells) {
+        (Some(format), _) => Ok(DateFormat(format.to_owned())),
+        (None, Cells::Number(_)) => Ok(DateFormat::number()),
+        (None, Cells::Text(text)) => {
+            let mut present = vec![false; text.values.len()];
+            for row in column.rows {
+                if let Some(present) = present.get_mut(text.codes[*row as usize] as usize) {
+                    *present = true;
+                }
+            }
+            let cells = text.values.iter().zip(present).filter(|(_, present)| *present);
+            let cells: Vec<&str> =
+                cells.map(|(cell, _)| cell.as_str()).filter(|cell| !is_missing(cell, missing)).collect();
+            if cells.is_empty() {
+                return Err(DataError::EmptyColumn { column: column.name.to_owned() });
+            }
+            DateFormat::detect(cells.iter().copied())
+                .ok_or_else(|| DataError::NoDateFormat { column: column.name.to_owned() })
+        }
+    }
+}
+
+/// Positions in time of a column's rows in days since 1970, NaN where missing.
+///
+/// # Errors
+/// If a cell is no date.
+pub fn positions(column: Column<'_>, settings: &DateSettings) -> Result<Vec<f64>, DataError> {
+    let format = format_of(column, settings.format.as_deref(), &settings.missing)?;
+    let moments = Moments::of(column, &format, &settings.missing)?;
+    Ok(column.rows.iter().map(|row| moments.get(*row).map_or(f64::NAN, days)).collect())
+}
+
+impl InputType for DateInput {
+    type Settings = DateSettings;
+
+    fn fit(column: Column<'_>, settings: &DateSettings) -> Result<Self, DataError> {
+        let format = format_of(column, settings.format.as_deref(), &settings.missing)?;
+        let moments = Moments::of(column, &format, &settings.missing)?;
+        let (mut parts, mut quantiles, mut present, mut whole_days) = (Vec::new(), Vec::new(), 0, true);
+        for part in PARTS {
+            let mut sorted: Vec<f64> = column
+                .rows
+                .iter()
+                .filter_map(|row| moments.get(*row))
+                .map(|moment| part.of(moment))
+                .collect();
+            sorted.sort_unstable_by(f64::total_cmp);
+            let (Some(first), Some(last)) = (sorted.first(), sorted.last()) else {
+                return Err(DataError::EmptyColumn { column: column.name.to_owned() });
+            };
+            let constant = first == last;
+            if part == DatePart::Position {
+                present = sorted.len();
+                whole_days = sorted.iter().all(|position| position.fract() == 0.0);
+                quantiles = (0..=20).map(|step| quantile(&sorted, f64::from(step) / 20.0)).collect();
+            }
+            if !constant {
+                let scaling = Scaling::fit(Scale::Robust, &sorted);
+                let (median, knots) = (quantile(&sorted, 0.5), scaling.knots(&sorted));
+                parts.push(FittedPart { part: part.word().to_owned(), scaling, median, knots });
+            }
+        }
+        let missing_share = 1.0 - present as f64 / column.rows.len() as f64;
+        Ok(Self { format, parts, missing: settings.missing.clone(), missing_share, quantiles, whole_days })
+    }
+
+    fn shape(&self, name: &str) -> FeatureShape {
+        let parts = self.parts.iter();
+        let mut components: Vec<Component> = parts
+            .map(|part| Component { name: part_name(name, &part.part), knots: part.knots.clone() })
+            .collect();
+        if self.missing_share > 0.0 || components.is_empty() {
+            components.push(Component { name: part_name(name, "missing"), knots: Vec::new() });
+        }
+        FeatureShape::Numeric { components }
+    }
+
+    fn encode(&self, column: Column<'_>) -> Result<Features, DataError> {
+        let moments = Moments::of(column, &self.format, &self.missing)?;
+        let indicator = self.missing_share > 0.0 || self.parts.is_empty();
+        let width = self.parts.len() + usize::from(indicator);
+        let parts: Vec<(DatePart, &FittedPart)> = self
+            .parts
+            .iter()
+            .filter_map(|fitted| Some((PARTS.into_iter().find(|part| part.word() == fitted.part)?, fitted)))
+            .collect();
+        let mut values = Vec::with_capacity(column.rows.len() * width);
+        for row in column.rows {
+            let moment = moments.get(*row);
+            for (part, fitted) in &parts {
+                let value = moment.map_or(fitted.median, |moment| part.of(moment));
+                values.push(fitted.scaling.apply(value));
+            }
+            if indicator {
+                values.push(f32::from(moment.is_none()));
+            }
+        }
+        Ok(Features::Numeric { width, values })
+    }
+
+    fn read(&self, value: &Value) -> Result<Entry, String> {
+        let expected = || format!("a date such as `{}`", self.example());
+        match value {
+            Value::String(text) if is_missing(text, &self.missing) => Ok(Entry::Missing),
+            Value::String(text) => {
+                let moment = self.format.parse(text).or_else(|| DateFormat::iso().parse(text));
+                // The number is read again as one, so that a request's column may mix both.
+                match moment {
+                    Some(_) if self.format == DateFormat::number() && parse_number(text).is_some() => {
+                        Ok(Entry::Number(parse_number(text).unwrap_or(f64::NAN)))
+                    }
+                    Some(_) => Ok(Entry::Text(text.clone())),
+                    None => Err(expected()),
+                }
+            }
+            Value::Number(number) if self.format == DateFormat::number() => {
+                let number = number.as_f64().filter(|number| moment_of_number(*number).is_some());
+                number.map(Entry::Number).ok_or_else(expected)
+            }
+            _ => Err(expected()),
+        }
+    }
+
+    fn describe(&self, signature: &mut InputSignature) {
+        signature.format = Some(self.format.words());
+        signature.example = Value::from(self.example());
+    }
+
+    fn draw(&self, lot: &mut Lot) -> Value {
+        if lot.unit() < self.missing_share.clamp(0.02, 0.2) {
+            return Value::Null;
+        }
+        Value::from(self.written(lot.unit()))
+    }
+}
+
+impl DateInput {
+    /// Settings that read cells as this column does.
+    pub fn settings(&self) -> DateSettings {
+        DateSettings { missing: self.missing.clone(), format: Some(self.format.0.clone()) }
+    }
+
+    /// The middle date as it would be written.
+    fn example(&self) -> String {
+        self.written(0.5)
+    }
+
+    /// The date at a share of the train dates.
+    fn written(&self, share: f64) -> String {
+        let position = quantile(&self.quantiles, share);
+        self.format.write(moment_of_days(if self.whole_days { position.floor() } else { position }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn fit(cells: &[Option<&str>]) -> Result<(DateInput, Cells), DataError> {
+        let rows: Vec<u32> = (0..cells.len() as u32).collect();
+        let cells = Cells::Text(cells.iter().copied().collect());
+        let column = Column { name: "day", cells: &cells, rows: &rows };
+        DateInput::fit(column, &DateSettings::default()).map(|fitted| (fitted, cells))
+    }
+
+    fn check(cells: &[Option<&str>], expected: &[&str]) {
+        let (fitted, _) = fit(cells).unwrap();
+        let FeatureShape::Numeric { components } = fitted.shape("day") else { panic!("a date is numeric") };
+        let names: Vec<&str> = components.iter().map(|component| component.name.as_str()).collect();
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn parts_that_never_differ_are_left_out() {
+        check(
+            &[Some("2011-01-01"), Some("2011-01-02")],
+            &["day position", "day day", "day weekday", "day day of year"],
+        );
+        check(
+            &[Some("2011-01-01 00:00"), Some("2011-01-01 05:00"), None],
+            &["day position", "day hour", "day missing"],
+        );
+    }
+
+    #[test]
+    fn cells_are_encoded_by_part() {
+        let (fitted, cells) = fit(&[Some("2011-01-01"), Some("2011-01-02"), Some("2011-01-03")]).unwrap();
+        let features = fitted.encode(Column { name: "day", cells: &cells, rows: &[1, 0] }).unwrap();
+        let Features::Numeric { width, values } = features else { panic!("a date is numeric") };
+        assert_eq!((width, values[0], values.len()), (4, 0.0, 8));
+        assert!(values[4] < 0.0 && values.iter().all(|value| value.is_finite()));
+    }
+
+    #[test]
+    fn what_is_no_date_names_its_row() {
+        assert_eq!(
+            fit(&[Some("2011-01-01"), Some("soon")]).unwrap_err().to_string(),
+            "column `day` is a date, but no common way of writing dates fits all of its cells"
+        );
+        let (fitted, _) = fit(&[Some("1/30/2011"), Some("2/1/2011")]).unwrap();
+        let cells = Cells::Text([Some("1/30/2012"), Some("30.1.2012")].into_iter().collect());
+        let error = fitted.encode(Column { name: "day", cells: &cells, rows: &[0, 1] }).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "column `day` is a date written as month/day/year, but row 2 holds `30.1.2012`"
+        );
+        assert_eq!(
+            error.hint().unwrap(),
+            "add `\"30.1.2012\"` to `data.missing`, or name the column's `format`, for example `%d.%m.%Y`"
+        );
+    }
+
+    #[test]
+    fn requests_may_use_the_column_s_way_or_iso() {
+        let (fitted, _) = fit(&[Some("1/30/2011"), Some("2/1/2011")]).unwrap();
+        for (value, expected) in [
+            (json!("3/4/2012"), Ok(Entry::Text("3/4/2012".into()))),
+            (json!("2012-03-04"), Ok(Entry::Text("2012-03-04".into()))),
+            (json!("soon"), Err("a date such as `01/31/2011`".into())),
+            (json!(5), Err("a date such as `01/31/2011`".into())),
+        ] {
+            assert_eq!(fitted.read(&value), expected, "{value}");
+        }
+    }
+}
