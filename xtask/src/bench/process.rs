@@ -83,8 +83,11 @@ impl Running {
     /// Asks the child to end and waits for it, at most ten seconds; returns its largest resident set in bytes.
     ///
     /// # Errors
-    /// If it cannot be waited for.
+    /// If it ended by itself before, or cannot be waited for.
     pub fn stop(self) -> Outcome<u64> {
+        if self.is_over {
+            return Err("the child ended by itself".into());
+        }
         signal(self.pid, libc::SIGTERM);
         let pid = self.pid;
         let (ended, watch) = channel::<()>();
