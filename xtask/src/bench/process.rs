@@ -25,17 +25,8 @@ pub struct Finished {
 pub fn run(command: &mut Command, log: &Path, limit: Duration) -> Outcome<Finished> {
     let clock = Instant::now();
     let running = Running::start(command, log)?;
-    let pid = running.pid;
-    let (ended, watch) = channel::<()>();
-    let watchdog = thread::spawn(move || {
-        if watch.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-            signal(pid, libc::SIGKILL);
-        }
-    });
-    let (status, peak_bytes) = running.wait()?;
+    let (status, peak_bytes) = running.wait(limit)?;
     let seconds = clock.elapsed().as_secs_f64();
-    drop(ended);
-    let _ = watchdog.join();
     if status != 0 {
         let why = if seconds >= limit.as_secs_f64() { "did not end in time" } else { "failed" };
         return Err(format!("{command:?} {why}\n{}", last_words(log)).into());
@@ -89,21 +80,21 @@ impl Running {
             return Err("the child ended by itself".into());
         }
         signal(self.pid, libc::SIGTERM);
-        let pid = self.pid;
-        let (ended, watch) = channel::<()>();
-        let watchdog = thread::spawn(move || {
-            if watch.recv_timeout(Duration::from_secs(10)) == Err(RecvTimeoutError::Timeout) {
-                signal(pid, libc::SIGKILL);
-            }
-        });
-        let (_, peak_bytes) = self.wait()?;
-        drop(ended);
-        let _ = watchdog.join();
+        let (_, peak_bytes) = self.wait(Duration::from_secs(10))?;
         Ok(peak_bytes)
     }
 
-    /// Waits for the end: the status, 0 if all went well, and the largest resident set in bytes.
-    fn wait(mut self) -> Outcome<(i32, u64)> {
+    /// Waits for the end, killing the child after `limit`: the status, 0 if all went well, and the largest resident
+    /// set in bytes.
+    fn wait(mut self, limit: Duration) -> Outcome<(i32, u64)> {
+        let pid = self.pid;
+        // A thread that kills the child unless it is told before `limit` that the child has ended.
+        let (ended, watch) = channel::<()>();
+        let watchdog = thread::spawn(move || {
+            if watch.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                signal(pid, libc::SIGKILL);
+            }
+        });
         let mut status = 0;
         // SAFETY: a `rusage` is made of integers, for which zero is a value.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -118,6 +109,8 @@ impl Running {
             }
         }
         self.is_over = true;
+        drop(ended);
+        let _ = watchdog.join();
         // Linux counts in KiB.
         Ok((status, u64::try_from(usage.ru_maxrss)? * 1024))
     }
