@@ -26,3 +26,4 @@ pub use requests::RowProblem;
 pub use signature::Signature;
 pub use split::{Part, Splits, split};
 pub use table::{Cells, Table};
+pub use types::{FittedInput, FittedOutput};

@@ -223,6 +223,26 @@ mod tests {
     }
 
     #[test]
+    fn an_altered_file_is_no_reason_to_panic() {
+        let fitted = fitted(&[0, 1, 2]);
+        let mut value = serde_json::to_value(&fitted).unwrap();
+        for (column, key) in [("age", "quantiles"), ("age", "knots"), ("day", "quantiles"), ("day", "parts")]
+        {
+            value["inputs"][column][key] = json!([]);
+        }
+        value["inputs"]["color"]["classes"] = json!({"names": [], "counts": []});
+        value["inputs"]["tags"]["classes"] = json!({"names": [], "counts": []});
+        value["inputs"]["age"]["scaling"] = json!({"kind": "quantile", "values": [], "normal": []});
+        let altered: Preprocessor = serde_json::from_value(value.clone()).unwrap();
+        altered.encode_inputs(&table(), &[0, 1, 2, 3]).unwrap();
+        altered.signature();
+        altered.made_rows(10, 1);
+        value["inputs"]["day"]["parts"] =
+            json!([{"part": "century", "scaling": {"kind": "none"}, "median": 0.0, "knots": []}]);
+        assert!(serde_json::from_value::<Preprocessor>(value).is_err());
+    }
+
+    #[test]
     fn every_missing_column_is_named() {
         let mut table = table();
         let cells = table.columns.shift_remove("age").unwrap();

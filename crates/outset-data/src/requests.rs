@@ -5,7 +5,7 @@ use crate::preprocess::Preprocessor;
 use crate::table::{Cells, Table, TextBuilder, number_text};
 use crate::types::Entry;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fmt;
 
 /// One thing that is wrong with a row of a request.
@@ -82,6 +82,21 @@ impl Preprocessor {
         }
         let columns = self.inputs.keys().cloned().zip(columns.into_iter().map(cells));
         Ok(Table::new(columns.collect(), rows.len()))
+    }
+}
+
+impl Preprocessor {
+    /// The input cells of a row as a request would hold them.
+    pub fn row_values(&self, table: &Table, row: usize) -> Map<String, Value> {
+        let value = |name: &String| match table.get(name)? {
+            cells if cells.is_missing(row) => None,
+            Cells::Number(values) => Some(match values[row] {
+                whole if whole.fract() == 0.0 && whole.abs() < 1e15 => Value::from(whole as i64),
+                number => Value::from(number),
+            }),
+            Cells::Text(text) => text.get(row).map(Value::from),
+        };
+        self.inputs.keys().map(|name| (name.clone(), value(name).unwrap_or(Value::Null))).collect()
     }
 }
 
@@ -172,6 +187,23 @@ mod tests {
         check(json!({"age": null, "color": "", "rooms": "3"}), 0.0, 0, 1);
         check(json!({"age": "", "color": null, "rooms": "2.0", "sold": "yes", "id": 7}), 0.0, 0, 2);
         check(json!({"age": 30.0, "color": "green", "rooms": 9}), 0.0, 0, 0);
+    }
+
+    #[test]
+    fn rows_of_a_table_can_be_sent() {
+        let fitted = preprocessor();
+        let columns = [
+            ("age", Cells::Number(vec![20.5, f64::NAN])),
+            ("color", Cells::Text([None, Some("red")].into_iter().collect())),
+            ("rooms", Cells::Number(vec![3.0, 2.0])),
+        ];
+        let table =
+            Table::new(columns.map(|(name, cells)| (name.to_owned(), cells)).into_iter().collect(), 2);
+        let sent: Vec<Value> = (0..2).map(|row| fitted.row_values(&table, row).into()).collect();
+        assert_eq!(sent[0], json!({"age": 20.5, "color": null, "rooms": 3}));
+        let read = fitted.read_rows(&sent).unwrap();
+        let rows = [0, 1];
+        assert_eq!(fitted.encode_inputs(&read, &rows).unwrap(), fitted.encode_inputs(&table, &rows).unwrap());
     }
 
     #[test]

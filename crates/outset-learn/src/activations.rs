@@ -24,6 +24,19 @@ choices! {
 }
 
 impl Activation {
+    /// The activation that the linear map's kernel applies itself, where it knows this one.
+    pub fn fused(self) -> Option<outset_ops::Activation> {
+        Some(match self {
+            Self::Sigmoid => outset_ops::Activation::Sigmoid,
+            Self::Tanh => outset_ops::Activation::Tanh,
+            Self::Relu => outset_ops::Activation::Relu,
+            Self::LeakyRelu => outset_ops::Activation::LeakyRelu(0.01),
+            Self::Gelu => outset_ops::Activation::Gelu,
+            Self::Silu => outset_ops::Activation::Silu,
+            Self::Softmax => return None,
+        })
+    }
+
     /// Applies the function to a batch of rows `[rows, features]`.
     pub fn apply(self, tensor: Tensor<2>) -> Tensor<2> {
         match self {

@@ -1,10 +1,42 @@
-//! Training, evaluation and prediction.
+//! From typed columns to a trained, tested and bundled network.
+//!
+//! Begin with [`run::run`], which is the whole way; each stage that it calls has a file of its own.
 
 pub mod activations;
 pub mod baselines;
+pub mod bundle;
+pub mod combiner;
+pub mod decoders;
+pub mod encoders;
+pub mod evaluate;
+pub mod event;
+pub mod files;
 pub mod initializers;
 pub mod kinds;
 pub mod losses;
 pub mod metrics;
+pub mod network;
 pub mod optimizers;
+pub mod order;
+pub mod predict;
+pub mod prepare;
+pub mod run;
 pub mod schedules;
+pub mod train;
+pub mod verdict;
+pub mod weights;
+
+mod baseline;
+mod card;
+mod details;
+mod error;
+mod importance;
+mod init;
+mod layers;
+mod machine;
+mod recipe;
+mod thresholds;
+mod update;
+
+pub use error::LearnError;
+pub use machine::environment;

@@ -97,6 +97,33 @@ impl Value {
         }
     }
 
+    fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Boolean(value) => (*value).into(),
+            Self::Integer(value) => (*value).into(),
+            Self::Float(value) => (*value).into(),
+            Self::String(value) => value.as_str().into(),
+            Self::Array(items) => items.iter().map(|item| item.value.to_json()).collect(),
+            Self::Table(table) => table.to_json(),
+        }
+    }
+
+    fn from_json(json: &serde_json::Value) -> Option<Self> {
+        Some(match json {
+            serde_json::Value::Null => return None,
+            serde_json::Value::Bool(value) => Self::Boolean(*value),
+            serde_json::Value::Number(value) => match value.as_i64() {
+                Some(value) => Self::Integer(value),
+                None => Self::Float(value.as_f64().unwrap_or(f64::NAN)),
+            },
+            serde_json::Value::String(value) => Self::String(value.clone()),
+            serde_json::Value::Array(items) => {
+                Self::Array(items.iter().filter_map(Self::from_json).map(Node::from).collect())
+            }
+            serde_json::Value::Object(entries) => Self::Table(Table::from_json(entries)),
+        })
+    }
+
     /// The text of a string value.
     pub fn as_str(&self) -> Option<&str> {
         if let Self::String(text) = self { Some(text) } else { None }
@@ -174,6 +201,23 @@ impl Table {
             }
         }
         self
+    }
+
+    /// The table as JSON.
+    pub fn to_json(&self) -> serde_json::Value {
+        let entries = self.0.iter().map(|(key, entry)| (key.clone(), entry.node.value.to_json()));
+        serde_json::Value::Object(entries.collect())
+    }
+
+    /// Reads a table from JSON; `null` entries are left out.
+    pub fn from_json(json: &serde_json::Map<String, serde_json::Value>) -> Self {
+        let mut table = Self::default();
+        for (key, value) in json {
+            if let Some(value) = Value::from_json(value) {
+                table.put(key, value);
+            }
+        }
+        table
     }
 
     /// Writes the table as an experiment file: top-level tables as `[headers]`, all else inline.
@@ -285,6 +329,14 @@ mod tests {
         let text = "name = \"a \\\"b\\\"\"\n\n[inputs]\n\"odd key\" = { type = \"number\", missing = [\"0\"] }\nx = 1e-5\n";
         let table = Table::parse("x.toml", text).unwrap();
         assert_eq!(Table::parse("x.toml", &table.to_toml()).unwrap(), table);
+    }
+
+    #[test]
+    fn json_and_back() {
+        let table = Table::parse("x.toml", "a = [1, 2.5, \"x\"]\nb = { c = true }\n").unwrap();
+        let json = table.to_json();
+        assert_eq!(json.to_string(), r#"{"a":[1,2.5,"x"],"b":{"c":true}}"#);
+        assert_eq!(Table::from_json(json.as_object().unwrap()), table);
     }
 
     #[test]

@@ -1,1 +1,44 @@
-fn main() {}
+//! The `outset` program: arguments in, a command run, an exit code out.
+
+mod arguments;
+mod commands;
+mod examples;
+mod interrupt;
+mod locate;
+mod printer;
+
+use clap::Parser as _;
+use printer::Printer;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit code where the run failed.
+const FAILED: u8 = 1;
+/// Exit code where declaration, data or arguments are wrong.
+const WRONG: u8 = 2;
+
+/// Marks an error as one of declaration, data or arguments.
+#[derive(Debug)]
+pub struct Wrong;
+
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("declaration, data or arguments are wrong")
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+fn main() -> ExitCode {
+    let arguments = arguments::Arguments::parse();
+    let printer = Printer::new(&arguments.global);
+    match commands::dispatch(&arguments, &printer) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            printer.error(&failure.message, failure.hint.as_deref());
+            ExitCode::from(if failure.is_users { WRONG } else { FAILED })
+        }
+    }
+}

@@ -231,6 +231,11 @@ impl<'a> Columns<'a> {
 }
 
 impl Column {
+    /// Number of cells.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Tells whether this pass needs the cells of the column.
     pub(super) fn is_wanted(&self) -> bool {
         matches!(self.state, State::Numbers(_) | State::Text(_))
@@ -324,8 +329,9 @@ impl Column {
 
     fn reserve(&mut self, rows: usize) {
         match &mut self.state {
+            // The number of rows is a file's own word: room for too many is no reason to fail.
             State::Numbers(numbers) => {
-                numbers.values.reserve_exact(rows.saturating_sub(numbers.values.len()))
+                let _ = numbers.values.try_reserve_exact(rows.saturating_sub(numbers.values.len()));
             }
             State::Text(dictionary) => dictionary.reserve(rows),
             State::Again | State::Skipped => {}

@@ -26,9 +26,10 @@ impl Dictionary {
         Self { text: Text { codes: vec![MISSING; rows], values: Vec::new() }, slots: Vec::new() }
     }
 
-    /// Makes room for this many cells.
+    /// Makes room for this many cells, where there is so much memory.
     pub(super) fn reserve(&mut self, rows: usize) {
-        self.text.codes.reserve_exact(rows.saturating_sub(self.text.codes.len()));
+        // The number of rows is a file's own word: room for too many is no reason to fail.
+        let _ = self.text.codes.try_reserve_exact(rows.saturating_sub(self.text.codes.len()));
     }
 
     /// Appends a missing cell.

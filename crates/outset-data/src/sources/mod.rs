@@ -1,7 +1,7 @@
 //! Reads files into a table: recognises format, encoding, delimiter and header line, and says what it recognised.
 //!
-//! A format is one file that offers `recognise`, which looks at a file and gives a [`Source`] or passes; the list of
-//! formats is [`recognise`]. A source hands its cells to [`Columns`](columns::Columns), which decides what is a number.
+//! A format is one file that offers `recognise`, which looks at a file and gives a `Source` or passes; the function
+//! `recognise` below holds the list of formats. A source hands its cells to `Columns`, which decides what is a number.
 
 mod columns;
 mod delimited;

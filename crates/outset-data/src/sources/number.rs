@@ -39,23 +39,16 @@ pub(super) fn parse(cell: &[u8], commas: bool) -> Parsed {
         [b'+', rest @ ..] => (false, rest),
         rest => (false, rest),
     };
-    let (mut mantissa, mut significant, mut whole, mut fraction) = (0u64, 0u32, 0usize, 0usize);
-    let mut mark = None;
-    let mut rest = digits;
-    while let [byte, tail @ ..] = rest {
-        match byte {
-            b'0'..=b'9' => {
-                // Twenty digits and more overflow; such numbers take the slow way below.
-                mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
-                significant += u32::from(significant > 0 || *byte != b'0');
-                if mark.is_some() { fraction += 1 } else { whole += 1 }
-            }
-            b'.' if mark.is_none() => mark = Some(b'.'),
-            b',' if mark.is_none() && commas => mark = Some(b','),
-            _ => break,
-        }
-        rest = tail;
-    }
+    let mut mantissa = 0;
+    let whole = take_digits(digits, &mut mantissa);
+    let mark = match digits.get(whole) {
+        Some(b'.') => Some(b'.'),
+        Some(b',') if commas => Some(b','),
+        _ => None,
+    };
+    let behind = &digits[whole + usize::from(mark.is_some())..];
+    let fraction = if mark.is_some() { take_digits(behind, &mut mantissa) } else { 0 };
+    let rest = &behind[fraction..];
     if whole + fraction == 0 {
         return if is_infinity(digits) { Parsed::Infinite } else { Parsed::Text };
     }
@@ -73,7 +66,7 @@ pub(super) fn parse(cell: &[u8], commas: bool) -> Parsed {
         return Parsed::Text;
     }
     let power = i64::from(exponent) - fraction as i64;
-    let value = if significant <= 19 && mantissa <= EXACT && power.unsigned_abs() <= 22 {
+    let value = if whole + fraction <= 19 && mantissa <= EXACT && power.unsigned_abs() <= 22 {
         let power_of_ten = POWERS[power.unsigned_abs() as usize];
         if power < 0 { mantissa as f64 / power_of_ten } else { mantissa as f64 * power_of_ten }
     } else {
@@ -95,6 +88,21 @@ pub(super) fn parse(cell: &[u8], commas: bool) -> Parsed {
         }
         Some(_) => Parsed::Point(value),
     }
+}
+
+/// Appends the leading digits to a number and counts them; with twenty and more the number overflows.
+#[inline]
+fn take_digits(text: &[u8], number: &mut u64) -> usize {
+    let mut count = 0;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        *number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+        count += 1;
+    }
+    count
 }
 
 /// Reads the digits behind `e`; more than a float can hold count as very large.

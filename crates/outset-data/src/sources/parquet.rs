@@ -14,6 +14,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Rows decoded at once.
 const BATCH: usize = 8192;
@@ -117,7 +118,13 @@ fn open(input: &Input) -> Result<SerializedFileReader<File>, SourceError> {
         return Err(SourceError::NotSupported { path: input.shown.clone(), found, archive: false });
     };
     let file = File::open(path).map_err(|source| input.failed(source))?;
-    SerializedFileReader::new(file).map_err(|source| damaged(input, source))
+    without_panic(|| SerializedFileReader::new(file)).map_err(|source| damaged(input, source))
+}
+
+/// Turns a panic of the decoder, which trusts some bytes of a file, into an error.
+fn without_panic<T>(decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    let panicked = |_| Err(ParquetError::General("the decoder met bytes that contradict each other".into()));
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(panicked)
 }
 
 fn damaged(input: &Input, source: ParquetError) -> SourceError {
@@ -190,23 +197,29 @@ impl Source for Parquet {
         let positions: Vec<usize> = self.names.iter().map(|name| columns.position(name)).collect();
         for group in 0..reader.num_row_groups() {
             let failed = |source| damaged(&self.input, source);
-            let group = reader.get_row_group(group).map_err(failed)?;
+            let group = without_panic(|| reader.get_row_group(group)).map_err(failed)?;
+            let rows = usize::try_from(group.metadata().num_rows()).unwrap_or(usize::MAX);
             for (index, position) in positions.iter().enumerate() {
                 let column = columns.column(*position);
                 if !column.is_wanted() {
                     continue;
                 }
-                let chunk = group.get_column_reader(index).map_err(failed)?;
-                read_chunk(chunk, self.leaves[index], column).map_err(failed)?;
+                let read = || read_chunk(group.get_column_reader(index)?, self.leaves[index], column);
+                let found = without_panic(read).map_err(failed)?;
+                if found != rows {
+                    let name = &self.names[index];
+                    let what = format!("column `{name}` has {found} cells in a group of {rows} rows");
+                    return Err(failed(ParquetError::General(what)));
+                }
             }
-            columns.end_rows(usize::try_from(group.metadata().num_rows()).unwrap_or(0));
+            columns.end_rows(rows);
         }
         Ok(())
     }
 }
 
-/// Appends all cells of one column in one row group.
-fn read_chunk(chunk: ColumnReader, leaf: Leaf, column: &mut Column) -> Result<(), ParquetError> {
+/// Appends all cells of one column in one row group, and counts them.
+fn read_chunk(chunk: ColumnReader, leaf: Leaf, column: &mut Column) -> Result<usize, ParquetError> {
     let kind = leaf.kind;
     match chunk {
         ColumnReader::BoolColumnReader(reader) => read_values(reader, leaf, column, |value| {
@@ -241,13 +254,14 @@ fn read_chunk(chunk: ColumnReader, leaf: Leaf, column: &mut Column) -> Result<()
     }
 }
 
-/// Appends the cells of one column; where values repeat, those of a row become one text.
+/// Appends the cells of one column and counts them; where values repeat, those of a row become one text.
 fn read_values<T: DataType>(
     mut reader: ColumnReaderImpl<T>,
     leaf: Leaf,
     column: &mut Column,
     decode: impl for<'v> Fn(&'v T::T) -> Result<Value<'v>, ParquetError>,
-) -> Result<(), ParquetError> {
+) -> Result<usize, ParquetError> {
+    let before = column.len();
     let (mut definitions, mut repetitions, mut values) = (Vec::new(), Vec::new(), Vec::new());
     let mut list: Option<List> = None;
     loop {
@@ -291,7 +305,7 @@ fn read_values<T: DataType>(
     if let Some(list) = list {
         list.end(column);
     }
-    Ok(())
+    Ok(column.len() - before)
 }
 
 /// The elements of one row's list.

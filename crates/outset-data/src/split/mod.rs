@@ -75,7 +75,7 @@ struct Cut<'a> {
     /// Share of train, val and test; they add up to 1.
     shares: [f64; 3],
     seed: u64,
-    /// By row of the table: the first row that equals it.
+    /// By row of the table: the first of `rows` that equals it.
     first_alike: &'a [u32],
 }
 
@@ -122,12 +122,13 @@ pub fn split(
         return Err(DataError::NoRows { reasons });
     }
     let columns: Vec<&str> = inputs.keys().chain(outputs.keys()).map(String::as_str).collect();
-    // Without inputs, equal targets do not make rows alike.
-    let first_alike = match inputs.len() {
+    let alike = |rows: &[u32]| match inputs.len() {
+        // Without inputs, equal targets do not make rows alike.
         0 => (0..table.rows() as u32).collect(),
-        _ => first_alike(table, &columns, &kept),
+        _ => first_alike(table, &columns, rows),
     };
-    splits.duplicates = kept.iter().filter(|row| first_alike[**row as usize] != **row).count();
+    let alike_of_all = alike(&kept);
+    splits.duplicates = kept.iter().filter(|row| alike_of_all[**row as usize] != **row).count();
 
     let mut shares = [settings.train, settings.val, settings.test];
     let mut to_divide = kept.clone();
@@ -150,7 +151,9 @@ pub fn split(
     let total: f64 = shares.iter().sum();
     shares.iter_mut().for_each(|share| *share /= total);
     let whole = named.is_none();
-    let cut = Cut { table, rows: &to_divide, shares, seed: settings.seed, first_alike: &first_alike };
+    let alike_of_train = if whole { Vec::new() } else { alike(&to_divide) };
+    let first_alike = if whole { &alike_of_all } else { &alike_of_train };
+    let cut = Cut { table, rows: &to_divide, shares, seed: settings.seed, first_alike };
     let mut words = Vec::new();
     let lot = if cut.parts() > 1 || whole {
         divide(&cut, settings, inputs, outputs, &mut splits.parts)?
@@ -170,7 +173,7 @@ pub fn split(
             words.push(format!("{} cut from train ({lot})", missing.join(" and ")));
         }
     }
-    let repeats = given::repeats_of_train(&splits.parts, &kept, &first_alike);
+    let repeats = given::repeats_of_train(&splits.parts, &kept, &alike_of_all);
     if repeats > 0 {
         let rows = if repeats == 1 { "1 row".to_owned() } else { format!("{repeats} rows") };
         let verb = if repeats == 1 { "repeats" } else { "repeat" };

@@ -123,6 +123,43 @@ fn equal_rows_share_a_part() {
 }
 
 #[test]
+fn any_shares_of_any_table() {
+    let mut lot = crate::lot::Lot::new(1);
+    for trial in 0..200 {
+        let (rows, values, classes) = (30 + lot.below(400), 20 + lot.below(1000), 2 + lot.below(4));
+        let drawn: Vec<usize> = (0..rows).map(|_| lot.below(values)).collect();
+        // The class follows from the value, so that equal inputs are equal rows.
+        let class = |value: usize| value * value % 11 % classes;
+        let y = drawn.iter().map(|value| class(*value));
+        let table = table([("x", numbers(drawn.iter().copied())), ("y", numbers(y))]);
+        let (val, test) = (lot.unit() * 0.3, lot.unit() * 0.3);
+        let settings = Split { train: 1.0 - val - test, val, test, seed: trial, ..Split::default() };
+        for kind in ["number", "category"] {
+            let splits = match run(&table, &settings, kind) {
+                Ok(splits) => splits,
+                Err(DataError::ClassTooSmall { .. } | DataError::EmptyPart { .. }) => continue,
+                Err(error) => panic!("{error}"),
+            };
+            assert_eq!(counts(&splits).iter().sum::<usize>(), rows);
+            let mut part_of = std::collections::HashMap::new();
+            for (value, part) in drawn.iter().zip(&splits.parts) {
+                assert_eq!(part_of.entry(value).or_insert(part), &part);
+            }
+            let largest =
+                drawn.iter().map(|value| drawn.iter().filter(|other| *other == value).count()).max();
+            let slack = (classes + largest.unwrap_or(0)) as f64 + 1.0;
+            for (count, share) in counts(&splits).into_iter().zip([settings.train, val, test]) {
+                assert!(
+                    (count as f64 - share * rows as f64).abs() <= slack,
+                    "{trial} {kind}: {:?}",
+                    counts(&splits)
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn groups_stay_together() {
     let group = |row: usize| row * row % 83;
     let table =
@@ -203,6 +240,22 @@ fn parts_that_are_not_given_are_cut_from_train() {
     assert_eq!(
         (count, words.as_str()),
         ([80, 10, 10], "given files; val and test cut from train (random, seed 42)")
+    );
+}
+
+#[test]
+fn given_rows_stay_though_a_train_row_repeats_them() {
+    let part = |row: usize| if row < 20 { "test" } else { "train" };
+    let value = |row: usize| if row < 40 { row % 20 } else { row };
+    let columns = [("x", numbers((0..200).map(value))), ("y", numbers((0..200).map(value)))];
+    let table = table(columns.into_iter().chain([("part", text((0..200).map(part)))]));
+    let splits = run(&table, &by(SplitBy::Column, "part"), "number").unwrap();
+    assert_eq!((splits.rows(Part::Test), splits.duplicates), ((0..20).collect::<Vec<u32>>(), 20));
+    assert_eq!(counts(&splits), [160, 20, 20]);
+    assert!(
+        splits.words.starts_with("by column `part`; val cut from train (random, seed 42); "),
+        "{}",
+        splits.words
     );
 }
 

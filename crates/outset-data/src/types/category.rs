@@ -86,7 +86,7 @@ impl InputType for CategoryInput {
     fn describe(&self, signature: &mut InputSignature) {
         signature.class_total = self.classes.len();
         signature.classes = self.classes.names.iter().take(InputSignature::MAX_CLASSES).cloned().collect();
-        signature.example = Value::from(self.classes.names[0].clone());
+        signature.example = self.classes.names.first().cloned().into();
     }
 
     fn draw(&self, lot: &mut Lot) -> Value {
@@ -117,7 +117,7 @@ pub(super) fn draw_class<'a>(classes: &'a Classes, lot: &mut Lot) -> &'a str {
             return name;
         }
     }
-    &classes.names[0]
+    classes.names.first().map_or("", String::as_str)
 }
 
 impl OutputType for CategoryOutput {

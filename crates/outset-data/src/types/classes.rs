@@ -69,7 +69,7 @@ impl Classes {
         self.lookup().by_number.get(&bits(number)).copied()
     }
 
-    /// The index of each cell's class, or [`NONE`].
+    /// The index of each cell's class, or the largest `u32` for a cell of none.
     pub fn codes(&self, column: Column<'_>) -> Vec<u32> {
         match column.cells {
             Cells::Number(values) => column

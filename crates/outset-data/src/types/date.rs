@@ -12,7 +12,8 @@ use crate::signature::InputSignature;
 use crate::table::Cells;
 use jiff::civil::DateTime;
 use outset_spec::{choices, settings};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 settings! {
@@ -58,6 +59,21 @@ const PARTS: [DatePart; 8] = [
     DatePart::Minute,
 ];
 
+/// In files a part is its word.
+impl Serialize for DatePart {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+impl<'de> Deserialize<'de> for DatePart {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        let part = PARTS.into_iter().find(|part| part.word() == word);
+        part.ok_or_else(|| D::Error::custom(format!("unknown part of a date `{word}`")))
+    }
+}
+
 impl DatePart {
     fn of(self, moment: DateTime) -> f64 {
         match self {
@@ -92,8 +108,7 @@ pub struct DateInput {
 /// One component of a date.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FittedPart {
-    /// The word of its [`DatePart`].
-    pub part: String,
+    pub part: DatePart,
     pub scaling: Scaling,
     /// Stands for a missing cell.
     pub median: f64,
@@ -223,7 +238,7 @@ impl InputType for DateInput {
             if !constant {
                 let scaling = Scaling::fit(Scale::Robust, &sorted);
                 let (median, knots) = (quantile(&sorted, 0.5), scaling.knots(&sorted));
-                parts.push(FittedPart { part: part.word().to_owned(), scaling, median, knots });
+                parts.push(FittedPart { part, scaling, median, knots });
             }
         }
         let missing_share = 1.0 - present as f64 / column.rows.len() as f64;
@@ -233,7 +248,7 @@ impl InputType for DateInput {
     fn shape(&self, name: &str) -> FeatureShape {
         let parts = self.parts.iter();
         let mut components: Vec<Component> = parts
-            .map(|part| Component { name: part_name(name, &part.part), knots: part.knots.clone() })
+            .map(|part| Component { name: part_name(name, part.part.word()), knots: part.knots.clone() })
             .collect();
         if self.missing_share > 0.0 || components.is_empty() {
             components.push(Component { name: part_name(name, "missing"), knots: Vec::new() });
@@ -245,16 +260,11 @@ impl InputType for DateInput {
         let moments = Moments::of(column, &self.format, &self.missing)?;
         let indicator = self.missing_share > 0.0 || self.parts.is_empty();
         let width = self.parts.len() + usize::from(indicator);
-        let parts: Vec<(DatePart, &FittedPart)> = self
-            .parts
-            .iter()
-            .filter_map(|fitted| Some((PARTS.into_iter().find(|part| part.word() == fitted.part)?, fitted)))
-            .collect();
         let mut values = Vec::with_capacity(column.rows.len() * width);
         for row in column.rows {
             let moment = moments.get(*row);
-            for (part, fitted) in &parts {
-                let value = moment.map_or(fitted.median, |moment| part.of(moment));
+            for fitted in &self.parts {
+                let value = moment.map_or(fitted.median, |moment| fitted.part.of(moment));
                 values.push(fitted.scaling.apply(value));
             }
             if indicator {

@@ -97,11 +97,11 @@ impl Scaling {
     }
 }
 
-/// The quantile of sorted values, interpolated between neighbours.
+/// The quantile of sorted values, interpolated between neighbours; 0 of none.
 pub fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * (sorted.len() - 1) as f64;
+    let place = share * sorted.len().saturating_sub(1) as f64;
     let (below, part) = (place as usize, place.fract());
-    let low = sorted[below];
+    let low = sorted.get(below).copied().unwrap_or(0.0);
     match sorted.get(below + 1) {
         Some(high) if part > 0.0 => low * (1.0 - part) + high * part,
         _ => low,
@@ -149,13 +149,11 @@ fn fit_quantile(sorted: &[f64]) -> Scaling {
 
 fn interpolate(values: &[f64], normal: &[f64], value: f64) -> f64 {
     let upper = values.partition_point(|other| *other < value);
-    match (upper.checked_sub(1), values.get(upper)) {
-        (None, _) => normal[0],
-        (Some(lower), None) => normal[lower],
-        (Some(lower), Some(high)) => {
-            let part = (value - values[lower]) / (high - values[lower]);
-            normal[lower] + part * (normal[upper] - normal[lower])
-        }
+    let at = |place: usize| values.get(place).copied().zip(normal.get(place).copied());
+    match (upper.checked_sub(1).and_then(at), at(upper)) {
+        (None, None) => 0.0,
+        (None, Some((_, normal))) | (Some((_, normal)), None) => normal,
+        (Some((low, from)), Some((high, to))) => from + (value - low) / (high - low) * (to - from),
     }
 }
 

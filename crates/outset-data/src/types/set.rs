@@ -171,7 +171,7 @@ impl InputType for SetInput {
         signature.class_total = self.classes.len();
         signature.classes = self.classes.names.iter().take(InputSignature::MAX_CLASSES).cloned().collect();
         signature.format = Some(self.separator.clone());
-        signature.example = Value::from(vec![self.classes.names[0].clone()]);
+        signature.example = self.classes.names.iter().take(1).cloned().collect();
     }
 
     fn draw(&self, lot: &mut Lot) -> Value {
@@ -206,7 +206,7 @@ impl OutputType for SetOutput {
     fn encode(&self, column: Column<'_>) -> Result<Targets, DataError> {
         let width = self.classes.len();
         let mut values = vec![0.0; width * column.rows.len()];
-        let mut targets = values.chunks_exact_mut(width);
+        let mut targets = values.chunks_exact_mut(width.max(1));
         visit_rows(column, &self.classes, &self.separator, &self.missing, |_, found| {
             if let Some(row) = targets.next() {
                 found.iter().filter_map(|class| usize::try_from(*class).ok()).for_each(|class| {

@@ -43,6 +43,7 @@ pub fn data(record: &RunRecord) -> Value {
         }
     });
     context! {
+        known => data.rows > 0 || !data.parts.is_empty() || !data.columns.is_empty() || !data.files.is_empty(),
         rows => format::count(data.rows.max(data.parts.values().sum()) as u64),
         parts => parts.collect::<Vec<_>>(),
         split => data.split.trim_end_matches('.'),

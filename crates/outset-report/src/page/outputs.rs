@@ -83,7 +83,7 @@ fn metrics(record: &RunRecord, output: &str) -> Value {
             name => metric.as_str(),
             meaning => help.map(|help| help.meaning.as_str()),
             test => shown(test),
-            interval => interval.map(|[low, high]| format!("{} – {}", format::number(low), format::number(high))),
+            interval => interval.map(|[low, high]| format!("{} to {}", format::number(low), format::number(high))),
             parts => parts.iter().map(|part| shown(of_part(part, metric))).collect::<Vec<_>>(),
             baselines => baselines.collect::<Vec<_>>(),
         }

@@ -114,6 +114,7 @@ pub fn test_note(record: &RunRecord) -> Option<String> {
 pub fn training(record: &RunRecord) -> Value {
     let training = &record.training;
     context! {
+        known => !training.ended.is_empty() || training.steps > 0 || record.model.parameters > 0,
         ended => &training.ended,
         epochs => known(training.epochs),
         steps => known(training.steps),

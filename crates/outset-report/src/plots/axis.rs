@@ -10,6 +10,8 @@ pub struct Axis {
     pub max: f64,
     /// Equal steps multiply instead of adding.
     pub is_log: bool,
+    /// Values are counted, so that ticks between whole numbers make no sense.
+    pub is_whole: bool,
 }
 
 impl Axis {
@@ -17,11 +19,17 @@ impl Axis {
     pub fn new(label: impl Into<String>, min: f64, max: f64) -> Self {
         let label = label.into();
         if max > min && (max - min).is_finite() {
-            return Self { label, min, max, is_log: false };
+            return Self { label, min, max, is_log: false, is_whole: false };
         }
         let center = if min.is_finite() { min } else { 0.0 };
         let half = if center == 0.0 { 1.0 } else { center.abs() * 0.1 };
-        Self { label, min: center - half, max: center + half, is_log: false }
+        Self { label, min: center - half, max: center + half, is_log: false, is_whole: false }
+    }
+
+    /// An axis of counts from `min` to `max`.
+    pub fn counted(label: impl Into<String>, min: f64, max: f64) -> Self {
+        let (min, max) = if max > min { (min, max) } else { (min - 1.0, min + 1.0) };
+        Self { is_whole: true, ..Self::new(label, min, max) }
     }
 
     /// An axis round all finite values, with a little air.
@@ -36,7 +44,13 @@ impl Axis {
         let (min, max) = extent(values.clone());
         if min > 0.0 && max / min > 50.0 {
             let air = (max / min).powf(0.04);
-            return Self { label: label.into(), min: min / air, max: max * air, is_log: true };
+            return Self {
+                label: label.into(),
+                min: min / air,
+                max: max * air,
+                is_log: true,
+                is_whole: false,
+            };
         }
         Self::around(label, values)
     }
@@ -60,7 +74,7 @@ impl Axis {
         let rough = (self.max - self.min) / limit.max(1) as f64;
         let power = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|&step| step >= rough);
-        let step = step.unwrap_or(rough);
+        let step = step.unwrap_or(rough).max(if self.is_whole { 1.0 } else { 0.0 });
         let first = (self.min / step).ceil() as i64;
         let last = (self.max / step).floor() as i64;
         if !step.is_normal() || last.saturating_sub(first) > 100 {
@@ -125,6 +139,8 @@ mod tests {
         check(&Axis::new("", -3.0, 11.0), &["0", "5", "10"]);
         check(&Axis::new("", 0.0, 500_000.0), &["0", "100,000", "200,000", "300,000", "400,000", "500,000"]);
         check(&Axis::new("", 0.0, 4e6), &["0", "1M", "2M", "3M", "4M"]);
+        check(&Axis::counted("", 1.0, 1.0), &["0", "1", "2"]);
+        check(&Axis::counted("", 1.0, 3.0), &["1", "2", "3"]);
         check(&Axis::new("", 7.0, 7.0), &["6.5", "7", "7.5"]);
         check(&Axis::fitting("", [0.9, 900.0]), &["1", "10", "100", "1,000"]);
     }

@@ -101,14 +101,14 @@ impl<'s, 'a> Chart<'s, 'a> {
         self.surface.rect((left + 0.5, top), (width, (bottom - top).max(0.0)), color);
     }
 
-    /// Marks a value of x by an upright dashed line with a note.
+    /// Marks a value of x by an upright dashed line, explained beside the upright axis' label where no curve runs.
     pub fn mark(&mut self, x: f64, note: &str) {
         let (across, _) = self.at(x, self.y.min);
         let ends = [(across, self.top), (across, self.bottom)];
         self.surface.line(&ends, Stroke::new(MUTED, 1.0).dashed());
-        let fits_right = across + text_width(note, LABEL) + 8.0 < self.right;
-        let (shift, anchor) = if fits_right { (5.0, Anchor::Start) } else { (-5.0, Anchor::End) };
-        self.surface.text(note, (across + shift, self.top + 10.0), LABEL, anchor, MUTED);
+        if !note.is_empty() {
+            self.surface.text(note, (self.right, 16.0), LABEL, Anchor::End, MUTED);
+        }
     }
 }
 

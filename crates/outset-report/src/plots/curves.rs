@@ -91,7 +91,7 @@ impl Time {
         let times: Vec<f64> = points().map(|point| point[0]).collect();
         let (first, last) =
             times.iter().fold((f64::MAX, f64::MIN), |(low, high), &time| (low.min(time), high.max(time)));
-        let x = Axis::new(along, first, last);
+        let x = Axis::counted(along, first, last);
         let values: Vec<f64> = points().map(|point| point[1]).collect();
         let y = Axis::fitting(label, values);
         let label = if y.is_log { format!("{label} (each line a multiple)") } else { label.to_owned() };
@@ -108,7 +108,7 @@ impl Time {
                 chart.line(curve.iter().copied(), Stroke::new(*color, 2.0));
             }
             if let Some(best) = best {
-                chart.mark(best, &format!("best: {along} {}", format::count(best as u64)));
+                chart.mark(best, &format!("dashed: best {along} {}", format::count(best as u64)));
             }
         })
     }

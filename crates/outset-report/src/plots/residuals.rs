@@ -36,7 +36,7 @@ pub fn plots(run: &Run) -> Vec<Plot<'_>> {
             let (x, counts) = histogram(&errors);
             let width = (x.max - x.min) / counts.len() as f64;
             let most = counts.iter().copied().max().unwrap_or(1);
-            let y = Axis::new("test rows", 0.0, most as f64 * 1.05);
+            let y = Axis::counted("test rows", 0.0, most as f64 * 1.05);
             let from = x.min;
             let mut chart = Chart::new(surface, SIZE, x, y, &[]);
             for (index, &count) in counts.iter().enumerate() {

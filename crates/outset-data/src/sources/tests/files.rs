@@ -142,3 +142,20 @@ fn compressed_files() {
     check_error("a.csv.gz", &whole[..whole.len() - 9], damaged);
     check_error("a.csv.gz", &gzip(b""), "`a.csv.gz` is empty, but must hold at least one row");
 }
+
+#[test]
+fn one_file_with_known_columns() {
+    let folder = Folder::new(&[("a.txt", b"great film\nbad film\n"), ("b.txt", b"text\nbad film\n")]);
+    let options = Options { known: vec!["text".into()], ..Options::default() };
+    let open = |path| open_file(path, folder.0.path(), &options, &|_| Vec::new()).unwrap();
+    assert_eq!(show(&open("a.txt").table), "column_1: \"great film\" \"bad film\"\n");
+    assert_eq!(show(&open("b.txt").table), "text: \"bad film\"\n");
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_keeps_its_cause() {
+    let folder = Folder::new(&[("a.csv", b"x\n1\n")]);
+    let error = folder.open(&source(&["a.csv/b.csv"])).unwrap_err();
+    assert_eq!(message(&error), "`a.csv/b.csv` cannot be read");
+    assert!(std::error::Error::source(&error).is_some());
+}

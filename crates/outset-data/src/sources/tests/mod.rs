@@ -1,5 +1,6 @@
 //! Whole files, from bytes to table and to message.
 
+mod damage;
 mod delimited;
 mod files;
 mod json;

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Writes a Parquet file of one row group; `write` gets the columns in the order of the schema.
-fn parquet_file(
+pub(super) fn parquet_file(
     schema: &str,
     compression: ::parquet::basic::Compression,
     write: &[&dyn Fn(&mut ::parquet::file::writer::SerializedColumnWriter<'_>)],

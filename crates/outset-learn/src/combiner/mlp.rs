@@ -1,0 +1,151 @@
+//! A multilayer perceptron with dropout, optional normalisation and residual blocks, as an ensemble in one network.
+//!
+//! The members share all weights but a vector that scales the input of each, and their heads (TabM-mini in Gorishniy
+//! et al. 2024, <https://arxiv.org/abs/2410.24210>); their answers are averaged.
+
+use super::Vectors;
+use crate::init::Init;
+use crate::activations::Activation;
+use crate::layers::{LayerNorm, Linear};
+use crate::order::mix;
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use outset_spec::{Bounds, choices, settings};
+
+choices! {
+    /// How large the network is, in one word.
+    pub enum Size {
+        /// For trying things out.
+        Tiny = "tiny",
+        /// The default.
+        Small = "small",
+        /// Where time is no matter.
+        Base = "base",
+    }
+}
+
+choices! {
+    /// Normalisation in front of each hidden layer but the first.
+    pub enum Normalization {
+        /// None.
+        Plain = "none",
+        /// Over the features of each row.
+        Layer = "layer",
+    }
+}
+
+settings! {
+    /// Settings of the multilayer perceptron.
+    pub struct Settings {
+        /// The one dial: sets width, depth and members together.
+        size: Size = Size::Small;
+        /// Units of each hidden layer.
+        hidden_size: Option<usize> = None, in Bounds::at_least(1.0);
+        /// Hidden layers.
+        num_layers: Option<usize> = None, in Bounds::at_least(1.0);
+        /// Networks that share their weights and are averaged; 1 for an ordinary network.
+        members: Option<usize> = None, in Bounds::at_least(1.0);
+        /// Activation after each hidden layer.
+        activation: Activation = Activation::Relu;
+        /// Share of units that are dropped while training.
+        dropout: f64 = 0.1, in Bounds::between(0.0, 0.95);
+        /// Normalisation in front of each hidden layer but the first.
+        normalization: Normalization = Normalization::Plain;
+        /// Whether each hidden layer but the first adds to its input instead of replacing it.
+        residual: bool = false;
+    }
+}
+
+impl Settings {
+    /// Fills in what the dial sets.
+    pub(super) fn resolve(mut self, _rows: usize) -> Self {
+        let (hidden_size, num_layers, members) = match self.size {
+            Size::Tiny => (64, 2, 4),
+            Size::Small => (192, 3, 8),
+            Size::Base => (384, 3, 32),
+        };
+        self.hidden_size.get_or_insert(hidden_size);
+        self.num_layers.get_or_insert(num_layers);
+        self.members.get_or_insert(members);
+        self
+    }
+}
+
+/// The hidden layers.
+#[derive(Module, Debug)]
+pub struct Combiner {
+    /// `[members, width]` factors of each member's input.
+    scales: Option<Param<Tensor<2>>>,
+    layers: Vec<Linear>,
+    norms: Vec<LayerNorm>,
+    #[module(skip)]
+    activation: Activation,
+    #[module(skip)]
+    dropout: f64,
+    #[module(skip)]
+    residual: bool,
+    #[module(skip)]
+    hidden_size: usize,
+    #[module(skip)]
+    members: usize,
+}
+
+impl Combiner {
+    /// Makes the hidden layers over `width` features.
+    pub fn new(settings: &Settings, width: usize, init: &mut Init) -> Self {
+        let hidden_size = settings.hidden_size.unwrap_or(192);
+        let members = settings.members.unwrap_or(1);
+        let num_layers = settings.num_layers.unwrap_or(3);
+        let layers = (0..num_layers)
+            .map(|layer| Linear::new(if layer == 0 { width } else { hidden_size }, hidden_size, init))
+            .collect();
+        let norms = match settings.normalization {
+            Normalization::Plain => Vec::new(),
+            Normalization::Layer => (1..num_layers).map(|_| LayerNorm::new(hidden_size, init)).collect(),
+        };
+        Self {
+            scales: (members > 1).then(|| init.signs([members, width])),
+            layers,
+            norms,
+            activation: settings.activation,
+            dropout: settings.dropout,
+            residual: settings.residual,
+            hidden_size,
+            members,
+        }
+    }
+
+    /// Units of the last hidden layer.
+    pub fn width(&self) -> usize {
+        self.hidden_size
+    }
+
+    /// Members of the ensemble.
+    pub fn members(&self) -> usize {
+        self.members
+    }
+
+    /// Runs the hidden layers over a batch, `[rows, width]`.
+    pub fn forward(&self, features: Tensor<2>, key: Option<u64>) -> Vectors {
+        let mut values = match &self.scales {
+            Some(scales) => outset_ops::ensemble_scale(features, scales.val()),
+            None => features,
+        };
+        for (index, layer) in self.layers.iter().enumerate() {
+            let input = values.clone();
+            if let Some(norm) = index.checked_sub(1).and_then(|index| self.norms.get(index)) {
+                values = norm.forward(values);
+            }
+            values = layer.forward(values, self.activation);
+            if let Some(key) = key
+                && self.dropout > 0.0
+            {
+                values = outset_ops::dropout(values, self.dropout, mix(key, index as u64));
+            }
+            if self.residual && index > 0 {
+                values = input + values;
+            }
+        }
+        Vectors { values, members: self.members }
+    }
+}

@@ -1,0 +1,75 @@
+//! Everything that can go wrong between an experiment and its bundle.
+
+use crate::bundle::BundleError;
+use outset_data::DataError;
+use outset_data::sources::SourceError;
+use outset_spec::Problems;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why a run did not come to its end.
+#[derive(Debug, Error)]
+pub enum LearnError {
+    /// The declaration is wrong.
+    #[error("{0}")]
+    Declaration(Problems),
+    /// The data cannot be read or used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The files cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The bundle cannot be read or written.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// A file of the run cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+    /// A file of the run cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    /// A file of the run is not what it should be.
+    #[error("`{}` is not a record of a run", path.display())]
+    Record { path: PathBuf, source: serde_json::Error },
+    /// The data has changed since a run was made.
+    #[error("the data of `{}` is no longer what the run was made with", run.display())]
+    DataChanged { run: PathBuf },
+    /// The loss is no longer a number.
+    #[error("training stopped at step {step}: the loss is no longer finite (last finite value {last})")]
+    NotFinite { step: usize, last: String, checkpoint: Option<PathBuf>, learning_rate: f64 },
+}
+
+impl LearnError {
+    /// What to do about it, where that is sure.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Data(error) => error.hint(),
+            Self::Source(error) => error.hint(),
+            Self::Bundle(error) => error.hint(),
+            Self::NotFinite { checkpoint, learning_rate, .. } => Some(match checkpoint {
+                Some(path) => format!(
+                    "the last good state is `{}`; try a lower `train.optimizer.learning_rate` than {learning_rate}",
+                    path.display()
+                ),
+                None => format!("try a lower `train.optimizer.learning_rate` than {learning_rate}"),
+            }),
+            Self::DataChanged { .. } => Some("bring back the rows that it was made with, or run the experiment again".to_owned()),
+            Self::Read { path, .. } if path.ends_with("run.json") => Some("give the folder of a finished run, such as `runs/name-1`".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Whether the user's declaration, data or arguments are at fault.
+    pub fn is_users(&self) -> bool {
+        matches!(
+            self,
+            Self::Declaration(_) | Self::Data(_) | Self::Source(_) | Self::Bundle(_) | Self::Read { .. } | Self::Record { .. } | Self::DataChanged { .. }
+        )
+    }
+}
+
+impl From<Problems> for LearnError {
+    fn from(problems: Problems) -> Self {
+        Self::Declaration(problems)
+    }
+}

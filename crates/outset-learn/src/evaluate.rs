@@ -1,0 +1,143 @@
+//! Answers of a network on rows with known targets, and the metrics of them.
+
+use crate::metrics::{self, Score};
+use crate::network::Network;
+use crate::train::Examples;
+use burn::tensor::Device;
+use indexmap::IndexMap;
+use outset_data::{Cells, FittedOutput, Table, Targets};
+
+/// The known values of one output, for all rows of the table.
+#[derive(Clone, Debug)]
+pub struct Truth {
+    pub name: String,
+    pub values: TruthValues,
+    /// Standardised to natural units, for numbers.
+    pub mean: f64,
+    pub scale: f64,
+    /// Classes or labels in the order of the probabilities.
+    pub classes: Vec<String>,
+    /// For two classes: the one that precision, recall and F1 speak of.
+    pub positive: Option<usize>,
+}
+
+/// Known values by the type of output.
+#[derive(Clone, Debug)]
+pub enum TruthValues {
+    /// In natural units.
+    Number(Vec<f64>),
+    Category(Vec<u32>),
+    /// `[rows, labels]`, 0 or 1.
+    Set(Vec<f32>),
+}
+
+impl Truth {
+    /// Collects what is known of an output.
+    pub fn new(name: &str, table: &Table, output: &FittedOutput, targets: &Targets, positive: Option<usize>) -> Self {
+        let values = match targets {
+            Targets::Number { values } => TruthValues::Number(match table.get(name) {
+                Some(Cells::Number(raw)) => raw.clone(),
+                _ => values.iter().map(|value| output.inverse(*value)).collect(),
+            }),
+            Targets::Category(classes) => TruthValues::Category(classes.clone()),
+            Targets::Set { values, .. } => TruthValues::Set(values.clone()),
+        };
+        let (mean, scale) = (output.mean(), output.scale());
+        Self { name: name.to_owned(), values, mean, scale, classes: output.classes().to_vec(), positive }
+    }
+
+    /// Answers for each row.
+    pub fn width(&self) -> usize {
+        self.classes.len().max(1)
+    }
+
+    /// The decoder's standardised answers in natural units; probabilities stay as they are.
+    pub fn natural(&self, answers: Vec<f64>) -> Vec<f64> {
+        match self.values {
+            TruthValues::Number(_) => answers.into_iter().map(|answer| self.mean + self.scale * answer).collect(),
+            _ => answers,
+        }
+    }
+
+    /// Metrics of natural answers to the given rows.
+    pub fn metrics(&self, rows: &[u32], answers: &[f64], weights: Option<&[f32]>) -> IndexMap<String, f64> {
+        self.score(rows, answers, weights).metrics()
+    }
+
+    /// 95 % bootstrap intervals of the metrics of natural answers to the given rows.
+    pub fn intervals(&self, rows: &[u32], answers: &[f64], weights: Option<&[f32]>) -> IndexMap<String, [f64; 2]> {
+        // The seed of the resampling is no choice that anyone should make.
+        const SEED: u64 = 0;
+        let resamples = metrics::suggested_resamples(rows.len(), self.width());
+        metrics::intervals(&*self.score(rows, answers, weights), resamples, SEED)
+    }
+
+    /// Prepares the metrics of natural answers to the given rows.
+    pub fn score(&self, rows: &[u32], answers: &[f64], weights: Option<&[f32]>) -> Box<dyn Score> {
+        let weights: Option<Vec<f64>> =
+            weights.map(|weights| rows.iter().map(|row| f64::from(weights[*row as usize])).collect());
+        let weights = weights.as_deref();
+        match &self.values {
+            TruthValues::Number(values) => Box::new(metrics::Number::new(&pick(values, rows), answers, weights)),
+            TruthValues::Category(values) => {
+                let actual = pick(values, rows);
+                Box::new(metrics::Category::new(&actual, answers, self.width(), self.positive, weights))
+            }
+            TruthValues::Set(_) => {
+                Box::new(metrics::Set::new(&self.labels(rows), answers, self.width(), weights))
+            }
+        }
+    }
+
+    /// Whether the rows have each label, `[rows, labels]`; empty for other outputs.
+    pub fn labels(&self, rows: &[u32]) -> Vec<bool> {
+        let TruthValues::Set(values) = &self.values else { return Vec::new() };
+        let width = self.width();
+        let of_row = |row: &u32| &values[*row as usize * width..(*row as usize + 1) * width];
+        rows.iter().flat_map(of_row).map(|value| *value > 0.5).collect()
+    }
+
+    /// Whether the output is one of classes or labels.
+    pub fn has_classes(&self) -> bool {
+        !self.classes.is_empty()
+    }
+}
+
+/// The values of the given rows.
+pub fn pick<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
+    rows.iter().map(|row| values[*row as usize]).collect()
+}
+
+/// Index of the largest value, the first of equals.
+pub fn largest(values: &[f64]) -> usize {
+    let mut best = 0;
+    for (index, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = index;
+        }
+    }
+    best
+}
+
+/// A network's answers to some rows.
+pub struct Answers {
+    pub rows: Vec<u32>,
+    /// One list for each output: `[rows, width]`, numbers in natural units or probabilities.
+    pub outputs: Vec<Vec<f64>>,
+    /// The network's loss on the rows, without dropout.
+    pub loss: f64,
+}
+
+impl Answers {
+    /// Asks a network for its answers to rows with known targets.
+    pub fn of(network: &Network, examples: &Examples<'_>, rows: &[u32], weights: &[f64], device: &Device) -> Self {
+        let (answers, loss) = network.answers_and_loss(examples, rows, weights, device);
+        let outputs = answers.into_iter().zip(examples.truths).map(|(answers, truth)| truth.natural(answers)).collect();
+        Self { rows: rows.to_vec(), outputs, loss }
+    }
+
+    /// Metrics of one output.
+    pub fn metrics(&self, output: usize, truth: &Truth, weights: Option<&[f32]>) -> IndexMap<String, f64> {
+        truth.metrics(&self.rows, &self.outputs[output], weights)
+    }
+}

@@ -1,0 +1,58 @@
+//! First values of parameters, from one seeded generator, so that equal seeds give equal networks.
+
+use burn::module::Param;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+/// Draws the first values of a network's parameters in the order in which they are asked for.
+pub struct Init {
+    generator: ChaCha8Rng,
+    device: Device,
+}
+
+impl Init {
+    /// Starts a generator; `device` is where the parameters will live.
+    pub fn new(seed: u64, device: &Device) -> Self {
+        Self { generator: ChaCha8Rng::seed_from_u64(seed), device: device.clone() }
+    }
+
+    /// The device of the parameters.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Evenly distributed values within `±bound`.
+    pub fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f64) -> Param<Tensor<D>> {
+        let bound = bound as f32;
+        self.fill(shape, |generator| generator.random_range(-1.0..1.0f32) * bound)
+    }
+
+    /// Normally distributed values around 0.
+    pub fn normal<const D: usize>(&mut self, shape: [usize; D], deviation: f64) -> Param<Tensor<D>> {
+        self.fill(shape, |generator| {
+            // Box and Muller 1958, https://doi.org/10.1214/aoms/1177706645
+            let (radius, angle): (f64, f64) = (1.0 - generator.random::<f64>(), generator.random());
+            (deviation * (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()) as f32
+        })
+    }
+
+    /// `-1` or `1` by a fair coin.
+    pub fn signs<const D: usize>(&mut self, shape: [usize; D]) -> Param<Tensor<D>> {
+        self.fill(shape, |generator| if generator.random::<bool>() { 1.0 } else { -1.0 })
+    }
+
+    /// The same value everywhere.
+    pub fn constant<const D: usize>(&mut self, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
+        self.fill(shape, |_| value)
+    }
+
+    fn fill<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        mut draw: impl FnMut(&mut ChaCha8Rng) -> f32,
+    ) -> Param<Tensor<D>> {
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw(&mut self.generator)).collect();
+        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), &self.device))
+    }
+}

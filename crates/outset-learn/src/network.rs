@@ -1,0 +1,198 @@
+//! The one network: encoders, combiner, decoders.
+
+use crate::combiner::{self, Combiner};
+use crate::decoders::{self, Decoder, TargetBatch};
+use crate::encoders::{self, Encoder, Gathered};
+use crate::init::Init;
+use crate::losses::Loss;
+use crate::train::Examples;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use outset_data::{FeatureShape, Features, Preprocessor, Targets};
+
+/// Rows that are answered at a time: keeps memory small, and answers the same however many rows are asked for.
+const CHUNK: usize = 1024;
+
+/// What a network is built from, every choice made; with the same preprocessor it gives the same network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Design {
+    /// One for each input, in the preprocessor's order.
+    pub encoders: Vec<encoders::Settings>,
+    pub combiner: combiner::Settings,
+    /// One for each output, in the preprocessor's order.
+    pub decoders: Vec<(decoders::Settings, Loss)>,
+}
+
+/// Encoders, combiner and decoders.
+#[derive(Module, Debug)]
+pub struct Network {
+    encoders: Vec<Encoder>,
+    combiner: Combiner,
+    decoders: Vec<Decoder>,
+    /// For each encoder the inputs that it takes.
+    #[module(skip)]
+    columns: Vec<Vec<usize>>,
+}
+
+/// A batch as tensors.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub inputs: Vec<Gathered>,
+    pub targets: Vec<TargetBatch>,
+}
+
+impl Design {
+    /// Builds the network with its first weights, on `device`.
+    pub fn build(&self, preprocessor: &Preprocessor, seed: u64, device: &Device) -> Network {
+        let mut init = Init::new(seed, device);
+        let shapes: Vec<FeatureShape> = preprocessor.inputs.values().map(|input| input.shape()).collect();
+        let mut groups: Vec<(&encoders::Settings, Vec<usize>)> = Vec::new();
+        for (column, settings) in self.encoders.iter().enumerate() {
+            match groups.iter_mut().find(|(other, _)| *other == settings) {
+                Some((_, columns)) => columns.push(column),
+                None => groups.push((settings, vec![column])),
+            }
+        }
+        let (mut encoders, mut columns) = (Vec::new(), Vec::new());
+        for (settings, group) in groups {
+            let shapes: Vec<FeatureShape> = group.iter().map(|column| shapes[*column].clone()).collect();
+            encoders.push(settings.build(&shapes, &mut init));
+            columns.push(group);
+        }
+        let width = encoders.iter().map(Encoder::width).sum();
+        let combiner = self.combiner.build(width, &mut init);
+        let decoders = self
+            .decoders
+            .iter()
+            .zip(preprocessor.outputs.values())
+            .map(|((settings, loss), output)| {
+                settings.build(output, loss.clone(), combiner.members(), combiner.width(), &mut init)
+            })
+            .collect();
+        Network { encoders, combiner, decoders, columns }
+    }
+
+    /// The network in a line: what each part is.
+    pub fn words(&self, network: &Network) -> String {
+        let kinds: Vec<String> = self.combiner.to_section().parameters.0.iter().map(|(key, entry)| format!("{key} {}", entry.node.value)).collect();
+        format!("{} features → {}", network.features(), kinds.join(", "))
+    }
+
+    /// How much each output's loss counts.
+    pub fn weights(&self) -> Vec<f64> {
+        self.decoders.iter().map(|(settings, _)| settings.weight()).collect()
+    }
+}
+
+impl Network {
+    /// Members of the ensemble.
+    pub fn members(&self) -> usize {
+        self.combiner.members()
+    }
+
+    /// Features that the encoders yield for each row.
+    pub fn features(&self) -> usize {
+        self.encoders.iter().map(Encoder::width).sum()
+    }
+
+    /// Collects the inputs of the given rows.
+    pub fn gather(&self, features: &[Features], rows: &[u32], device: &Device) -> Vec<Gathered> {
+        self.encoders
+            .iter()
+            .zip(&self.columns)
+            .map(|(encoder, columns)| {
+                let features: Vec<&Features> = columns.iter().map(|column| &features[*column]).collect();
+                encoder.gather(&features, rows, device)
+            })
+            .collect()
+    }
+
+    /// Collects inputs and targets of the given rows.
+    pub fn batch(
+        &self,
+        features: &[Features],
+        targets: &[Targets],
+        weights: Option<&[f32]>,
+        rows: &[u32],
+        device: &Device,
+    ) -> Batch {
+        let targets = targets
+            .iter()
+            .map(|targets| TargetBatch::gather(targets, weights, rows, self.members(), device))
+            .collect();
+        Batch { inputs: self.gather(features, rows, device), targets }
+    }
+
+    /// Raw outputs, one for each decoder: `[members · rows, width]`.
+    pub fn forward(&self, inputs: &[Gathered], dropout: Option<u64>) -> Vec<Tensor<2>> {
+        let mut encoded: Vec<Tensor<2>> =
+            self.encoders.iter().zip(inputs).map(|(encoder, gathered)| encoder.forward(gathered)).collect();
+        let features = if encoded.len() == 1 { encoded.swap_remove(0) } else { Tensor::cat(encoded, 1) };
+        let vectors = self.combiner.forward(features, dropout);
+        self.decoders.iter().map(|decoder| decoder.forward(&vectors)).collect()
+    }
+
+    /// The weighted sum of the outputs' losses, `[1]`; `dropout` is the key of this step's dropout.
+    pub fn loss(&self, batch: &Batch, weights: &[f64], dropout: Option<u64>) -> Tensor<1> {
+        self.total_loss(self.forward(&batch.inputs, dropout), batch, weights)
+    }
+
+    fn total_loss(&self, raw: Vec<Tensor<2>>, batch: &Batch, weights: &[f64]) -> Tensor<1> {
+        self.decoders
+            .iter()
+            .zip(raw)
+            .zip(batch.targets.iter().zip(weights))
+            .map(|((decoder, raw), (targets, weight))| {
+                let loss = decoder.loss(raw, targets);
+                if *weight == 1.0 { loss } else { loss * *weight }
+            })
+            .reduce(|sum, loss| sum + loss)
+            .unwrap_or_else(|| unreachable!("an experiment has at least one output"))
+    }
+
+    /// Answers of the given rows, one list for each output: `[rows, width]`, standardised numbers or probabilities.
+    pub fn answers(&self, features: &[Features], rows: &[u32], device: &Device) -> Vec<Vec<f64>> {
+        let mut answers = vec![Vec::new(); self.decoders.len()];
+        for rows in rows.chunks(CHUNK) {
+            let raw = self.forward(&self.gather(features, rows, device), None);
+            self.append(raw, &mut answers);
+        }
+        answers
+    }
+
+    /// Answers as [`Network::answers`], and the loss of each chunk of rows with the chunk's weight.
+    pub fn answers_and_loss(
+        &self,
+        examples: &Examples<'_>,
+        rows: &[u32],
+        loss_weights: &[f64],
+        device: &Device,
+    ) -> (Vec<Vec<f64>>, f64) {
+        let mut answers = vec![Vec::new(); self.decoders.len()];
+        let (mut sum, mut total) = (0.0, 0.0);
+        for rows in rows.chunks(CHUNK) {
+            let batch = self.batch(examples.features, examples.targets, examples.weights, rows, device);
+            let raw = self.forward(&batch.inputs, None);
+            let loss = f64::from(self.total_loss(raw.clone(), &batch, loss_weights).into_scalar::<f32>());
+            let weight: f64 = match examples.weights {
+                Some(weights) => rows.iter().map(|row| f64::from(weights[*row as usize])).sum(),
+                None => rows.len() as f64,
+            };
+            sum += loss * weight;
+            total += weight;
+            self.append(raw, &mut answers);
+        }
+        (answers, sum / total)
+    }
+
+    fn append(&self, raw: Vec<Tensor<2>>, answers: &mut [Vec<f64>]) {
+        for ((decoder, raw), answers) in self.decoders.iter().zip(raw).zip(answers) {
+            answers.extend(decoder.answers(raw, self.members()));
+        }
+    }
+
+    /// Names, shapes and sizes of the parts, for the record.
+    pub fn parts(&self) -> Vec<(String, String, usize)> {
+        crate::weights::list(self)
+    }
+}

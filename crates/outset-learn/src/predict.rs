@@ -1,0 +1,213 @@
+//! Answers from a bundle: the one way that `predict`, `serve` and the run itself use.
+
+use crate::bundle::{self, BundleError, Manifest, Parts, Probe};
+use crate::network::Network;
+use crate::thresholds::Chosen;
+use burn::module::Module as _;
+use burn::tensor::Device;
+use indexmap::IndexMap;
+use outset_data::{DataError, Preprocessor, RowProblem, Signature, Table};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+use thiserror::Error;
+
+/// Rows that cannot be answered.
+#[derive(Debug, Error)]
+pub enum PredictError {
+    /// Rows with missing columns, wrong types or unknown keys: every one of them.
+    #[error("{} of the rows' values cannot be used", .0.len())]
+    Rows(Vec<RowProblem>),
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
+/// A trained network that answers rows.
+pub struct Predictor {
+    manifest: Manifest,
+    preprocessor: Preprocessor,
+    network: Network,
+    device: Device,
+}
+
+impl Predictor {
+    /// Loads a bundle or a run folder's bundle and replays its probes.
+    ///
+    /// # Errors
+    /// If the bundle is not whole, or does not answer its probes as the trainer did.
+    pub fn load(path: &Path) -> Result<Self, BundleError> {
+        let Parts { manifest, preprocessor, design, weights, probes } = bundle::read(path)?;
+        let device = Device::flex();
+        let network = crate::weights::from_bytes(design.build(&preprocessor, 0, &device), &weights)
+            .map_err(|source| BundleError::Weights { path: path.to_owned(), source })?;
+        let predictor = Self::new(manifest, preprocessor, network);
+        predictor.replay(path, &probes)?;
+        Ok(predictor)
+    }
+
+    /// Wraps a network that was just trained.
+    pub fn new(manifest: Manifest, preprocessor: Preprocessor, network: Network) -> Self {
+        Self { manifest, preprocessor, network: network.no_grad(), device: Device::flex() }
+    }
+
+    /// Name of the experiment and of the served model.
+    pub fn name(&self) -> &str {
+        &self.manifest.name
+    }
+
+    /// What the bundle says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// What goes in and what comes out.
+    pub fn signature(&self) -> &Signature {
+        &self.manifest.signature
+    }
+
+    /// The fitted preprocessor.
+    pub fn preprocessor(&self) -> &Preprocessor {
+        &self.preprocessor
+    }
+
+    /// The network, without gradients.
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The thresholds that classes are decided at, by output, where not by the largest probability.
+    pub(crate) fn thresholds(&self) -> IndexMap<String, Chosen> {
+        let chosen = self.manifest.thresholds.iter().filter_map(|(name, value)| {
+            let positive = *self.manifest.positives.get(name)?;
+            Some((name.clone(), Chosen { value: *value, positive, chosen_by: "kept in the bundle".to_owned() }))
+        });
+        chosen.collect()
+    }
+
+    /// Answers rows that came as JSON objects: one answer for each, in order.
+    ///
+    /// # Errors
+    /// Every missing column, wrong type and unknown key of all rows at once.
+    pub fn predict(&self, rows: &[Value]) -> Result<Vec<Value>, PredictError> {
+        let table = self.preprocessor.read_rows(rows).map_err(PredictError::Rows)?;
+        self.predict_table(&table)
+    }
+
+    /// Answers the rows of a table.
+    ///
+    /// # Errors
+    /// If a column is missing or holds what its type does not allow.
+    pub fn predict_table(&self, table: &Table) -> Result<Vec<Value>, PredictError> {
+        self.preprocessor.check_table(table)?;
+        let rows: Vec<u32> = (0..table.rows() as u32).collect();
+        let features = self.preprocessor.encode_inputs(table, &rows)?;
+        let outputs = self.network.answers(&features, &rows, &self.device);
+        let answers = rows.iter().map(|row| {
+            let mut answer = Map::new();
+            for ((name, output), values) in self.preprocessor.outputs.iter().zip(&outputs) {
+                let width = values.len() / rows.len();
+                let values = &values[*row as usize * width..(*row as usize + 1) * width];
+                answer.insert(name.clone(), self.answer(name, output, values));
+            }
+            Value::Object(answer)
+        });
+        Ok(answers.collect())
+    }
+
+    fn answer(&self, name: &str, output: &outset_data::FittedOutput, values: &[f64]) -> Value {
+        let classes = output.classes();
+        if classes.is_empty() {
+            return json!({ "prediction": rounded(output.inverse(values[0] as f32)) });
+        }
+        let mut order: Vec<usize> = (0..classes.len()).collect();
+        order.sort_by(|a, b| values[*b].total_cmp(&values[*a]));
+        let probabilities: Map<String, Value> =
+            order.iter().map(|class| (classes[*class].clone(), json!(rounded(values[*class])))).collect();
+        let prediction = if output.kind() == "set" {
+            classes.iter().zip(values).filter(|(_, value)| **value >= 0.5).map(|(class, _)| class.as_str()).collect()
+        } else {
+            json!(classes[self.decide(name, values)])
+        };
+        json!({ "prediction": prediction, "probabilities": probabilities })
+    }
+
+    /// The class to answer: the largest probability, or by the output's threshold.
+    fn decide(&self, name: &str, values: &[f64]) -> usize {
+        if let (Some(threshold), Some(positive)) = (self.manifest.thresholds.get(name), self.manifest.positives.get(name)) {
+            return if values[*positive] >= *threshold { *positive } else { 1 - *positive };
+        }
+        crate::evaluate::largest(values)
+    }
+
+    /// Asks the probes again and compares.
+    fn replay(&self, path: &Path, probes: &[Probe]) -> Result<(), BundleError> {
+        let rows: Vec<Value> = probes.iter().map(|probe| probe.row.clone()).collect();
+        let failed = |probe: usize, found: String, expected: String| BundleError::Probe {
+            path: path.to_owned(),
+            probe: probe + 1,
+            found,
+            expected,
+        };
+        let answers = self.predict(&rows).map_err(|error| failed(0, error.to_string(), "an answer".to_owned()))?;
+        for (index, (probe, answer)) in probes.iter().zip(&answers).enumerate() {
+            if !alike(&probe.answer, answer) {
+                return Err(failed(index, answer.to_string(), probe.answer.to_string()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Six significant digits: as much as 32-bit arithmetic holds whatever the size of the batch.
+fn rounded(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    format!("{value:.5e}").parse().unwrap_or(value)
+}
+
+/// Tells whether two answers agree but for the last digits that another instruction set may give.
+fn alike(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => {
+            let (a, b) = (a.as_f64().unwrap_or(f64::NAN), b.as_f64().unwrap_or(f64::NAN));
+            (a - b).abs() <= 1e-4 * a.abs().max(b.abs()).max(1e-2)
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            let undecided = undecided(a) || undecided(b);
+            a.len() == b.len()
+                && a.iter().all(|(key, value)| {
+                    b.get(key).is_some_and(|other| alike(value, other) || (key == "prediction" && undecided && value.is_string()))
+                })
+        }
+        (Value::Array(a), Value::Array(b)) => a == b,
+        _ => a == b,
+    }
+}
+
+/// Tells whether the two largest probabilities are so close that rounding may decide.
+fn undecided(answer: &Map<String, Value>) -> bool {
+    let Some(Value::Object(probabilities)) = answer.get("probabilities") else { return false };
+    let mut values: Vec<f64> = probabilities.values().filter_map(Value::as_f64).collect();
+    values.sort_by(|a, b| b.total_cmp(a));
+    values.len() > 1 && values[0] - values[1] < 1e-3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_agree_but_for_last_digits() {
+        let answer = |p: f64| json!({"a": {"prediction": "x", "probabilities": {"x": p, "y": 1.0 - p}}});
+        assert!(alike(&answer(0.8), &answer(0.80001)));
+        assert!(!alike(&answer(0.8), &answer(0.81)));
+        assert!(!alike(&json!({"a": {"prediction": "x"}}), &json!({"a": {"prediction": "y"}})));
+        assert!(!alike(&json!({"a": {"prediction": 1.0}}), &json!({"a": {"prediction": 1.01}})));
+    }
+
+    #[test]
+    fn six_digits() {
+        assert_eq!(rounded(0.123_456_789), 0.123_457);
+        assert_eq!(rounded(-98_765_432.1), -98_765_400.0);
+    }
+}

@@ -1,0 +1,173 @@
+//! The training recipe: every choice that the file leaves open.
+
+use crate::combiner;
+use crate::evaluate::{Truth, TruthValues};
+use crate::metrics;
+use crate::network::Design;
+use crate::optimizers::Optimizer;
+use crate::schedules::Schedule;
+use crate::train::{Objective, Recipe};
+use indexmap::IndexMap;
+use outset_data::types::ColumnSettings;
+use outset_spec::problem::quote_list;
+use outset_spec::{EarlyStopping, Problem, Problems, Section, Train};
+
+/// Rows that all epochs together go through, by default.
+const ROWS_TO_SEE: usize = 600_000;
+
+/// Checks all that can be checked without the data.
+pub fn check(train: &Train, problems: &mut Problems) {
+    Optimizer::read(&optimizer_section(train, false), problems);
+    Schedule::read(&schedule_section(train), problems);
+}
+
+/// Fills in what the file leaves open, by the model and the number of rows to train on.
+pub fn resolve(train: &Train, design: &Design, truths: &[Truth], rows: usize, problems: &mut Problems) -> Recipe {
+    let linear = matches!(design.combiner, combiner::Settings::Linear(_));
+    let optimizer = Optimizer::read(&optimizer_section(train, linear), problems);
+    let schedule = Schedule::read(&schedule_section(train), problems);
+    let batch_size = match train.batch_size {
+        _ if optimizer.full_batch() => rows,
+        Some(size) => size.min(rows.max(1)),
+        None => default_batch_size(rows).min(rows.max(1)),
+    };
+    let epochs = train.epochs.unwrap_or(if train.steps.is_some() {
+        usize::MAX
+    } else {
+        (ROWS_TO_SEE / rows.max(1)).clamp(4, 100)
+    });
+    let epochs = match train.steps {
+        Some(steps) => epochs.min(steps.div_ceil(rows.div_ceil(batch_size.max(1)).max(1))),
+        None => epochs,
+    };
+    Recipe {
+        epochs,
+        steps: train.steps,
+        time_limit: train.time_limit.map(|limit| limit.0),
+        seed: train.seed,
+        batch_size,
+        micro_batch_size: train.micro_batch_size.unwrap_or(batch_size).min(batch_size),
+        optimizer,
+        schedule,
+        clip_norm: train.clip_norm.unwrap_or(if linear { 0.0 } else { 1.0 }),
+        ema: train.ema.unwrap_or(if linear { 0.0 } else { 0.99 }),
+        patience: match train.early_stopping.patience {
+            None => None,
+            Some(0) => Some((epochs / 3).max(8)),
+            Some(patience) => Some(patience),
+        },
+        objective: objective(train, truths, problems),
+        keep_best: train.keep_best,
+        log_every: if epochs <= 30 { 1 } else { 10 },
+    }
+}
+
+/// The `[train]` table with every default filled in.
+pub fn fill_in(train: &Train, recipe: &Recipe, _: &Design, outputs: &IndexMap<String, ColumnSettings>) -> Train {
+    let objective = match recipe.objective.output.and_then(|output| outputs.get_index(output)) {
+        Some((name, _)) if outputs.len() > 1 => format!("{name}/{}", recipe.objective.metric),
+        _ => recipe.objective.metric.clone(),
+    };
+    Train {
+        epochs: Some(recipe.epochs),
+        batch_size: Some(recipe.batch_size),
+        micro_batch_size: Some(recipe.micro_batch_size),
+        optimizer: recipe.optimizer.to_section(),
+        schedule: recipe.schedule.to_section(),
+        clip_norm: Some(recipe.clip_norm),
+        ema: Some(recipe.ema),
+        early_stopping: EarlyStopping { patience: recipe.patience },
+        objective: Some(objective),
+        ..train.clone()
+    }
+}
+
+/// 256 rows, fewer where that would leave few steps in an epoch, more where rows abound.
+fn default_batch_size(rows: usize) -> usize {
+    match rows {
+        0..2_000 => 32,
+        2_000..6_000 => 64,
+        6_000..15_000 => 128,
+        15_000..200_000 => 256,
+        200_000..2_000_000 => 1024,
+        _ => 4096,
+    }
+}
+
+fn optimizer_section(train: &Train, linear: bool) -> Section {
+    let mut section = train.optimizer.clone();
+    if section.kind.is_empty() {
+        section.kind = "adamw".to_owned();
+        if section.parameters.get("learning_rate").is_none() {
+            section.parameters.put("learning_rate", if linear { 1e-2 } else { 2e-3 });
+        }
+        if section.parameters.get("weight_decay").is_none() {
+            section.parameters.put("weight_decay", if linear { 0.0 } else { 1e-2 });
+        }
+    }
+    section
+}
+
+fn schedule_section(train: &Train) -> Section {
+    let mut section = train.schedule.clone();
+    if section.kind.is_empty() {
+        section.kind = "cosine".to_owned();
+        if section.parameters.get("warmup").is_none() && section.parameters.get("warmup_steps").is_none() {
+            section.parameters.put("warmup", 0.05);
+        }
+    }
+    section
+}
+
+/// The metric of val that picks the best state: RMSE of a number, log loss of a category or set; the loss of several.
+fn objective(train: &Train, truths: &[Truth], problems: &mut Problems) -> Objective {
+    let loss = Objective { output: None, metric: "loss".to_owned(), higher_is_better: false };
+    let Some(name) = train.objective.as_deref() else {
+        return match truths {
+            [truth] => Objective {
+                output: Some(0),
+                metric: if matches!(truth.values, TruthValues::Number(_)) { "rmse" } else { "log_loss" }.to_owned(),
+                higher_is_better: false,
+            },
+            _ => loss,
+        };
+    };
+    if name == "loss" {
+        return loss;
+    }
+    let (output, metric) = match name.split_once(['/', '.']) {
+        Some((output, metric)) => (truths.iter().position(|truth| truth.name == output), metric),
+        None => ((truths.len() == 1).then_some(0), name),
+    };
+    let known = output.map(|output| available(&truths[output])).unwrap_or_default();
+    if known.contains(&metric) {
+        return Objective { output, metric: metric.to_owned(), higher_is_better: metrics::higher_is_better(metric).unwrap_or(false) };
+    }
+    let names: Vec<&str> = truths.iter().map(|truth| truth.name.as_str()).collect();
+    let problem = Problem::new(format!("`train.objective` is `{name}`, which is not a metric of the output"));
+    problems.push(match (output, truths.len()) {
+        (Some(_), _) => problem.hint(format!("its metrics are `loss`, {}", quote_list(&known))),
+        (None, 1) => problem.hint(format!("the output is {}", quote_list(&names))),
+        _ => problem.hint(format!("with several outputs, write `loss` or `<output>/<metric>`; the outputs are {}", quote_list(&names))),
+    });
+    loss
+}
+
+/// Names of the metrics of an output.
+fn available(truth: &Truth) -> Vec<&'static str> {
+    truth.score(&[], &[], None).names().to_vec()
+}
+
+impl Recipe {
+    /// The recipe in a line.
+    pub fn words(&self) -> String {
+        let mut words = format!("{}, learning rate {}", self.optimizer.kind(), self.optimizer.learning_rate());
+        if let Some(limit) = self.time_limit {
+            words.push_str(&format!(", at most {} s", limit.as_secs_f64()));
+        }
+        if let Some(patience) = self.patience {
+            words.push_str(&format!(", stops early after {patience} epochs without improvement"));
+        }
+        words
+    }
+}

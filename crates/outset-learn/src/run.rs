@@ -1,0 +1,388 @@
+//! The way of an experiment: read, split, preprocess, train, evaluate, test once, bundle.
+//!
+//! [`run`] is the place to begin reading this crate.
+
+use crate::bundle::{self, Manifest, Probe};
+use crate::error::LearnError;
+use crate::evaluate::Answers;
+use crate::event::{Event, Observer};
+use crate::prepare::{Prepared, prepare};
+use crate::train::{Examples, NotFinite, Trained, train};
+use crate::baseline::Baselines;
+use crate::network::Network;
+use crate::predict::Predictor;
+use crate::{details, files, importance, machine, thresholds, verdict, weights};
+use burn::tensor::Device;
+use indexmap::IndexMap;
+use outset_data::Preprocessor;
+use outset_spec::Experiment;
+use outset_spec::experiment::Probes;
+use outset_spec::record::{self, Metrics, ModelRecord, RunRecord, TrainingRecord};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+/// Rows that the probes of a bundle hold.
+const PROBES: usize = 16;
+
+/// How a run is to go, beyond the experiment.
+pub struct Options<'a> {
+    /// Folder in which the run's folder is made.
+    pub runs: PathBuf,
+    /// Whether to stop after training and evaluation on val, leaving the test part alone.
+    pub without_test: bool,
+    /// Set from outside to end training early with the best state so far.
+    pub interrupt: &'a AtomicBool,
+}
+
+/// A run that has come to its end.
+pub struct Finished {
+    pub folder: PathBuf,
+    pub record: RunRecord,
+}
+
+/// Runs an experiment from its data to a tested bundle.
+///
+/// # Errors
+/// Whatever is wrong with declaration, data or disk; a run that fails leaves no `run.json`.
+pub fn run(experiment: &Experiment, options: &Options<'_>, observe: Observer<'_>) -> Result<Finished, LearnError> {
+    let started = Instant::now();
+    let mut timings = IndexMap::new();
+    let prepared = prepare(experiment, observe)?;
+    timings.insert("prepare".to_owned(), started.elapsed().as_secs_f64());
+    let folder = files::new_run(&options.runs, &prepared.experiment.name)?;
+    let written = from_folder(&prepared.experiment, &folder);
+    files::write(&folder.join("experiment.toml"), written.to_table().to_toml().as_bytes())?;
+    files::write(&folder.join("split.csv"), &split_csv(&prepared))?;
+
+    let device = Device::flex();
+    let examples = prepared.examples();
+    let clock = Instant::now();
+    let trained = teach(&prepared, &examples, &folder, options.interrupt, observe)?;
+    timings.insert("train".to_owned(), clock.elapsed().as_secs_f64());
+    files::write(&folder.join("metrics.jsonl"), &lines(&trained.lines))?;
+    let checkpoint = folder.join(format!("checkpoints/step-{:06}", trained.steps));
+    save_checkpoint(&checkpoint, &trained.network)?;
+
+    let clock = Instant::now();
+    let loss_weights = prepared.design.weights();
+    let on = |rows: &[u32]| Answers::of(&trained.network, &examples, rows, &loss_weights, &device);
+    let mut record = new_record(&prepared, &trained);
+    let answers_train = on(&evenly(&prepared.train, 20_000));
+    let answers_val = on(&prepared.val);
+    record.metrics.insert("train".to_owned(), with_loss(&answers_train, &prepared));
+    record.metrics.insert("val".to_owned(), with_loss(&answers_val, &prepared));
+    observe(Event::Evaluate { metrics: record.metrics["val"].clone() });
+    let thresholds = thresholds::choose(&prepared, &answers_val);
+    for (name, threshold) in &thresholds {
+        observe(Event::Threshold {
+            output: name.clone(),
+            value: threshold.value,
+            chosen_by: threshold.chosen_by.clone(),
+        });
+    }
+    let shuffled =
+        importance::importance(&trained.network, &examples, &prepared.recipe.objective, prepared.recipe.seed, &device);
+    for (name, value) in prepared.preprocessor.inputs.keys().zip(shuffled) {
+        if let Some(column) = record.data.columns.iter_mut().find(|column| column.name == *name) {
+            column.importance = Some(value);
+        }
+    }
+    let baselines = Baselines::fit(&prepared);
+    for text in baselines.notes(&prepared, &trained.network) {
+        observe(Event::Note { text });
+    }
+    baselines.measure(&prepared, "val", &prepared.val, &mut record);
+    if !options.without_test {
+        test(&prepared, &trained.network, &examples, &baselines, &thresholds, &folder, &mut record, observe)?;
+    }
+    timings.insert("evaluate".to_owned(), clock.elapsed().as_secs_f64());
+
+    let clock = Instant::now();
+    let probes = write_bundle(&folder, &prepared, trained, &record, &thresholds)?;
+    observe(Event::Bundle { path: folder.join("bundle").display().to_string(), probes });
+    timings.insert("bundle".to_owned(), clock.elapsed().as_secs_f64());
+    timings.insert("total".to_owned(), started.elapsed().as_secs_f64());
+    record.timings = timings;
+    record.peak_memory_bytes = machine::peak_memory_bytes();
+    write_record(&folder, &record)?;
+    Ok(Finished { folder, record })
+}
+
+/// Builds the network, trains it, and keeps the last good state if the loss runs away.
+fn teach(
+    prepared: &Prepared,
+    examples: &Examples<'_>,
+    folder: &Path,
+    interrupt: &AtomicBool,
+    observe: Observer<'_>,
+) -> Result<Trained, LearnError> {
+    let device = Device::flex().autodiff();
+    let recipe = &prepared.recipe;
+    let network = prepared.design.build(&prepared.preprocessor, recipe.seed, &device);
+    observe(Event::Model {
+        kind: prepared.experiment.model.kind.clone(),
+        parameters: network.parts().iter().map(|(_, _, count)| count).sum(),
+        members: network.members(),
+        device: "cpu".to_owned(),
+        words: prepared.design.words(&network),
+    });
+    observe(Event::Train {
+        epochs: recipe.epochs,
+        steps_per_epoch: prepared.train.len().div_ceil(recipe.batch_size),
+        batch_size: recipe.batch_size,
+        words: recipe.words(),
+    });
+    let trained = train(&prepared.design, network, recipe, examples, &device, interrupt, observe).map_err(
+        |NotFinite { step, last, learning_rate, last_good }| {
+            let checkpoint = last_good.and_then(|(step, network)| {
+                let path = folder.join(format!("checkpoints/step-{step:06}"));
+                save_checkpoint(&path, &network).ok().map(|()| path)
+            });
+            LearnError::NotFinite { step, last: verdict::number(last), checkpoint, learning_rate }
+        },
+    )?;
+    let objective = prepared.objective_words();
+    observe(Event::Best {
+        epoch: trained.best_epoch,
+        objective,
+        value: trained.best,
+        ended: trained.ended.clone(),
+    });
+    Ok(trained)
+}
+
+/// Looks at the test part, counts the look, and records metrics, intervals, details, baselines and the verdict.
+#[allow(clippy::too_many_arguments)]
+fn test(
+    prepared: &Prepared,
+    network: &Network,
+    examples: &Examples<'_>,
+    baselines: &Baselines,
+    thresholds: &IndexMap<String, thresholds::Chosen>,
+    folder: &Path,
+    record: &mut RunRecord,
+    observe: Observer<'_>,
+) -> Result<(), LearnError> {
+    record.test_looks += 1;
+    let answers = Answers::of(network, examples, &prepared.test, &prepared.design.weights(), &Device::flex());
+    let metrics = with_loss(&answers, prepared);
+    let mut intervals = IndexMap::new();
+    for (index, truth) in prepared.truths.iter().enumerate() {
+        let values = truth.intervals(&answers.rows, &answers.outputs[index], prepared.weights.as_deref());
+        intervals.insert(truth.name.clone(), values);
+        record.details.insert(truth.name.clone(), details::details(prepared, network, index, &answers, thresholds));
+    }
+    observe(Event::Test { metrics: metrics.clone(), intervals: intervals.clone() });
+    record.metrics.insert("test".to_owned(), metrics);
+    record.intervals.insert("test".to_owned(), intervals);
+    baselines.measure(prepared, "test", &prepared.test, record);
+    for (name, parts) in &record.baselines {
+        observe(Event::Baseline { name: name.clone(), metrics: parts["test"].clone() });
+    }
+    record.verdict = verdict::verdict(record, &prepared.truths);
+    observe(Event::Verdict { sentences: record.verdict.clone() });
+    files::write(&folder.join("predictions.csv"), &details::predictions_csv(prepared, &answers))
+}
+
+/// Looks at the test part of a run once more, with the network from its bundle.
+///
+/// # Errors
+/// If the run or its bundle cannot be read, or the data is no longer what the run was made with.
+pub fn test_again(folder: &Path, observe: Observer<'_>) -> Result<RunRecord, LearnError> {
+    let mut record = read_record(folder)?;
+    let path = folder.join("experiment.toml");
+    let text = String::from_utf8_lossy(&files::read(&path)?).into_owned();
+    let experiment = Experiment::parse(&path.display().to_string(), &text, folder, &[])?;
+    let predictor = Predictor::load(folder)?;
+    let prepared = prepare(&experiment, observe)?;
+    if prepared.data.rows_sha256 != record.data.rows_sha256 {
+        return Err(LearnError::DataChanged { run: folder.to_owned() });
+    }
+    let examples = prepared.examples();
+    let baselines = Baselines::fit(&prepared);
+    let thresholds = predictor.thresholds();
+    test(&prepared, predictor.network(), &examples, &baselines, &thresholds, folder, &mut record, observe)?;
+    write_record(folder, &record)?;
+    Ok(record)
+}
+
+/// Metrics of every output, with the network's loss in front where there is one output.
+fn with_loss(answers: &Answers, prepared: &Prepared) -> Metrics {
+    let mut metrics = Metrics::new();
+    for (index, truth) in prepared.truths.iter().enumerate() {
+        let mut values = IndexMap::new();
+        if prepared.truths.len() == 1 {
+            values.insert("loss".to_owned(), answers.loss);
+        }
+        values.extend(answers.metrics(index, truth, prepared.weights.as_deref()));
+        metrics.insert(truth.name.clone(), values);
+    }
+    metrics
+}
+
+fn new_record(prepared: &Prepared, trained: &Trained) -> RunRecord {
+    let layers = trained.network.parts();
+    RunRecord {
+        format: record::FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        name: prepared.experiment.name.clone(),
+        state: if trained.interrupted { "interrupted" } else { "finished" }.to_owned(),
+        seed: prepared.recipe.seed,
+        environment: machine::environment("cpu"),
+        data: prepared.data.clone(),
+        model: ModelRecord {
+            kind: prepared.experiment.model.kind.clone(),
+            parameters: layers.iter().map(|(_, _, count)| count).sum(),
+            layers,
+            precision: "float32".to_owned(),
+        },
+        training: TrainingRecord {
+            epochs: trained.epochs,
+            steps: trained.steps,
+            best_epoch: trained.best_epoch,
+            objective: prepared.objective_words(),
+            best: trained.best,
+            ended: trained.ended.clone(),
+            rows_per_second: trained.rows_per_second,
+        },
+        ..RunRecord::default()
+    }
+}
+
+/// Writes the bundle, replays its probes from disk, and only then gives it its name.
+fn write_bundle(
+    folder: &Path,
+    prepared: &Prepared,
+    trained: Trained,
+    record: &RunRecord,
+    thresholds: &IndexMap<String, thresholds::Chosen>,
+) -> Result<usize, LearnError> {
+    let preprocessor = &prepared.preprocessor;
+    let bytes = weights::to_bytes(&trained.network)
+        .map_err(|source| bundle::BundleError::Weights { path: folder.join("bundle"), source })?;
+    let mut manifest = Manifest {
+        format: bundle::FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        name: prepared.experiment.name.clone(),
+        signature: preprocessor.signature(),
+        metrics: record.metrics.get("test").cloned().unwrap_or_default(),
+        thresholds: thresholds.iter().map(|(name, chosen)| (name.clone(), chosen.value)).collect(),
+        positives: thresholds.iter().map(|(name, chosen)| (name.clone(), chosen.positive)).collect(),
+        design: bundle::design_json(&prepared.experiment),
+        sha256: Default::default(),
+    };
+    let rows = probe_rows(prepared, preprocessor);
+    let predictor = Predictor::new(manifest.clone(), preprocessor.clone(), trained.network);
+    let answers = predictor.predict(&rows).map_err(|error| match error {
+        crate::predict::PredictError::Data(error) => LearnError::Data(error),
+        crate::predict::PredictError::Rows(_) => unreachable!("probes are made from the signature"),
+    })?;
+    let mut probes = Vec::new();
+    for (row, answer) in rows.into_iter().zip(answers) {
+        probes.extend(json_line(&Probe { row, answer }));
+    }
+    let count = probes.iter().filter(|byte| **byte == b'\n').count();
+    let preprocessor_json = json_line(preprocessor);
+    let partial = folder.join("bundle.partial");
+    std::fs::create_dir_all(&partial).map_err(|source| LearnError::Write { path: partial.clone(), source })?;
+    for (name, bytes) in
+        [("model.safetensors", &bytes), ("preprocessor.json", &preprocessor_json), ("probes.jsonl", &probes)]
+    {
+        manifest.sha256.insert(name.to_owned(), bundle::sha256(bytes));
+        files::write(&partial.join(name), bytes)?;
+    }
+    files::write(&partial.join("card.md"), crate::card::card(&manifest, record).as_bytes())?;
+    files::write(&partial.join("bundle.json"), &pretty(&manifest))?;
+    Predictor::load(&partial)?;
+    let bundle = folder.join("bundle");
+    std::fs::rename(&partial, &bundle).map_err(|source| LearnError::Write { path: bundle, source })?;
+    Ok(count)
+}
+
+/// Rows for the probes: made ones, or rows of the train part where the experiment asks for them.
+fn probe_rows(prepared: &Prepared, preprocessor: &Preprocessor) -> Vec<Value> {
+    match prepared.experiment.bundle.probes {
+        Probes::Made => {
+            preprocessor.made_rows(PROBES, prepared.recipe.seed).into_iter().map(Value::Object).collect()
+        }
+        Probes::Rows => evenly(&prepared.train, PROBES)
+            .into_iter()
+            .map(|row| {
+                let cells = preprocessor.inputs.keys().map(|name| {
+                    let cell = prepared.table.get(name).and_then(|cells| cells.text(row as usize));
+                    (name.clone(), cell.map_or(Value::Null, |text| Value::String(text.into_owned())))
+                });
+                Value::Object(cells.collect())
+            })
+            .collect(),
+    }
+}
+
+/// At most `count` of the rows, evenly spaced.
+pub fn evenly(rows: &[u32], count: usize) -> Vec<u32> {
+    let count = count.min(rows.len());
+    (0..count).map(|index| rows[index * rows.len() / count]).collect()
+}
+
+/// The experiment with its files named as seen from the run's folder, so that it runs again from there.
+fn from_folder(experiment: &Experiment, folder: &Path) -> Experiment {
+    let mut moved = experiment.clone();
+    let data = &mut moved.data;
+    for list in [&mut data.source, &mut data.train, &mut data.val, &mut data.test] {
+        for file in list.0.iter_mut().filter(|file| *file != "-") {
+            *file = files::relative(&experiment.folder.join(&*file), folder);
+        }
+    }
+    moved
+}
+
+fn split_csv(prepared: &Prepared) -> Vec<u8> {
+    let mut text = String::from("row,part\n");
+    for (row, part) in prepared.parts.iter().enumerate() {
+        text.push_str(&format!("{},{}\n", row + 1, part.map_or("", outset_data::Part::word)));
+    }
+    text.into_bytes()
+}
+
+fn lines<T: serde::Serialize>(items: &[T]) -> Vec<u8> {
+    items.iter().flat_map(json_line).collect()
+}
+
+fn json_line<T: serde::Serialize>(item: &T) -> Vec<u8> {
+    let mut line = serde_json::to_vec(item).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+fn pretty<T: serde::Serialize>(item: &T) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(item).unwrap_or_default();
+    text.push(b'\n');
+    text
+}
+
+/// Writes `run.json`, which makes the folder a finished run.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_record(folder: &Path, record: &RunRecord) -> Result<(), LearnError> {
+    files::write(&folder.join("run.json"), &pretty(record))
+}
+
+/// Reads the record of a run.
+///
+/// # Errors
+/// If the folder holds none.
+pub fn read_record(folder: &Path) -> Result<RunRecord, LearnError> {
+    let path = folder.join("run.json");
+    let bytes = files::read(&path)?;
+    serde_json::from_slice(&bytes).map_err(|source| LearnError::Record { path, source })
+}
+
+fn save_checkpoint(folder: &Path, network: &Network) -> Result<(), LearnError> {
+    std::fs::create_dir_all(folder).map_err(|source| LearnError::Write { path: folder.to_owned(), source })?;
+    let bytes = weights::to_bytes(network)
+        .map_err(|source| bundle::BundleError::Weights { path: folder.to_owned(), source })?;
+    files::write(&folder.join("model.safetensors"), &bytes)
+}

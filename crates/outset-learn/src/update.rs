@@ -1,0 +1,133 @@
+//! One optimizer update of a whole network: global-norm clipping, the optimizer's rule, the moving average.
+
+use crate::network::Network;
+use crate::optimizers::Optimizer;
+use burn::module::{Module as _, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Gradients, Tensor};
+use std::collections::HashMap;
+
+/// Gradients of a network's parameters, added up over the passes of a step.
+#[derive(Default)]
+pub struct GradientSum(HashMap<ParamId, Tensor<1>>);
+
+impl GradientSum {
+    /// Adds the gradients of one pass.
+    pub fn add(&mut self, gradients: Gradients, network: &Network) {
+        struct Add<'a>(&'a mut HashMap<ParamId, Tensor<1>>, Gradients);
+        impl ModuleVisitor for Add<'_> {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                if let Some(gradient) = param.val().grad_remove(&mut self.1) {
+                    let size = gradient.shape().num_elements();
+                    let gradient = gradient.reshape([size]);
+                    let sum = match self.0.remove(&param.id) {
+                        Some(sum) => sum + gradient,
+                        None => gradient,
+                    };
+                    self.0.insert(param.id, sum);
+                }
+            }
+        }
+        network.visit(&mut Add(&mut self.0, gradients));
+    }
+
+    /// Length of all gradients together.
+    fn norm(&self) -> f64 {
+        let squares = self.0.values().map(|gradient| {
+            f64::from((gradient.clone() * gradient.clone()).sum().into_scalar::<f32>())
+        });
+        // Summed in a fixed order, so that equal runs stay equal.
+        let mut squares: Vec<f64> = squares.collect();
+        squares.sort_by(f64::total_cmp);
+        squares.iter().sum::<f64>().sqrt()
+    }
+}
+
+/// The optimizer's memory of each parameter.
+#[derive(Default)]
+pub struct State(HashMap<ParamId, Vec<Tensor<1>>>);
+
+/// Updates every parameter by its gradient.
+///
+/// `clip_norm` is the length that the gradient of all parameters together is cut to, 0 for no limit; weight decay is
+/// left off biases and other vectors.
+pub fn update(
+    network: Network,
+    gradients: GradientSum,
+    optimizer: &Optimizer,
+    state: &mut State,
+    learning_rate: f64,
+    step: usize,
+    clip_norm: f64,
+) -> Network {
+    let scale = if clip_norm > 0.0 { (clip_norm / gradients.norm().max(f64::MIN_POSITIVE)).min(1.0) } else { 1.0 };
+    network.map(&mut Update { gradients, optimizer, state, learning_rate, step, scale })
+}
+
+struct Update<'a> {
+    gradients: GradientSum,
+    optimizer: &'a Optimizer,
+    state: &'a mut State,
+    learning_rate: f64,
+    step: usize,
+    scale: f64,
+}
+
+impl ModuleMapper for Update<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(gradient) = self.gradients.0.remove(&param.id) else { return param };
+        let (id, weight, mapper) = param.consume();
+        let shape = weight.dims();
+        let mut gradient = gradient.reshape(shape);
+        if self.scale < 1.0 {
+            gradient = gradient * self.scale;
+        }
+        let state = self.state.0.remove(&id).unwrap_or_default();
+        let state = state.into_iter().map(|state| state.reshape(shape)).collect();
+        let (weight, state) =
+            self.optimizer.step(weight.inner(), gradient, state, self.learning_rate, self.step, D > 1);
+        let size = shape.iter().product::<usize>();
+        self.state.0.insert(id, state.into_iter().map(|state| state.reshape([size])).collect());
+        Param::from_mapped_value(id, Tensor::from_inner(weight).require_grad(), mapper)
+    }
+}
+
+/// The exponential moving average of a network's weights.
+#[derive(Default)]
+pub struct MovingAverage(HashMap<ParamId, Tensor<1>>);
+
+impl MovingAverage {
+    /// Moves the average towards the network's weights: `average = decay · average + (1 - decay) · weight`; early on the
+    /// decay is smaller, `(1 + step) / (10 + step)`, so that the first weights are soon forgotten.
+    pub fn update(&mut self, network: &Network, decay: f64, step: usize) {
+        struct Average<'a>(&'a mut HashMap<ParamId, Tensor<1>>, f64);
+        impl ModuleVisitor for Average<'_> {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                let weight = param.val().inner();
+                let size = weight.shape().num_elements();
+                let weight = weight.reshape([size]);
+                let average = match self.0.remove(&param.id) {
+                    Some(average) => average * self.1 + weight * (1.0 - self.1),
+                    None => weight,
+                };
+                self.0.insert(param.id, average);
+            }
+        }
+        let decay = decay.min((1.0 + step as f64) / (10.0 + step as f64));
+        network.visit(&mut Average(&mut self.0, decay));
+    }
+
+    /// A network without gradients that holds the average where there is one, and the network's own weights elsewhere.
+    pub fn applied_to(&self, network: &Network) -> Network {
+        struct Apply<'a>(&'a HashMap<ParamId, Tensor<1>>);
+        impl ModuleMapper for Apply<'_> {
+            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                let average = self.0.get(&param.id).cloned();
+                param.map(|weight| match average {
+                    Some(average) => average.reshape(weight.dims()),
+                    None => weight,
+                })
+            }
+        }
+        network.clone().valid().map(&mut Apply(&self.0))
+    }
+}

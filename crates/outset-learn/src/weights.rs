@@ -1,0 +1,128 @@
+//! A network's weights by name: listing, safetensors on disk, and back.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Tensor, TensorData};
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// Weights that cannot be read into a network.
+#[derive(Debug, Error)]
+pub enum WeightsError {
+    #[error("the weights are not in safetensors format")]
+    Format(#[source] safetensors::SafeTensorError),
+    #[error("the weights lack `{name}`")]
+    Missing { name: String },
+    #[error("the weights hold `{name}` with shape {found:?}, but the network needs {expected:?}")]
+    Shape { name: String, found: Vec<usize>, expected: Vec<usize> },
+}
+
+/// Collects the path of each parameter while a module is visited.
+#[derive(Default)]
+struct Collect {
+    path: Vec<String>,
+    found: Vec<(String, TensorData)>,
+}
+
+impl ModuleVisitor for Collect {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.found.push((self.path.join("."), param.val().into_data()));
+    }
+}
+
+fn collect<M: Module>(module: &M) -> Vec<(String, TensorData)> {
+    let mut collect = Collect::default();
+    module.visit(&mut collect);
+    collect.found
+}
+
+/// Name, shape and number of values of each parameter.
+pub fn list<M: Module>(module: &M) -> Vec<(String, String, usize)> {
+    collect(module)
+        .into_iter()
+        .map(|(name, data)| {
+            let sizes: Vec<String> = data.shape().iter().map(ToString::to_string).collect();
+            let count = data.shape().iter().product();
+            (name, sizes.join(" × "), count)
+        })
+        .collect()
+}
+
+/// Writes a module's parameters in safetensors format, sorted by name, without time or path.
+///
+/// # Errors
+/// If a parameter does not hold 32-bit numbers.
+pub fn to_bytes<M: Module>(module: &M) -> Result<Vec<u8>, WeightsError> {
+    let parameters: BTreeMap<String, (Vec<usize>, Vec<u8>)> = collect(module)
+        .into_iter()
+        .map(|(name, data)| {
+            let shape: Vec<usize> = data.shape().iter().copied().collect();
+            let values = data.convert::<f32>().try_into_vec::<f32>().unwrap_or_default();
+            (name, (shape, values.iter().flat_map(|value| value.to_le_bytes()).collect()))
+        })
+        .collect();
+    let views: Vec<(&String, TensorView<'_>)> = parameters
+        .iter()
+        .map(|(name, (shape, bytes))| TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view)))
+        .collect::<Result<_, _>>()
+        .map_err(WeightsError::Format)?;
+    serialize(views, None).map_err(WeightsError::Format)
+}
+
+/// Reads parameters in safetensors format into a module of the same shape.
+///
+/// # Errors
+/// If the bytes are not safetensors, or a parameter is missing or has another shape.
+pub fn from_bytes<M: Module>(module: M, bytes: &[u8]) -> Result<M, WeightsError> {
+    let tensors = SafeTensors::deserialize(bytes).map_err(WeightsError::Format)?;
+    let mut fill = Fill { path: Vec::new(), tensors, error: None };
+    let module = module.map(&mut fill);
+    match fill.error {
+        Some(error) => Err(error),
+        None => Ok(module),
+    }
+}
+
+struct Fill<'a> {
+    path: Vec<String>,
+    tensors: SafeTensors<'a>,
+    error: Option<WeightsError>,
+}
+
+impl ModuleMapper for Fill<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = self.path.join(".");
+        let Ok(view) = self.tensors.tensor(&name) else {
+            self.error.get_or_insert(WeightsError::Missing { name });
+            return param;
+        };
+        param.map(|tensor| {
+            let expected = tensor.dims();
+            if view.shape() != expected || view.dtype() != Dtype::F32 {
+                let found = view.shape().to_vec();
+                self.error.get_or_insert(WeightsError::Shape { name, found, expected: expected.to_vec() });
+                return tensor;
+            }
+            let values: Vec<f32> =
+                view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            Tensor::from_data(TensorData::new(values, expected), &tensor.device()).set_require_grad(tensor.is_require_grad())
+        })
+    }
+}

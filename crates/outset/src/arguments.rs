@@ -1,0 +1,144 @@
+//! Commands and flags.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Takes your own data to a model that you can trust and ship.
+#[derive(Debug, Parser)]
+#[command(name = "outset", version, about, propagate_version = true, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that stand before or after any command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Print one JSON object a line on standard output instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print nothing but answers and errors
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Print every column's role, every epoch and all metrics
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub color: Color,
+    /// Threads to compute with, at most [default: one a processor]
+    #[arg(long, global = true, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Device to compute on
+    #[arg(long, global = true, default_value = "cpu", value_parser = ["cpu"])]
+    pub device: String,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What to work on: an experiment, or data and a target.
+#[derive(Clone, Debug, Args)]
+pub struct What {
+    /// Folder with an `outset.toml`, a `.toml` file, or data with `--target`, and settings as KEY=VALUE [default: this folder]
+    #[arg(value_name = "EXPERIMENT | KEY=VALUE")]
+    pub words: Vec<String>,
+    /// Column to predict, where EXPERIMENT is data; may be given several times
+    #[arg(long, value_name = "COLUMN")]
+    pub target: Vec<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Draft an experiment from data, or write a built-in example
+    New {
+        /// Folder to make
+        dir: Option<PathBuf>,
+        /// Data to draft the experiment from
+        #[arg(long, value_name = "DATA", conflicts_with = "example")]
+        from: Option<String>,
+        /// Column to predict; may be given several times
+        #[arg(long, value_name = "COLUMN")]
+        target: Vec<String>,
+        /// Built-in example to write, with its data; `outset list examples` shows all
+        #[arg(long, value_name = "NAME")]
+        example: Option<String>,
+    },
+    /// Read file and data, show what was understood, list all problems
+    Check(What),
+    /// Do everything: split, preprocess, train, evaluate, test once, report, bundle
+    Run {
+        #[command(flatten)]
+        what: What,
+        /// Folder for the run's folder [default: `runs` beside the experiment]
+        #[arg(long, value_name = "DIR")]
+        runs: Option<PathBuf>,
+    },
+    /// Train and evaluate on val, leaving the test part alone
+    Train {
+        #[command(flatten)]
+        what: What,
+        /// Folder for the run's folder [default: `runs` beside the experiment]
+        #[arg(long, value_name = "DIR")]
+        runs: Option<PathBuf>,
+    },
+    /// Look at the test part of a run (each look is counted)
+    Test {
+        /// Folder of the run
+        run: PathBuf,
+    },
+    /// Write the report of a run again from its recorded facts
+    Report {
+        /// Folder of the run
+        run: PathBuf,
+    },
+    /// Answer the rows of a file
+    Predict {
+        /// Bundle or run folder
+        bundle: PathBuf,
+        /// File of rows, or `-` for standard input
+        data: String,
+        /// File to write; JSON Lines where it ends in `.jsonl`, else CSV [default: CSV on standard output]
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// List what can be named in an experiment
+    List {
+        /// What to list
+        #[arg(value_enum)]
+        kind: Listable,
+    },
+    /// Show devices, threads, instruction sets and versions: what to paste into a bug report
+    Doctor,
+    /// Write completions for a shell to standard output
+    Completions {
+        /// Shell to complete for
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What `outset list` knows.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Listable {
+    Activations,
+    Decoders,
+    Encoders,
+    Examples,
+    Initializers,
+    Losses,
+    Metrics,
+    Models,
+    Optimizers,
+    Schedules,
+    Settings,
+    Types,
+}

@@ -1,0 +1,77 @@
+//! `outset predict`.
+
+use super::{Failure, with_causes};
+use crate::printer::Printer;
+use outset_data::sources;
+use outset_learn::LearnError;
+use outset_learn::predict::{PredictError, Predictor};
+use serde_json::{Map, Value};
+use std::path::Path;
+
+
+/// Answers the rows of a file, to a file or to standard output.
+pub fn predict(bundle: &Path, data: &str, output: Option<&Path>, printer: &Printer) -> Result<(), Failure> {
+    let predictor = Predictor::load(bundle)?;
+    let known = predictor.preprocessor().inputs.keys().cloned().collect();
+    let options = sources::Options { known, ..sources::Options::default() };
+    let loaded = sources::open_file(data, Path::new(""), &options, &|_| Vec::new()).map_err(LearnError::from)?;
+    let table = loaded.table;
+    let answers = predictor.predict_table(&table).map_err(|error| match error {
+        PredictError::Data(error) => Failure::from(LearnError::from(error)),
+        error => Failure::wrong(with_causes(&error)),
+    })?;
+    let lines = match output {
+        Some(path) => path.extension().is_some_and(|ending| ending == "jsonl" || ending == "json" || ending == "ndjson"),
+        None => printer.is_json(),
+    };
+    let mut text = String::new();
+    if lines {
+        for answer in &answers {
+            text.push_str(&answer.to_string());
+            text.push('\n');
+        }
+    } else {
+        write_csv(&predictor, &answers, &mut text);
+    }
+    match output {
+        None => printer.answer(&text),
+        Some(path) => {
+            outset_learn::files::write(path, text.as_bytes())?;
+            printer.say("Saved", &format!("{} · {} answers", path.display(), crate::printer::count(answers.len())));
+        }
+    }
+    Ok(())
+}
+
+/// Row number, prediction and probabilities of each output.
+fn write_csv(predictor: &Predictor, answers: &[Value], text: &mut String) {
+    use outset_learn::files::csv_cell as cell;
+    let outputs = &predictor.signature().outputs;
+    text.push_str("row");
+    for output in outputs {
+        text.push_str(&format!(",{}", cell(&format!("{}_prediction", output.name))));
+        for class in &output.classes {
+            text.push_str(&format!(",{}", cell(&format!("{}_probability_{class}", output.name))));
+        }
+    }
+    text.push('\n');
+    for (index, answer) in answers.iter().enumerate() {
+        text.push_str(&(index + 1).to_string());
+        for output in outputs {
+            let empty = Map::new();
+            let answer = answer.get(&output.name).and_then(Value::as_object).unwrap_or(&empty);
+            let prediction = match answer.get("prediction") {
+                Some(Value::String(class)) => class.clone(),
+                Some(Value::Array(labels)) => labels.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("|"),
+                Some(number) => number.to_string(),
+                None => String::new(),
+            };
+            text.push_str(&format!(",{}", cell(&prediction)));
+            for class in &output.classes {
+                let value = answer.get("probabilities").and_then(|probabilities| probabilities.get(class));
+                text.push_str(&format!(",{}", value.map_or(String::new(), Value::to_string)));
+            }
+        }
+        text.push('\n');
+    }
+}

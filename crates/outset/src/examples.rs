@@ -1,0 +1,48 @@
+//! Built-in examples: experiment file, data that is made by a seeded generator, and a page about it.
+
+mod line;
+
+/// An example that `outset new --example` writes.
+pub struct Example {
+    pub name: &'static str,
+    pub about: &'static str,
+    files: fn() -> Vec<(&'static str, String)>,
+}
+
+impl Example {
+    /// File names and contents.
+    pub fn files(&self) -> Vec<(&'static str, String)> {
+        (self.files)()
+    }
+}
+
+/// Every example; a new one is a file in `examples/` and a line here.
+const EXAMPLES: &[Example] = &[line::EXAMPLE];
+
+/// Names and descriptions of all examples.
+pub fn list() -> Vec<(&'static str, &'static str)> {
+    EXAMPLES.iter().map(|example| (example.name, example.about)).collect()
+}
+
+/// The example of a name.
+pub fn find(name: &str) -> Option<&'static Example> {
+    EXAMPLES.iter().find(|example| example.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_shipped_examples_are_what_new_writes() {
+        for example in EXAMPLES {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(example.name);
+            for (file, content) in example.files() {
+                let path = folder.join(file);
+                let shipped = std::fs::read_to_string(&path).unwrap_or_default();
+                assert!(shipped == content, "{} differs from `outset new --example {}`", path.display(), example.name);
+            }
+        }
+    }
+}
