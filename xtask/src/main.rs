@@ -1,6 +1,7 @@
 //! The project's own automation: `cargo xtask`.
 
 mod bench;
+mod reference;
 
 use std::process::ExitCode;
 
@@ -12,8 +13,10 @@ Tasks:
       Trains the experiments of benches/tables with the release binary, beside scikit-learn on the same test rows
   bench start [--only line,adult,serve] [--rounds COUNT]
       Times `outset run` and `outset serve`, in turns with the same work in PyTorch
+  reference
+      Writes docs/reference.md from what `outset list` says
 
-A task that is run whole writes its part of docs/benchmarks.md; with `--only` or `--seeds` it only prints.
+A benchmark that is run whole writes its part of docs/benchmarks.md; with `--only` or `--seeds` it only prints.
 
 Environment:
   OUTSET_DATA     folder of the data sets
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         }
         ["bench", "tables", flags @ ..] => bench::tables(flags),
         ["bench", "start", flags @ ..] => bench::start(flags),
+        ["reference"] => reference::reference(),
         _ => Err(format!("unknown task `{}`\n\n{HELP}", words.join(" ")).into()),
     };
     match done {
