@@ -88,7 +88,7 @@ impl Baselines {
         let Some(Cells::Number(values)) = prepared.table.get(input) else { return Vec::new() };
         let low = values.iter().copied().fold(f64::INFINITY, f64::min);
         let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        if !(high > low) {
+        if low >= high || values.iter().all(|value| value.is_nan()) {
             return Vec::new();
         }
         let ends = [low, high];

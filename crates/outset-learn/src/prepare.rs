@@ -72,7 +72,7 @@ pub fn declared(experiment: &Experiment) -> Problems {
             if table == "outputs" {
                 read_output(section, &path, &mut problems);
             } else {
-                read_input(section, &path, linear, &mut problems);
+                read_input(section, &path, linear, 0, &mut problems);
             }
         }
         if let Some(columns) = columns.filter(|_| table == "inputs") {
@@ -125,17 +125,19 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         }
     }
     let linear = experiment.model.kind == "linear";
-    let read_inputs = |inputs: &IndexMap<String, Section>, problems: &mut Problems| {
+    let read_inputs = |inputs: &IndexMap<String, Section>, rows: usize, problems: &mut Problems| {
         let (mut settings, mut encoders) = (IndexMap::new(), Vec::new());
         for (name, section) in inputs {
-            if let Some((input, encoder)) = read_input(section, &format!("inputs.{name}"), linear, problems) {
+            if let Some((input, encoder)) =
+                read_input(section, &format!("inputs.{name}"), linear, rows, problems)
+            {
                 settings.insert(name.clone(), input);
                 encoders.push(encoder);
             }
         }
         (settings, encoders)
     };
-    let (all_inputs, _) = read_inputs(&inputs, &mut problems);
+    let (all_inputs, _) = read_inputs(&inputs, 0, &mut problems);
     std::mem::take(&mut problems).or(())?;
     let splits = split(&table, &experiment.data.split, given.as_deref(), &all_inputs, &output_settings)?;
     let (train, val, test) = (splits.rows(Part::Train), splits.rows(Part::Val), splits.rows(Part::Test));
@@ -163,7 +165,7 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     });
 
     let combiner = combiner::Settings::read(&experiment.model, train.len(), &mut problems);
-    let (input_settings, encoder_sections) = read_inputs(&inputs, &mut problems);
+    let (input_settings, encoder_sections) = read_inputs(&inputs, train.len(), &mut problems);
     std::mem::take(&mut problems).or(())?;
     let Some(combiner) = combiner else { unreachable!("a model without problems has settings") };
     let left = roles.iter().filter(|(_, role)| role.role != "input" && role.role != "output");
@@ -440,11 +442,12 @@ fn leave_out_leaks(
     Ok(())
 }
 
-/// Reads an input's type settings and its encoder's section.
+/// Reads an input's type settings and its encoder's section; some defaults go by the number of train rows.
 fn read_input(
     section: &Section,
     path: &str,
     linear: bool,
+    rows: usize,
     problems: &mut Problems,
 ) -> Option<(ColumnSettings, Section)> {
     let mut section = section.clone();
@@ -452,11 +455,19 @@ fn read_input(
     if linear && section.kind == "number" && section.parameters.get("scale").is_none() {
         section.parameters.put("scale", "standard");
     }
+    // What a handful of rows says of a class is mostly chance.
+    if rows >= 200 && section.kind == "category" && section.parameters.get("min_count").is_none() {
+        section.parameters.put("min_count", 5i64);
+    }
     let mut reader = section.reader(path, problems);
     let settings = types::read_settings(&section.kind, &mut reader);
     let mut encoder = reader.get("encoder", Section::default(), None);
     if linear && section.kind == "number" && encoder.parameters.get("embedding").is_none() {
         encoder.parameters.put("embedding", "none");
+    }
+    // Few rows cannot fill many bins.
+    if section.kind == "number" && encoder.parameters.get("bins").is_none() {
+        encoder.parameters.put("bins", (rows as f64).sqrt().clamp(8.0, 48.0) as i64);
     }
     reader.finish();
     settings.map(|settings| (settings, encoder))

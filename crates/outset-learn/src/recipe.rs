@@ -12,8 +12,13 @@ use outset_data::types::ColumnSettings;
 use outset_spec::problem::quote_list;
 use outset_spec::{EarlyStopping, Problem, Problems, Section, Train};
 
-/// Rows that all epochs together go through, by default.
-const ROWS_TO_SEE: usize = 600_000;
+/// Epochs where the file says nothing: by the rows that all epochs together go through.
+///
+/// Classes are learned in fewer passes than quantities, and overfitted sooner (`docs/benchmarks.md` has the figures).
+fn default_epochs(rows: usize, quantities: bool) -> usize {
+    let (rows_to_see, most) = if quantities { (600_000, 60) } else { (250_000, 16) };
+    (rows_to_see / rows.max(1)).clamp(2, most)
+}
 
 /// Checks all that can be checked without the data.
 pub fn check(train: &Train, problems: &mut Problems) {
@@ -40,7 +45,7 @@ pub fn resolve(
     let epochs = train.epochs.unwrap_or(if train.steps.is_some() {
         usize::MAX
     } else {
-        (ROWS_TO_SEE / rows.max(1)).clamp(4, 100)
+        default_epochs(rows, truths.iter().any(|truth| !truth.has_classes()))
     });
     let epochs = match train.steps {
         Some(steps) => epochs.min(steps.div_ceil(rows.div_ceil(batch_size.max(1)).max(1))),
