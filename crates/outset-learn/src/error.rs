@@ -53,8 +53,12 @@ impl LearnError {
                 ),
                 None => format!("try a lower `train.optimizer.learning_rate` than {learning_rate}"),
             }),
-            Self::DataChanged { .. } => Some("bring back the rows that it was made with, or run the experiment again".to_owned()),
-            Self::Read { path, .. } if path.ends_with("run.json") => Some("give the folder of a finished run, such as `runs/name-1`".to_owned()),
+            Self::DataChanged { .. } => {
+                Some("bring back the rows that it was made with, or run the experiment again".to_owned())
+            }
+            Self::Read { path, .. } if path.ends_with("run.json") => {
+                Some("give the folder of a finished run, such as `runs/name-1`".to_owned())
+            }
             _ => None,
         }
     }
@@ -63,7 +67,13 @@ impl LearnError {
     pub fn is_users(&self) -> bool {
         matches!(
             self,
-            Self::Declaration(_) | Self::Data(_) | Self::Source(_) | Self::Bundle(_) | Self::Read { .. } | Self::Record { .. } | Self::DataChanged { .. }
+            Self::Declaration(_)
+                | Self::Data(_)
+                | Self::Source(_)
+                | Self::Bundle(_)
+                | Self::Read { .. }
+                | Self::Record { .. }
+                | Self::DataChanged { .. }
         )
     }
 }

@@ -10,7 +10,9 @@ use crate::train::{Examples, Recipe};
 use crate::{combiner, decoders, encoders};
 use indexmap::IndexMap;
 use outset_data::types::{self, ColumnSettings, Guess};
-use outset_data::{Features, Part, Preprocessor, Table, Targets, leaks, overview, rows_sha256, sources, split};
+use outset_data::{
+    Features, Part, Preprocessor, Table, Targets, leaks, overview, rows_sha256, sources, split,
+};
 use outset_spec::problem::{self, quote_list};
 use outset_spec::record::{ColumnRecord, DataRecord};
 use outset_spec::{Experiment, Problem, Problems, Section, Value};
@@ -56,8 +58,12 @@ pub fn declared(experiment: &Experiment) -> Problems {
                 continue;
             }
             if !kinds.contains(&section.kind.as_str()) {
-                let mut problem =
-                    problem::unknown("type", &section.kind, &kinds, section.kind_place.as_ref().or(section.place.as_ref()));
+                let mut problem = problem::unknown(
+                    "type",
+                    &section.kind,
+                    &kinds,
+                    section.kind_place.as_ref().or(section.place.as_ref()),
+                );
                 problem.message = format!("unknown type `{}` of column `{name}`", section.kind);
                 problems.push(problem);
                 continue;
@@ -87,10 +93,10 @@ pub fn declared(experiment: &Experiment) -> Problems {
 /// Everything that is wrong with the declaration, all at once; or the first thing that is wrong with the data.
 pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepared, LearnError> {
     declared(experiment).or(())?;
-    let loaded = sources::open(&experiment.data, &experiment.folder, &|column| declared_missing(experiment, column))?;
+    let loaded =
+        sources::open(&experiment.data, &experiment.folder, &|column| declared_missing(experiment, column))?;
     let table = loaded.table;
-    let given: Option<Vec<Part>> =
-        loaded.given.map(|given| given.into_iter().map(Part::from).collect());
+    let given: Option<Vec<Part>> = loaded.given.map(|given| given.into_iter().map(Part::from).collect());
     for text in loaded.notes {
         observe(Event::Note { text });
     }
@@ -111,7 +117,9 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     let mut output_settings = IndexMap::new();
     let mut decoders = Vec::new();
     for (name, section) in &outputs {
-        if let Some((settings, decoder, loss)) = read_output(section, &format!("outputs.{name}"), &mut problems) {
+        if let Some((settings, decoder, loss)) =
+            read_output(section, &format!("outputs.{name}"), &mut problems)
+        {
             output_settings.insert(name.clone(), settings);
             decoders.push((decoder, loss));
         }
@@ -134,7 +142,8 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     leave_out_leaks(experiment, &table, &train, &all_inputs, &output_settings, &mut inputs, &mut roles)?;
     if inputs.is_empty() {
         let left_out = roles.iter().filter(|(_, role)| role.role == "left out");
-        let reasons: Vec<String> = left_out.map(|(name, role)| format!("`{name}` ({})", role.reason)).collect();
+        let reasons: Vec<String> =
+            left_out.map(|(name, role)| format!("`{name}` ({})", role.reason)).collect();
         let message = format!("no input column is left: {}", reasons.join(", "));
         return Err(Problems::from(Problem::new(message).hint("name the inputs to use in `[inputs]`")).into());
     }
@@ -146,7 +155,12 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
             reason: role.reason.clone(),
         });
     }
-    observe(Event::Split { train: train.len(), val: val.len(), test: test.len(), words: splits.words.clone() });
+    observe(Event::Split {
+        train: train.len(),
+        val: val.len(),
+        test: test.len(),
+        words: splits.words.clone(),
+    });
 
     let combiner = combiner::Settings::read(&experiment.model, train.len(), &mut problems);
     let (input_settings, encoder_sections) = read_inputs(&inputs, &mut problems);
@@ -197,7 +211,13 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         .keys()
         .map(|name| {
             let role = &roles[name];
-            ColumnRecord { name: name.clone(), role: role.role.into(), kind: role.kind.clone(), reason: role.reason.clone(), ..ColumnRecord::default() }
+            ColumnRecord {
+                name: name.clone(),
+                role: role.role.into(),
+                kind: role.kind.clone(),
+                reason: role.reason.clone(),
+                ..ColumnRecord::default()
+            }
         })
         .collect();
     data.columns = overview(&table, &train, described, &preprocessor);
@@ -224,11 +244,20 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
 
 /// The texts that mean "missing" in one column.
 fn declared_missing(experiment: &Experiment, column: &str) -> Vec<String> {
-    let section = experiment.inputs.as_ref().and_then(|inputs| inputs.get(column)).or_else(|| experiment.outputs.get(column));
-    let Some(Value::Array(items)) = section.and_then(|section| section.parameters.get("missing")).map(|node| &node.value) else {
+    let section = experiment
+        .inputs
+        .as_ref()
+        .and_then(|inputs| inputs.get(column))
+        .or_else(|| experiment.outputs.get(column));
+    let Some(Value::Array(items)) =
+        section.and_then(|section| section.parameters.get("missing")).map(|node| &node.value)
+    else {
         return Vec::new();
     };
-    items.iter().map(|item| item.value.as_str().map_or_else(|| item.value.to_string(), str::to_owned)).collect()
+    items
+        .iter()
+        .map(|item| item.value.as_str().map_or_else(|| item.value.to_string(), str::to_owned))
+        .collect()
 }
 
 /// Reports every column that is named but not there.
@@ -237,8 +266,17 @@ fn check_columns(experiment: &Experiment, table: &Table) -> Result<(), LearnErro
     let mut problems = Problems::default();
     let mut check = |name: &str, place: Option<&outset_spec::Place>, what: &str| {
         if !table.columns.contains_key(name) {
-            let source = experiment.data.source.0.first().or(experiment.data.train.0.first()).cloned().unwrap_or_default();
-            let mut problem = Problem::new(format!("{what} names column `{name}`, which `{source}` does not have")).at(place);
+            let source = experiment
+                .data
+                .source
+                .0
+                .first()
+                .or(experiment.data.train.0.first())
+                .cloned()
+                .unwrap_or_default();
+            let mut problem =
+                Problem::new(format!("{what} names column `{name}`, which `{source}` does not have"))
+                    .at(place);
             problem.hint = Some(match problem::nearest(name, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if known.len() <= 30 => format!("its columns are {}", quote_list(&known)),
@@ -310,7 +348,9 @@ fn encode_targets(
     let spread_all = targets.into_iter().map(|targets| match targets {
         Targets::Number { values } => Targets::Number { values: spread(&values, 1, &rows, parts.len()) },
         Targets::Category(classes) => Targets::Category(spread(&classes, 1, &rows, parts.len())),
-        Targets::Set { width, values } => Targets::Set { width, values: spread(&values, width, &rows, parts.len()) },
+        Targets::Set { width, values } => {
+            Targets::Set { width, values: spread(&values, width, &rows, parts.len()) }
+        }
     });
     Ok(spread_all.collect())
 }
@@ -335,7 +375,10 @@ fn choose_inputs(
         };
         if settings.weight.as_ref() == Some(name) {
             role("weight", "", "`data.weight`");
-        } else if settings.split.column.as_ref() == Some(name) && declared.is_none() && by != Some(outset_spec::experiment::SplitBy::Time) {
+        } else if settings.split.column.as_ref() == Some(name)
+            && declared.is_none()
+            && by != Some(outset_spec::experiment::SplitBy::Time)
+        {
             role("split", "", "`data.split.column`");
         } else if let Some(section) = declared {
             let mut section = section.clone();
@@ -398,7 +441,12 @@ fn leave_out_leaks(
 }
 
 /// Reads an input's type settings and its encoder's section.
-fn read_input(section: &Section, path: &str, linear: bool, problems: &mut Problems) -> Option<(ColumnSettings, Section)> {
+fn read_input(
+    section: &Section,
+    path: &str,
+    linear: bool,
+    problems: &mut Problems,
+) -> Option<(ColumnSettings, Section)> {
     let mut section = section.clone();
     // A linear model is to find straight lines, so its numbers are scaled but not bent.
     if linear && section.kind == "number" && section.parameters.get("scale").is_none() {
@@ -474,7 +522,7 @@ fn fill_in(
             .zip(&design.encoders)
             .map(|((name, settings), encoder)| {
                 let mut section = Section::of(settings.kind());
-            settings.write_to(&mut section.parameters);
+                settings.write_to(&mut section.parameters);
                 section.parameters.put("encoder", encoder.to_section().to_table("kind"));
                 (name.clone(), section)
             })

@@ -22,7 +22,13 @@ pub fn check(train: &Train, problems: &mut Problems) {
 }
 
 /// Fills in what the file leaves open, by the model and the number of rows to train on.
-pub fn resolve(train: &Train, design: &Design, truths: &[Truth], rows: usize, problems: &mut Problems) -> Recipe {
+pub fn resolve(
+    train: &Train,
+    design: &Design,
+    truths: &[Truth],
+    rows: usize,
+    problems: &mut Problems,
+) -> Recipe {
     let linear = matches!(design.combiner, combiner::Settings::Linear(_));
     let optimizer = Optimizer::read(&optimizer_section(train, linear), problems);
     let schedule = Schedule::read(&schedule_section(train), problems);
@@ -63,7 +69,12 @@ pub fn resolve(train: &Train, design: &Design, truths: &[Truth], rows: usize, pr
 }
 
 /// The `[train]` table with every default filled in.
-pub fn fill_in(train: &Train, recipe: &Recipe, _: &Design, outputs: &IndexMap<String, ColumnSettings>) -> Train {
+pub fn fill_in(
+    train: &Train,
+    recipe: &Recipe,
+    _: &Design,
+    outputs: &IndexMap<String, ColumnSettings>,
+) -> Train {
     let objective = match recipe.objective.output.and_then(|output| outputs.get_index(output)) {
         Some((name, _)) if outputs.len() > 1 => format!("{name}/{}", recipe.objective.metric),
         _ => recipe.objective.metric.clone(),
@@ -126,7 +137,8 @@ fn objective(train: &Train, truths: &[Truth], problems: &mut Problems) -> Object
         return match truths {
             [truth] => Objective {
                 output: Some(0),
-                metric: if matches!(truth.values, TruthValues::Number(_)) { "rmse" } else { "log_loss" }.to_owned(),
+                metric: if matches!(truth.values, TruthValues::Number(_)) { "rmse" } else { "log_loss" }
+                    .to_owned(),
                 higher_is_better: false,
             },
             _ => loss,
@@ -141,14 +153,21 @@ fn objective(train: &Train, truths: &[Truth], problems: &mut Problems) -> Object
     };
     let known = output.map(|output| available(&truths[output])).unwrap_or_default();
     if known.contains(&metric) {
-        return Objective { output, metric: metric.to_owned(), higher_is_better: metrics::higher_is_better(metric).unwrap_or(false) };
+        return Objective {
+            output,
+            metric: metric.to_owned(),
+            higher_is_better: metrics::higher_is_better(metric).unwrap_or(false),
+        };
     }
     let names: Vec<&str> = truths.iter().map(|truth| truth.name.as_str()).collect();
     let problem = Problem::new(format!("`train.objective` is `{name}`, which is not a metric of the output"));
     problems.push(match (output, truths.len()) {
         (Some(_), _) => problem.hint(format!("its metrics are `loss`, {}", quote_list(&known))),
         (None, 1) => problem.hint(format!("the output is {}", quote_list(&names))),
-        _ => problem.hint(format!("with several outputs, write `loss` or `<output>/<metric>`; the outputs are {}", quote_list(&names))),
+        _ => problem.hint(format!(
+            "with several outputs, write `loss` or `<output>/<metric>`; the outputs are {}",
+            quote_list(&names)
+        )),
     });
     loss
 }
@@ -161,7 +180,8 @@ fn available(truth: &Truth) -> Vec<&'static str> {
 impl Recipe {
     /// The recipe in a line.
     pub fn words(&self) -> String {
-        let mut words = format!("{}, learning rate {}", self.optimizer.kind(), self.optimizer.learning_rate());
+        let mut words =
+            format!("{}, learning rate {}", self.optimizer.kind(), self.optimizer.learning_rate());
         if let Some(limit) = self.time_limit {
             words.push_str(&format!(", at most {} s", limit.as_secs_f64()));
         }

@@ -53,7 +53,8 @@ pub fn locate(what: &What) -> Result<Located, Failure> {
     let shown = if path.is_dir() { file.display().to_string() } else { path.display().to_string() };
     let mut experiment = Experiment::parse(&shown, &text, &folder, &overrides).map_err(Failure::problems)?;
     if file.file_name().is_some_and(|name| name != FILE) && !text_names(&text) {
-        experiment.name = file.file_stem().map_or(experiment.name, |stem| stem.to_string_lossy().into_owned());
+        experiment.name =
+            file.file_stem().map_or(experiment.name, |stem| stem.to_string_lossy().into_owned());
     }
     Ok(Located { runs: folder.join("runs"), experiment })
 }

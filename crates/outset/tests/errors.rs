@@ -9,7 +9,12 @@ use expect_test::{Expect, expect};
 fn table() -> String {
     let mut text = String::from("age,city,price\n");
     for row in 0..60 {
-        text.push_str(&format!("{},{},{}\n", 20 + row * 7 % 50, ["Rome", "Oslo", "Lima"][row % 3], 100 + row * 13 % 90));
+        text.push_str(&format!(
+            "{},{},{}\n",
+            20 + row * 7 % 50,
+            ["Rome", "Oslo", "Lima"][row % 3],
+            100 + row * 13 % 90
+        ));
     }
     text
 }
@@ -68,7 +73,11 @@ fn a_binary_file() {
 #[test]
 fn data_without_a_target() {
     check(&[("data.csv", table().as_bytes())], &["-q", "run", "data.csv"], expect![[""]]);
-    check(&[("data.csv", table().as_bytes())], &["-q", "run", "data.csv", "--target", "prise"], expect![[""]]);
+    check(
+        &[("data.csv", table().as_bytes())],
+        &["-q", "run", "data.csv", "--target", "prise"],
+        expect![[""]],
+    );
 }
 
 #[test]
@@ -121,7 +130,19 @@ fn a_target_without_values() {
 #[test]
 fn a_class_with_one_row() {
     let mut text = String::from("age,price\n");
-    (0..30).for_each(|row| text.push_str(&format!("{},{}\n", row * 7 % 30, if row == 11 { "dear" } else if row % 2 == 0 { "cheap" } else { "fair" })));
+    (0..30).for_each(|row| {
+        text.push_str(&format!(
+            "{},{}\n",
+            row * 7 % 30,
+            if row == 11 {
+                "dear"
+            } else if row % 2 == 0 {
+                "cheap"
+            } else {
+                "fair"
+            }
+        ))
+    });
     check_data(&text, expect![[""]]);
 }
 
@@ -130,7 +151,10 @@ fn a_number_column_that_holds_text() {
     check(
         &[
             ("data.csv", table().replace("27,Oslo", "unknown,Oslo").as_bytes()),
-            ("outset.toml", b"[data]\nsource = \"data.csv\"\n[inputs]\nage = \"number\"\n[outputs]\nprice = \"number\"\n"),
+            (
+                "outset.toml",
+                b"[data]\nsource = \"data.csv\"\n[inputs]\nage = \"number\"\n[outputs]\nprice = \"number\"\n",
+            ),
         ],
         &["-q", "run"],
         expect![[""]],
@@ -147,8 +171,16 @@ fn a_loss_that_runs_away() {
     let sandbox = Sandbox::new();
     sandbox.write("data.csv", table());
     let transcript = sandbox.transcript(&[
-        "-q", "run", "data.csv", "--target", "price", "model.kind=linear", "train.optimizer.kind=sgd",
-        "train.optimizer.learning_rate=1e30", "train.epochs=9", "train.schedule=constant",
+        "-q",
+        "run",
+        "data.csv",
+        "--target",
+        "price",
+        "model.kind=linear",
+        "train.optimizer.kind=sgd",
+        "train.optimizer.learning_rate=1e30",
+        "train.epochs=9",
+        "train.schedule=constant",
     ]);
     expect![[""]].assert_eq(&transcript);
     assert!(!sandbox.path("runs/data-1/run.json").exists());
@@ -169,10 +201,11 @@ fn bundles_that_cannot_be_used() {
     sandbox.ok(&["-q", "run", "data.csv", "--target", "price", "train.epochs=2", "model.members=2"]);
     let bundle = |name: &str| format!("runs/data-1/bundle/{name}");
     let attempt = |change: &dyn Fn()| {
-        let kept: Vec<(String, Vec<u8>)> = ["bundle.json", "preprocessor.json", "model.safetensors", "probes.jsonl"]
-            .iter()
-            .map(|name| (bundle(name), std::fs::read(sandbox.path(&bundle(name))).unwrap()))
-            .collect();
+        let kept: Vec<(String, Vec<u8>)> =
+            ["bundle.json", "preprocessor.json", "model.safetensors", "probes.jsonl"]
+                .iter()
+                .map(|name| (bundle(name), std::fs::read(sandbox.path(&bundle(name))).unwrap()))
+                .collect();
         change();
         let transcript = sandbox.transcript(&["-q", "predict", "runs/data-1", "data.csv"]);
         for (name, content) in kept {
@@ -205,7 +238,12 @@ fn bundles_that_cannot_be_used() {
         let manifest = sandbox.read(&bundle("bundle.json")).replace(&hash(&old), &hash(&new));
         sandbox.write(&bundle("probes.jsonl"), new).write(&bundle("bundle.json"), manifest);
     });
-    assert!(probes.starts_with("exit 2\nerror: the bundle `runs/data-1` does not answer as the trained model did: probe 1 gives"), "{probes}");
+    assert!(
+        probes.starts_with(
+            "exit 2\nerror: the bundle `runs/data-1` does not answer as the trained model did: probe 1 gives"
+        ),
+        "{probes}"
+    );
     // Not a bundle at all.
     expect![[""]].assert_eq(&sandbox.transcript(&["-q", "serve", "."]));
 }

@@ -4,8 +4,8 @@
 //! et al. 2024, <https://arxiv.org/abs/2410.24210>); their answers are averaged.
 
 use super::Vectors;
-use crate::init::Init;
 use crate::activations::Activation;
+use crate::init::Init;
 use crate::layers::{LayerNorm, Linear};
 use crate::order::mix;
 use burn::module::{Module, Param};
