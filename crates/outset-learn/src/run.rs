@@ -143,15 +143,15 @@ fn teach(
         batch_size: recipe.batch_size,
         words: recipe.words(),
     });
-    let trained = train(&prepared.design, network, recipe, examples, &device, interrupt, observe).map_err(
-        |NotFinite { step, last, learning_rate, last_good }| {
+    let trained =
+        train(&prepared.design, network, recipe, examples, &device, interrupt, observe).map_err(|error| {
+            let NotFinite { step, last, learning_rate, last_good } = *error;
             let checkpoint = last_good.and_then(|(step, network)| {
                 let path = folder.join(format!("checkpoints/step-{step:06}"));
                 save_checkpoint(&path, &network).ok().map(|()| path)
             });
             LearnError::NotFinite { step, last: verdict::number(last), checkpoint, learning_rate }
-        },
-    )?;
+        })?;
     let objective = prepared.objective_words();
     observe(Event::Best {
         epoch: trained.best_epoch,
