@@ -37,7 +37,11 @@ impl Sandbox {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_outset"));
-        command.args(arguments).current_dir(self.folder.path()).env_remove("OUTSET_API_KEY").env("NO_COLOR", "1");
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_remove("OUTSET_API_KEY")
+            .env("NO_COLOR", "1");
         command
     }
 
