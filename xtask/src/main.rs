@@ -1,1 +1,46 @@
-fn main() {}
+//! The project's own automation: `cargo xtask`.
+
+mod bench;
+mod reference;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Usage: cargo xtask <TASK>
+
+Tasks:
+  bench tables [--only NAME,…] [--seeds 0,1,…]
+      Trains the experiments of benches/tables with the release binary, beside scikit-learn on the same test rows
+  bench start [--only line,adult,serve] [--rounds COUNT]
+      Times `outset run` and `outset serve`, in turns with the same work in PyTorch
+  reference
+      Writes docs/reference.md from what `outset list` says
+
+A benchmark that is run whole writes its part of docs/benchmarks.md; with `--only` or `--seeds` it only prints.
+
+Environment:
+  OUTSET_DATA     folder of the data sets
+  OUTSET_PYTHON   Python with benches/requirements.txt installed [default: python3]
+  OUTSET_BINARY   the program to measure [default: a release build of this tree]";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        [] | ["help" | "-h" | "--help", ..] => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        ["bench", "tables", flags @ ..] => bench::tables(flags),
+        ["bench", "start", flags @ ..] => bench::start(flags),
+        ["reference"] => reference::reference(),
+        _ => Err(format!("unknown task `{}`\n\n{HELP}", words.join(" ")).into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

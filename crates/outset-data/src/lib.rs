@@ -23,7 +23,7 @@ pub use leakage::{GivenAwayBy, Leak, leaks};
 pub use overview::{overview, rows_sha256};
 pub use preprocess::{Preprocessor, weights};
 pub use requests::RowProblem;
-pub use signature::Signature;
+pub use signature::{InputSignature, OutputSignature, Signature};
 pub use split::{Part, Splits, split};
 pub use table::{Cells, Table};
 pub use types::{FittedInput, FittedOutput};

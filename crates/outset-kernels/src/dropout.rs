@@ -47,11 +47,7 @@ impl Keep {
         // A saturating conversion: with probability 0 one value in 2³² would go, were it not for the callers, who
         // skip dropout then.
         let below = ((1.0 - probability) * 4_294_967_296.0) as u32;
-        let factor = if probability < 1.0 {
-            (1.0 / (1.0 - probability)) as f32
-        } else {
-            0.0
-        };
+        let factor = if probability < 1.0 { (1.0 / (1.0 - probability)) as f32 } else { 0.0 };
         Keep { below, factor }
     }
 }
@@ -95,9 +91,7 @@ mod tests {
 
     #[test]
     fn masks_of_neighbouring_keys_and_positions_are_unrelated() {
-        let masks: Vec<Vec<f32>> = (0..8)
-            .map(|key| dropout(&vec![1.0; 50_000], 0.5, key))
-            .collect();
+        let masks: Vec<Vec<f32>> = (0..8).map(|key| dropout(&vec![1.0; 50_000], 0.5, key)).collect();
         let agreement = |a: &[f32], b: &[f32]| {
             a.iter().zip(b).filter(|(a, b)| a == b).count() as f64 / a.len().min(b.len()) as f64
         };

@@ -26,17 +26,8 @@ impl<'a> Matrix<'a> {
     /// # Panics
     /// If the last row reaches past the end of `data`.
     pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
-        assert!(
-            extent(rows, columns, row_stride) <= data.len(),
-            "the matrix reaches past its data"
-        );
-        Matrix {
-            data,
-            rows,
-            columns,
-            row_stride,
-            column_stride: 1,
-        }
+        assert!(extent(rows, columns, row_stride) <= data.len(), "the matrix reaches past its data");
+        Matrix { data, rows, columns, row_stride, column_stride: 1 }
     }
 
     /// Swaps rows and columns without moving data.
@@ -53,11 +44,7 @@ impl<'a> Matrix<'a> {
 
 /// Values from the first to the last of a row-major matrix.
 fn extent(rows: usize, columns: usize, row_stride: usize) -> usize {
-    if rows == 0 || columns == 0 {
-        0
-    } else {
-        (rows - 1) * row_stride + columns
-    }
+    if rows == 0 || columns == 0 { 0 } else { (rows - 1) * row_stride + columns }
 }
 
 /// A row-major matrix that a product is written to.
@@ -71,11 +58,7 @@ pub struct Output<'a> {
 impl<'a> Output<'a> {
     /// Overwrites rows that start `row_stride` values apart.
     pub fn strided(data: &'a mut [f32], row_stride: usize) -> Self {
-        Output {
-            data,
-            row_stride,
-            add: false,
-        }
+        Output { data, row_stride, add: false }
     }
 
     /// Adds the product to what is there.
@@ -87,12 +70,7 @@ impl<'a> Output<'a> {
 /// Writes `a b` to `out`, a row-major matrix without gaps.
 pub fn matmul(a: Matrix, b: Matrix, out: &mut [f32]) {
     let columns = b.columns;
-    product(
-        a,
-        b,
-        Output::strided(out, columns),
-        a.rows * a.columns * columns >= PARALLEL_FROM,
-    );
+    product(a, b, Output::strided(out, columns), a.rows * a.columns * columns >= PARALLEL_FROM);
 }
 
 /// Writes `a b` to `out` on the calling thread, for use inside a parallel loop.
@@ -103,10 +81,7 @@ pub fn matmul_here(a: Matrix, b: Matrix, out: Output) {
 fn product(a: Matrix, b: Matrix, out: Output, parallel: bool) {
     let (rows, inner, columns) = (a.rows, a.columns, b.columns);
     assert_eq!(inner, b.rows, "inner sizes of a matrix product differ");
-    assert!(
-        extent(rows, columns, out.row_stride) <= out.data.len(),
-        "the product reaches past its output"
-    );
+    assert!(extent(rows, columns, out.row_stride) <= out.data.len(), "the product reaches past its output");
     let threads = if parallel { current_num_threads() } else { 1 };
     // SAFETY: `Matrix` and the assertion above guarantee that every element addressed through these strides lies in
     // its slice, and `out` is borrowed mutably, so that it overlaps neither input.
@@ -130,11 +105,7 @@ fn product(a: Matrix, b: Matrix, out: Output, parallel: bool) {
             false,
             false,
             false,
-            if threads == 1 {
-                gemm::Parallelism::None
-            } else {
-                gemm::Parallelism::Rayon(threads)
-            },
+            if threads == 1 { gemm::Parallelism::None } else { gemm::Parallelism::Rayon(threads) },
         );
     }
 }
@@ -163,16 +134,10 @@ mod tests {
             matmul(Matrix::new(&a, m, k), Matrix::new(&b, k, n), &mut out);
             close(&out, &expected);
             let narrow = |x: Vec<f64>| x.iter().map(|&v| v as f32).collect::<Vec<_>>();
-            let (at, bt) = (
-                narrow(testing::transpose(&wide(&a), k)),
-                narrow(testing::transpose(&wide(&b), n)),
-            );
+            let (at, bt) =
+                (narrow(testing::transpose(&wide(&a), k)), narrow(testing::transpose(&wide(&b), n)));
             let mut out = vec![f32::NAN; m * n];
-            matmul(
-                Matrix::new(&at, k, m).transposed(),
-                Matrix::new(&bt, n, k).transposed(),
-                &mut out,
-            );
+            matmul(Matrix::new(&at, k, m).transposed(), Matrix::new(&bt, n, k).transposed(), &mut out);
             close(&out, &expected);
         }
     }
@@ -181,23 +146,10 @@ mod tests {
     fn adds_and_leaves_gaps_alone() {
         let (a, b) = (values(6, 1), values(6, 2));
         let mut out = vec![1.0; 9];
-        matmul_here(
-            Matrix::new(&a, 2, 3),
-            Matrix::new(&b, 3, 2),
-            Output::strided(&mut out, 5).adding(),
-        );
+        matmul_here(Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2), Output::strided(&mut out, 5).adding());
         let product = testing::matmul(&wide(&a), &wide(&b), 3, 2);
-        let expected = [
-            product[0] + 1.0,
-            product[1] + 1.0,
-            1.0,
-            1.0,
-            1.0,
-            product[2] + 1.0,
-            product[3] + 1.0,
-            1.0,
-            1.0,
-        ];
+        let expected =
+            [product[0] + 1.0, product[1] + 1.0, 1.0, 1.0, 1.0, product[2] + 1.0, product[3] + 1.0, 1.0, 1.0];
         close(&out, &expected);
     }
 
@@ -217,11 +169,7 @@ mod tests {
                 let mut out = vec![0.0; m * n];
                 matmul(Matrix::new(&a, m, k), Matrix::new(&b, k, n), &mut out);
                 let mut other = vec![0.0; m * n];
-                matmul(
-                    Matrix::new(&a, k, m).transposed(),
-                    Matrix::new(&b, n, k).transposed(),
-                    &mut other,
-                );
+                matmul(Matrix::new(&a, k, m).transposed(), Matrix::new(&b, n, k).transposed(), &mut other);
                 vec![out, other]
             });
         }

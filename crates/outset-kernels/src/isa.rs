@@ -25,13 +25,7 @@ pub enum Level {
 
 impl Level {
     /// Every level, from the lowest to the highest.
-    pub const ALL: [Level; 5] = [
-        Level::Scalar,
-        Level::Neon,
-        Level::Avx2,
-        Level::Avx512,
-        Level::Avx512Bf16,
-    ];
+    pub const ALL: [Level; 5] = [Level::Scalar, Level::Neon, Level::Avx2, Level::Avx512, Level::Avx512Bf16];
 
     /// Returns the name that [`VARIABLE`] takes.
     pub fn name(self) -> &'static str {
@@ -90,9 +84,7 @@ pub fn detected() -> Level {
 pub fn level() -> Level {
     static LEVEL: OnceLock<Level> = OnceLock::new();
     *LEVEL.get_or_init(|| {
-        let forced = std::env::var(VARIABLE)
-            .ok()
-            .and_then(|name| Level::from_name(&name));
+        let forced = std::env::var(VARIABLE).ok().and_then(|name| Level::from_name(&name));
         forced.map_or(detected(), |level| level.min(detected()))
     })
 }
@@ -202,9 +194,7 @@ mod tests {
         if std::env::var_os(VARIABLE).is_some() {
             return;
         }
-        let lower = Level::ALL
-            .into_iter()
-            .filter(|&level| level < detected() && level != Level::Neon);
+        let lower = Level::ALL.into_iter().filter(|&level| level < detected() && level != Level::Neon);
         for level in lower {
             let binary = std::env::current_exe().expect("the test binary has a path");
             let output = std::process::Command::new(binary)
@@ -212,11 +202,7 @@ mod tests {
                 .arg("--quiet")
                 .output()
                 .expect("the test binary runs");
-            assert!(
-                output.status.success(),
-                "at {level}:\n{}",
-                String::from_utf8_lossy(&output.stdout)
-            );
+            assert!(output.status.success(), "at {level}:\n{}", String::from_utf8_lossy(&output.stdout));
         }
     }
 }

@@ -38,8 +38,8 @@ pub fn cross_entropy_in_place(
                 row.fill(0.0);
             } else {
                 let scale = (f64::from(weight) / total) as f32;
-                sum += f64::from(weight)
-                    * f64::from(gradient_row(row, targets[r] as usize, smoothing, scale));
+                sum +=
+                    f64::from(weight) * f64::from(gradient_row(row, targets[r] as usize, smoothing, scale));
             }
         }
         sum
@@ -78,36 +78,18 @@ pub fn cross_entropy(
 }
 
 fn check(len: usize, classes: usize, targets: &[i64], weights: Option<&[f32]>) {
-    assert_eq!(
-        len,
-        targets.len() * classes,
-        "logits and targets differ in rows"
-    );
-    assert!(
-        weights.is_none_or(|w| w.len() == targets.len()),
-        "weights and targets differ in rows"
-    );
+    assert_eq!(len, targets.len() * classes, "logits and targets differ in rows");
+    assert!(weights.is_none_or(|w| w.len() == targets.len()), "weights and targets differ in rows");
     let highest = targets.iter().copied().max().unwrap_or(-1);
-    assert!(
-        highest < classes as i64,
-        "target {highest} is not below {classes} classes"
-    );
+    assert!(highest < classes as i64, "target {highest} is not below {classes} classes");
 }
 
 fn row_weight(target: i64, weights: Option<&[f32]>, row: usize) -> f32 {
-    if target < 0 {
-        0.0
-    } else {
-        weights.map_or(1.0, |w| w[row])
-    }
+    if target < 0 { 0.0 } else { weights.map_or(1.0, |w| w[row]) }
 }
 
 fn total_weight(targets: &[i64], weights: Option<&[f32]>) -> f64 {
-    targets
-        .iter()
-        .enumerate()
-        .map(|(r, &t)| f64::from(row_weight(t, weights, r)))
-        .sum()
+    targets.iter().enumerate().map(|(r, &t)| f64::from(row_weight(t, weights, r))).sum()
 }
 
 kernel! {
@@ -150,11 +132,7 @@ kernel! {
 fn row_loss(total: f32, largest: f32, x_target: f32, x_mean: f32, smoothing: f32) -> f32 {
     // Each difference to the largest logit is small where their sum with it would not be.
     let to_target = (1.0 - smoothing) * (largest - x_target);
-    let to_mean = if smoothing == 0.0 {
-        0.0
-    } else {
-        smoothing * (largest - x_mean)
-    };
+    let to_mean = if smoothing == 0.0 { 0.0 } else { smoothing * (largest - x_mean) };
     total.ln() + to_target + to_mean
 }
 
@@ -197,13 +175,7 @@ mod tests {
     use crate::testing::{check_gradient, close, same_bits_with_one_and_two_threads, values, wide};
 
     /// The naive twin: loss and gradient.
-    fn twin(
-        x: &[f64],
-        classes: usize,
-        targets: &[i64],
-        weights: &[f64],
-        smoothing: f64,
-    ) -> (f64, Vec<f64>) {
+    fn twin(x: &[f64], classes: usize, targets: &[i64], weights: &[f64], smoothing: f64) -> (f64, Vec<f64>) {
         let weight = |r: usize| if targets[r] < 0 { 0.0 } else { weights[r] };
         let total: f64 = (0..targets.len()).map(weight).sum();
         let (mut loss, mut gradient) = (0.0, vec![]);
@@ -222,15 +194,7 @@ mod tests {
     }
 
     fn targets(rows: usize, classes: usize) -> Vec<i64> {
-        (0..rows)
-            .map(|r| {
-                if r % 5 == 4 {
-                    -1
-                } else {
-                    (r * 7 % classes) as i64
-                }
-            })
-            .collect()
+        (0..rows).map(|r| if r % 5 == 4 { -1 } else { (r * 7 % classes) as i64 }).collect()
     }
 
     #[test]
@@ -248,10 +212,7 @@ mod tests {
                     close(&dx, &gradient);
                     if classes > 1 {
                         close(&[got], &[loss]);
-                        close(
-                            &[cross_entropy(&x, classes, &t, weights, smoothing)],
-                            &[loss],
-                        );
+                        close(&[cross_entropy(&x, classes, &t, weights, smoothing)], &[loss]);
                     }
                 }
             }

@@ -26,21 +26,13 @@ pub(crate) struct Cut {
 impl Cut {
     /// Cuts `rows` rows, each costing as much as touching `row_cost` elements.
     pub(crate) fn new(rows: usize, row_cost: usize) -> Cut {
-        Cut {
-            rows,
-            parts: (rows.saturating_mul(row_cost) / GRAIN)
-                .clamp(1, MOST)
-                .min(rows),
-        }
+        Cut { rows, parts: (rows.saturating_mul(row_cost) / GRAIN).clamp(1, MOST).min(rows) }
     }
 
     /// Cuts a loop whose parts return partial sums.
     pub(crate) fn with_partials(rows: usize, row_cost: usize) -> Cut {
         let cut = Cut::new(rows, row_cost);
-        Cut {
-            parts: cut.parts.min(MOST_PARTIALS),
-            ..cut
-        }
+        Cut { parts: cut.parts.min(MOST_PARTIALS), ..cut }
     }
 
     /// Makes each row a part of its own.
@@ -95,8 +87,7 @@ impl<A: Split, B: Split> Split for (A, B) {
 
 impl<A: Split, B: Split, C: Split> Split for (A, B, C) {
     fn split(self, row: usize) -> (Self, Self) {
-        let ((a0, a1), (b0, b1), (c0, c1)) =
-            (self.0.split(row), self.1.split(row), self.2.split(row));
+        let ((a0, a1), (b0, b1), (c0, c1)) = (self.0.split(row), self.1.split(row), self.2.split(row));
         ((a0, b0, c0), (a1, b1, c1))
     }
 }
@@ -119,15 +110,9 @@ pub(crate) fn run<S: Split, R: Send>(
                 rest = others;
             }
             if rayon::current_num_threads() == 1 {
-                return jobs
-                    .into_iter()
-                    .map(|(range, mine)| work(range, mine))
-                    .collect();
+                return jobs.into_iter().map(|(range, mine)| work(range, mine)).collect();
             }
-            jobs.into_par_iter()
-                .with_max_len(1)
-                .map(|(range, mine)| work(range, mine))
-                .collect()
+            jobs.into_par_iter().with_max_len(1).map(|(range, mine)| work(range, mine)).collect()
         }
     }
 }
@@ -153,20 +138,13 @@ mod tests {
         for rows in [0, 1, 2, 97, 5000] {
             for row_cost in [1, 100, 40_000] {
                 let mut seen = vec![0u8; rows * 3];
-                let ranges = run(
-                    Rows::new(&mut seen, 3),
-                    Cut::new(rows, row_cost),
-                    |range, part| {
-                        assert_eq!(part.data.len(), range.len() * 3);
-                        part.data.iter_mut().for_each(|v| *v += 1);
-                        range
-                    },
-                );
+                let ranges = run(Rows::new(&mut seen, 3), Cut::new(rows, row_cost), |range, part| {
+                    assert_eq!(part.data.len(), range.len() * 3);
+                    part.data.iter_mut().for_each(|v| *v += 1);
+                    range
+                });
                 assert!(seen.iter().all(|&v| v == 1));
-                assert_eq!(
-                    ranges.into_iter().flatten().collect::<Vec<_>>(),
-                    (0..rows).collect::<Vec<_>>()
-                );
+                assert_eq!(ranges.into_iter().flatten().collect::<Vec<_>>(), (0..rows).collect::<Vec<_>>());
             }
         }
     }
@@ -174,10 +152,7 @@ mod tests {
     #[test]
     fn the_cut_ignores_the_number_of_threads() {
         let parts = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build()
-                .unwrap();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| run((), Cut::with_partials(1000, 1000), |range, ()| range))
         };
         assert_eq!(parts(1), parts(3));
@@ -186,8 +161,6 @@ mod tests {
     #[test]
     fn small_work_stays_on_the_calling_thread() {
         let here = std::thread::current().id();
-        run((), Cut::new(100, 10), |_, ()| {
-            assert_eq!(std::thread::current().id(), here)
-        });
+        run((), Cut::new(100, 10), |_, ()| assert_eq!(std::thread::current().id(), here));
     }
 }

@@ -62,11 +62,7 @@ pub(crate) fn max(x: &[f32]) -> f32 {
             lanes[i] = larger(lanes[i], chunk[i]);
         }
     }
-    lanes
-        .iter()
-        .chain(rest)
-        .copied()
-        .fold(f32::NEG_INFINITY, larger)
+    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, larger)
 }
 
 #[cfg(test)]

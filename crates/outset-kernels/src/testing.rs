@@ -5,9 +5,7 @@ pub(crate) fn values(len: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..len)
         .map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             ((state >> 40) as f32) / (1u64 << 23) as f32 - 1.0
         })
         .collect()
@@ -31,10 +29,7 @@ pub(crate) fn close_within(got: &[f32], expected: &[f64], tolerance: f64) {
     let largest = expected.iter().fold(1e-30, |m: f64, v| m.max(v.abs()));
     for (i, (&g, &e)) in got.iter().zip(expected).enumerate() {
         let error = (f64::from(g) - e).abs() / largest;
-        assert!(
-            error <= tolerance,
-            "value {i}: {g} instead of {e}, relative error {error:.2e}"
-        );
+        assert!(error <= tolerance, "value {i}: {g} instead of {e}, relative error {error:.2e}");
     }
 }
 
@@ -63,15 +58,9 @@ pub(crate) fn check_gradient(x: &[f64], gradient: &[f64], function: impl Fn(&[f6
 #[track_caller]
 pub(crate) fn same_bits_with_one_and_two_threads(function: impl Fn() -> Vec<Vec<f32>> + Sync) {
     let run = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let outputs = pool.install(&function);
-        outputs
-            .into_iter()
-            .map(|o| o.into_iter().map(f32::to_bits).collect::<Vec<_>>())
-            .collect::<Vec<_>>()
+        outputs.into_iter().map(|o| o.into_iter().map(f32::to_bits).collect::<Vec<_>>()).collect::<Vec<_>>()
     };
     assert!(run(1) == run(2));
 }
@@ -109,9 +98,7 @@ pub(crate) fn matmul(a: &[f64], b: &[f64], inner: usize, columns: usize) -> Vec<
     let mut out = vec![0.0; rows * columns];
     for r in 0..rows {
         for c in 0..columns {
-            out[r * columns + c] = (0..inner)
-                .map(|i| a[r * inner + i] * b[i * columns + c])
-                .sum();
+            out[r * columns + c] = (0..inner).map(|i| a[r * inner + i] * b[i * columns + c]).sum();
         }
     }
     out
@@ -120,9 +107,7 @@ pub(crate) fn matmul(a: &[f64], b: &[f64], inner: usize, columns: usize) -> Vec<
 /// Transposes `[rows, columns]`.
 pub(crate) fn transpose(a: &[f64], columns: usize) -> Vec<f64> {
     let rows = a.len().checked_div(columns).unwrap_or(0);
-    (0..a.len())
-        .map(|i| a[(i % rows) * columns + i / rows])
-        .collect()
+    (0..a.len()).map(|i| a[(i % rows) * columns + i / rows]).collect()
 }
 
 /// Adds the rows of `[rows, columns]`.

@@ -35,11 +35,21 @@ impl Baselines {
             }
             TruthValues::Category(values) => {
                 let actual = pick(values, &rows);
-                baseline.fit(&features, width, Targets::Category { actual: &actual, classes: truth.width() }, weights)
+                baseline.fit(
+                    &features,
+                    width,
+                    Targets::Category { actual: &actual, classes: truth.width() },
+                    weights,
+                )
             }
             TruthValues::Set(_) => {
                 let actual = truth.labels(&rows);
-                baseline.fit(&features, width, Targets::Set { actual: &actual, labels: truth.width() }, weights)
+                baseline.fit(
+                    &features,
+                    width,
+                    Targets::Set { actual: &actual, labels: truth.width() },
+                    weights,
+                )
             }
         };
         let of = |baseline| (baseline, prepared.truths.iter().map(|truth| fit(baseline, truth)).collect());
@@ -51,7 +61,8 @@ impl Baselines {
         let (features, _) = dense(prepared, &prepared.features, rows);
         for (baseline, fitted) in &self.0 {
             for (fitted, truth) in fitted.iter().zip(&prepared.truths) {
-                let answers = fitted.predict_rows(rows.len(), if fitted.width == 0 { &[] } else { &features });
+                let answers =
+                    fitted.predict_rows(rows.len(), if fitted.width == 0 { &[] } else { &features });
                 let metrics = truth.metrics(rows, &answers, prepared.weights.as_deref());
                 let parts = record.baselines.entry(baseline.word().to_owned()).or_default();
                 parts.entry(part.to_owned()).or_default().insert(truth.name.clone(), metrics);
@@ -66,14 +77,18 @@ impl Baselines {
 
     /// For a straight line: how near the trained line is to the exact least-squares fit.
     pub fn notes(&self, prepared: &Prepared, network: &Network) -> Vec<String> {
-        let [(input, fitted)] = prepared.preprocessor.inputs.iter().collect::<Vec<_>>()[..] else { return Vec::new() };
-        let (FeatureShape::Numeric { .. }, true) = (fitted.shape(), prepared.experiment.model.kind == "linear") else {
+        let [(input, fitted)] = prepared.preprocessor.inputs.iter().collect::<Vec<_>>()[..] else {
+            return Vec::new();
+        };
+        let (FeatureShape::Numeric { .. }, true) =
+            (fitted.shape(), prepared.experiment.model.kind == "linear")
+        else {
             return Vec::new();
         };
         let Some(Cells::Number(values)) = prepared.table.get(input) else { return Vec::new() };
         let low = values.iter().copied().fold(f64::INFINITY, f64::min);
         let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        if !(high > low) {
+        if low >= high || values.iter().all(|value| value.is_nan()) {
             return Vec::new();
         }
         let ends = [low, high];
@@ -125,7 +140,9 @@ fn dense(prepared: &Prepared, features: &[Features], rows: &[u32]) -> (Vec<f32>,
             let row = *row as usize;
             let out = &mut out[start..start + columns];
             match features {
-                Features::Numeric { width, values } => out.copy_from_slice(&values[row * width..(row + 1) * width]),
+                Features::Numeric { width, values } => {
+                    out.copy_from_slice(&values[row * width..(row + 1) * width])
+                }
                 Features::Index(classes) => {
                     let class = classes[row] as usize;
                     out[if class < *columns { class } else { 0 }] = 1.0;

@@ -45,9 +45,13 @@ impl BundleError {
         Some(
             match self {
                 Self::NotThere { .. } => "give a run folder or the `bundle` folder in it",
-                Self::Altered { .. } | Self::Malformed { .. } => "copy the bundle again from the run that made it",
+                Self::Altered { .. } | Self::Malformed { .. } => {
+                    "copy the bundle again from the run that made it"
+                }
                 Self::Newer { .. } => "update Outset, or train again with this version",
-                Self::Probe { .. } => "it is not safe to use; copy it again from the run that made it, or train again",
+                Self::Probe { .. } => {
+                    "it is not safe to use; copy it again from the run that made it, or train again"
+                }
                 _ => return None,
             }
             .to_owned(),
@@ -118,7 +122,12 @@ pub fn read_design(json: &serde_json::Value, preprocessor: &Preprocessor) -> Res
     for (name, input) in &preprocessor.inputs {
         let section = section("inputs", name);
         let encoder = section.reader("", &mut problems).get("encoder", Section::default(), None);
-        encoders.extend(encoders::Settings::read(&encoder, &input.shape(), &format!("inputs.{name}.encoder"), &mut problems));
+        encoders.extend(encoders::Settings::read(
+            &encoder,
+            &input.shape(),
+            &format!("inputs.{name}.encoder"),
+            &mut problems,
+        ));
     }
     let mut decoders = Vec::new();
     for (name, output) in &preprocessor.outputs {
@@ -152,7 +161,9 @@ pub fn read(path: &Path) -> Result<Parts, BundleError> {
     let manifest: Manifest = match serde_json::from_slice(&bytes) {
         Ok(manifest) => manifest,
         // A newer format may hold other fields, so its number is looked at first.
-        Err(source) => return Err(newer(&folder, &bytes).unwrap_or(BundleError::Malformed { path: file, source })),
+        Err(source) => {
+            return Err(newer(&folder, &bytes).unwrap_or(BundleError::Malformed { path: file, source }));
+        }
     };
     if let Some(error) = newer(&folder, &bytes) {
         return Err(error);
@@ -163,7 +174,11 @@ pub fn read(path: &Path) -> Result<Parts, BundleError> {
             return Err(BundleError::NotThere { path: path.to_owned(), file: name });
         }
         let bytes = read_file(&file)?;
-        if manifest.sha256.get(name) == Some(&sha256(&bytes)) { Ok(bytes) } else { Err(BundleError::Altered { path: file }) }
+        if manifest.sha256.get(name) == Some(&sha256(&bytes)) {
+            Ok(bytes)
+        } else {
+            Err(BundleError::Altered { path: file })
+        }
     };
     let malformed = |name: &str| {
         let path = folder.join(name);

@@ -17,14 +17,21 @@ pub fn card(manifest: &Manifest, record: &RunRecord) -> String {
     let names = |columns: Vec<(&str, &str)>| {
         columns.into_iter().map(|(name, kind)| format!("`{name}` ({kind})")).collect::<Vec<_>>().join(", ")
     };
-    let inputs = manifest.signature.inputs.iter().map(|input| (input.name.as_str(), input.kind.as_str())).collect();
-    let outputs = manifest.signature.outputs.iter().map(|output| (output.name.as_str(), output.kind.as_str())).collect();
+    let inputs =
+        manifest.signature.inputs.iter().map(|input| (input.name.as_str(), input.kind.as_str())).collect();
+    let outputs = manifest
+        .signature
+        .outputs
+        .iter()
+        .map(|output| (output.name.as_str(), output.kind.as_str()))
+        .collect();
     let _ = writeln!(card, "- predicts {}", names(outputs));
     let _ = writeln!(card, "- from {}", names(inputs));
     let _ = writeln!(card, "- with a {} of {} parameters", record.model.kind, record.model.parameters);
     let _ = writeln!(card, "\n## What it was trained on\n");
     let parts: Vec<String> = record.data.parts.iter().map(|(part, rows)| format!("{rows} {part}")).collect();
-    let _ = writeln!(card, "{} rows ({}), divided {}.", record.data.rows, parts.join(", "), record.data.split);
+    let _ =
+        writeln!(card, "{} rows ({}), divided {}.", record.data.rows, parts.join(", "), record.data.split);
     for column in record.data.columns.iter().filter(|column| column.role == "left out") {
         let _ = writeln!(card, "- `{}` was left out: {}", column.name, column.reason);
     }
@@ -33,7 +40,8 @@ pub fn card(manifest: &Manifest, record: &RunRecord) -> String {
         let _ = writeln!(card, "| {output} | value | 95 % interval |\n|---|---|---|");
         for (metric, value) in metrics {
             let interval = record.intervals.get("test").and_then(|outputs| outputs.get(output)?.get(metric));
-            let interval = interval.map_or(String::new(), |[low, high]| format!("{} to {}", number(*low), number(*high)));
+            let interval = interval
+                .map_or(String::new(), |[low, high]| format!("{} to {}", number(*low), number(*high)));
             let _ = writeln!(card, "| {metric} | {} | {interval} |", number(*value));
         }
         card.push('\n');

@@ -1,14 +1,14 @@
 //! What the report shows of an output beyond its metrics, and the table of predictions.
 
-use crate::files::csv_cell as cell;
 use crate::evaluate::{Answers, Truth, TruthValues, largest, pick};
+use crate::files::csv_cell as cell;
 use crate::metrics::{self, Score as _};
 use crate::network::Network;
 use crate::prepare::Prepared;
 use crate::thresholds::Chosen;
 use crate::verdict::number;
-use indexmap::IndexMap;
 use burn::tensor::Device;
+use indexmap::IndexMap;
 use outset_data::{Cells, FeatureShape, Features, Table};
 use outset_spec::record::{Details, Fit, Threshold, WorstRow};
 
@@ -154,8 +154,14 @@ fn fit(prepared: &Prepared, network: &Network, output: usize) -> Option<Fit> {
 }
 
 /// The network's natural answers where its one input takes the given values, for each output.
-pub fn answers_along(prepared: &Prepared, network: &Network, input: &str, values: &[f64]) -> Option<Vec<Vec<f64>>> {
-    let table = Table::new(IndexMap::from([(input.to_owned(), Cells::Number(values.to_vec()))]), values.len());
+pub fn answers_along(
+    prepared: &Prepared,
+    network: &Network,
+    input: &str,
+    values: &[f64],
+) -> Option<Vec<Vec<f64>>> {
+    let table =
+        Table::new(IndexMap::from([(input.to_owned(), Cells::Number(values.to_vec()))]), values.len());
     let rows: Vec<u32> = (0..values.len() as u32).collect();
     let features = prepared.preprocessor.encode_inputs(&table, &rows).ok()?;
     let answers = network.answers(&features, &rows, &Device::flex());

@@ -56,12 +56,17 @@ impl LearnError {
                     path.display(),
                     verdict::short(*learning_rate)
                 ),
-                None => format!("try a lower `train.optimizer.learning_rate` than {}", verdict::short(*learning_rate)),
+                None => format!(
+                    "try a lower `train.optimizer.learning_rate` than {}",
+                    verdict::short(*learning_rate)
+                ),
             }),
-            Self::DataChanged { .. } => Some("bring back the rows that it was made with, or run the experiment again".to_owned()),
-            Self::NotARun { .. } => {
-                Some("give the folder that `outset run` named after `Saved`, such as `runs/line-1`".to_owned())
+            Self::DataChanged { .. } => {
+                Some("bring back the rows that it was made with, or run the experiment again".to_owned())
             }
+            Self::NotARun { .. } => Some(
+                "give the folder that `outset run` named after `Saved`, such as `runs/line-1`".to_owned(),
+            ),
             _ => None,
         }
     }
@@ -70,7 +75,14 @@ impl LearnError {
     pub fn is_users(&self) -> bool {
         matches!(
             self,
-            Self::Declaration(_) | Self::Data(_) | Self::Source(_) | Self::Bundle(_) | Self::Read { .. } | Self::Record { .. } | Self::NotARun { .. } | Self::DataChanged { .. }
+            Self::Declaration(_)
+                | Self::Data(_)
+                | Self::Source(_)
+                | Self::Bundle(_)
+                | Self::Read { .. }
+                | Self::Record { .. }
+                | Self::NotARun { .. }
+                | Self::DataChanged { .. }
         )
     }
 }

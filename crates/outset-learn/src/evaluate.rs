@@ -33,7 +33,13 @@ pub enum TruthValues {
 
 impl Truth {
     /// Collects what is known of an output.
-    pub fn new(name: &str, table: &Table, output: &FittedOutput, targets: &Targets, positive: Option<usize>) -> Self {
+    pub fn new(
+        name: &str,
+        table: &Table,
+        output: &FittedOutput,
+        targets: &Targets,
+        positive: Option<usize>,
+    ) -> Self {
         let values = match targets {
             Targets::Number { values } => TruthValues::Number(match table.get(name) {
                 Some(Cells::Number(raw)) => raw.clone(),
@@ -54,7 +60,9 @@ impl Truth {
     /// The decoder's standardised answers in natural units; probabilities stay as they are.
     pub fn natural(&self, answers: Vec<f64>) -> Vec<f64> {
         match self.values {
-            TruthValues::Number(_) => answers.into_iter().map(|answer| self.mean + self.scale * answer).collect(),
+            TruthValues::Number(_) => {
+                answers.into_iter().map(|answer| self.mean + self.scale * answer).collect()
+            }
             _ => answers,
         }
     }
@@ -65,7 +73,12 @@ impl Truth {
     }
 
     /// 95 % bootstrap intervals of the metrics of natural answers to the given rows.
-    pub fn intervals(&self, rows: &[u32], answers: &[f64], weights: Option<&[f32]>) -> IndexMap<String, [f64; 2]> {
+    pub fn intervals(
+        &self,
+        rows: &[u32],
+        answers: &[f64],
+        weights: Option<&[f32]>,
+    ) -> IndexMap<String, [f64; 2]> {
         // The seed of the resampling is no choice that anyone should make.
         const SEED: u64 = 0;
         let resamples = metrics::suggested_resamples(rows.len(), self.width());
@@ -78,7 +91,9 @@ impl Truth {
             weights.map(|weights| rows.iter().map(|row| f64::from(weights[*row as usize])).collect());
         let weights = weights.as_deref();
         match &self.values {
-            TruthValues::Number(values) => Box::new(metrics::Number::new(&pick(values, rows), answers, weights)),
+            TruthValues::Number(values) => {
+                Box::new(metrics::Number::new(&pick(values, rows), answers, weights))
+            }
             TruthValues::Category(values) => {
                 let actual = pick(values, rows);
                 Box::new(metrics::Category::new(&actual, answers, self.width(), self.positive, weights))
@@ -130,9 +145,16 @@ pub struct Answers {
 
 impl Answers {
     /// Asks a network for its answers to rows with known targets.
-    pub fn of(network: &Network, examples: &Examples<'_>, rows: &[u32], weights: &[f64], device: &Device) -> Self {
+    pub fn of(
+        network: &Network,
+        examples: &Examples<'_>,
+        rows: &[u32],
+        weights: &[f64],
+        device: &Device,
+    ) -> Self {
         let (answers, loss) = network.answers_and_loss(examples, rows, weights, device);
-        let outputs = answers.into_iter().zip(examples.truths).map(|(answers, truth)| truth.natural(answers)).collect();
+        let outputs =
+            answers.into_iter().zip(examples.truths).map(|(answers, truth)| truth.natural(answers)).collect();
         Self { rows: rows.to_vec(), outputs, loss }
     }
 

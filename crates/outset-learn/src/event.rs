@@ -20,7 +20,15 @@ pub enum Event {
     /// Training is about to begin.
     Train { epochs: usize, steps_per_epoch: usize, batch_size: usize, words: String },
     /// Some steps of an epoch are done; only for live progress.
-    Progress { epoch: usize, epochs: usize, step: usize, steps: usize, loss: f64, rows_per_second: f64, eta_seconds: f64 },
+    Progress {
+        epoch: usize,
+        epochs: usize,
+        step: usize,
+        steps: usize,
+        loss: f64,
+        rows_per_second: f64,
+        eta_seconds: f64,
+    },
     /// An epoch is done.
     Epoch {
         epoch: usize,
@@ -38,7 +46,10 @@ pub enum Event {
     /// Metrics of the val part at the state that is kept.
     Evaluate { metrics: IndexMap<String, IndexMap<String, f64>> },
     /// The test part was looked at.
-    Test { metrics: IndexMap<String, IndexMap<String, f64>>, intervals: IndexMap<String, IndexMap<String, [f64; 2]>> },
+    Test {
+        metrics: IndexMap<String, IndexMap<String, f64>>,
+        intervals: IndexMap<String, IndexMap<String, [f64; 2]>>,
+    },
     /// A baseline on the same test part.
     Baseline { name: String, metrics: IndexMap<String, IndexMap<String, f64>> },
     /// The verdict in words, a sentence each.

@@ -38,7 +38,9 @@ pub fn importance(
             .zip(answers)
             .enumerate()
             .filter(|(index, _)| objective.output.is_none_or(|output| output == *index))
-            .map(|(_, (truth, answers))| worse(truth, &rows, truth.natural(answers), objective, examples.weights))
+            .map(|(_, (truth, answers))| {
+                worse(truth, &rows, truth.natural(answers), objective, examples.weights)
+            })
             .sum::<f64>()
     };
     let whole = value(&features);
@@ -55,7 +57,13 @@ pub fn importance(
 }
 
 /// A measure of the answers that is larger when they are worse; of several outputs, one that can be added up.
-fn worse(truth: &Truth, rows: &[u32], answers: Vec<f64>, objective: &Objective, weights: Option<&[f32]>) -> f64 {
+fn worse(
+    truth: &Truth,
+    rows: &[u32],
+    answers: Vec<f64>,
+    objective: &Objective,
+    weights: Option<&[f32]>,
+) -> f64 {
     let metrics = truth.metrics(rows, &answers, weights);
     let of = |metric: &str| metrics.get(metric).copied().unwrap_or(0.0);
     match (objective.output, &truth.values) {
@@ -97,7 +105,9 @@ mod tests {
     #[test]
     fn rows_in_another_order() {
         let numbers = Features::Numeric { width: 2, values: vec![1.0, 2.0, 3.0, 4.0] };
-        assert!(matches!(rearranged(&numbers, &[1, 0]), Features::Numeric { values, .. } if values == [3.0, 4.0, 1.0, 2.0]));
+        assert!(
+            matches!(rearranged(&numbers, &[1, 0]), Features::Numeric { values, .. } if values == [3.0, 4.0, 1.0, 2.0])
+        );
         let sets = Features::Indices { offsets: vec![0, 2, 2, 3], indices: vec![5, 6, 7] };
         let Features::Indices { offsets, indices } = rearranged(&sets, &[2, 1, 0]) else { panic!("a set") };
         assert_eq!((offsets, indices), (vec![0, 1, 1, 3], vec![7, 5, 6]));

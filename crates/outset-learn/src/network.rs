@@ -74,7 +74,14 @@ impl Design {
 
     /// The network in a line: what each part is.
     pub fn words(&self, network: &Network) -> String {
-        let kinds: Vec<String> = self.combiner.to_section().parameters.0.iter().map(|(key, entry)| format!("{key} {}", entry.node.value)).collect();
+        let kinds: Vec<String> = self
+            .combiner
+            .to_section()
+            .parameters
+            .0
+            .iter()
+            .map(|(key, entry)| format!("{key} {}", entry.node.value))
+            .collect();
         format!("{} features → {}", network.features(), kinds.join(", "))
     }
 

@@ -78,7 +78,10 @@ impl Predictor {
     pub(crate) fn thresholds(&self) -> IndexMap<String, Chosen> {
         let chosen = self.manifest.thresholds.iter().filter_map(|(name, value)| {
             let positive = *self.manifest.positives.get(name)?;
-            Some((name.clone(), Chosen { value: *value, positive, chosen_by: "kept in the bundle".to_owned() }))
+            Some((
+                name.clone(),
+                Chosen { value: *value, positive, chosen_by: "kept in the bundle".to_owned() },
+            ))
         });
         chosen.collect()
     }
@@ -123,7 +126,12 @@ impl Predictor {
         let probabilities: Map<String, Value> =
             order.iter().map(|class| (classes[*class].clone(), json!(rounded(values[*class])))).collect();
         let prediction = if output.kind() == "set" {
-            classes.iter().zip(values).filter(|(_, value)| **value >= 0.5).map(|(class, _)| class.as_str()).collect()
+            classes
+                .iter()
+                .zip(values)
+                .filter(|(_, value)| **value >= 0.5)
+                .map(|(class, _)| class.as_str())
+                .collect()
         } else {
             json!(classes[self.decide(name, values)])
         };
@@ -132,7 +140,9 @@ impl Predictor {
 
     /// The class to answer: the largest probability, or by the output's threshold.
     fn decide(&self, name: &str, values: &[f64]) -> usize {
-        if let (Some(threshold), Some(positive)) = (self.manifest.thresholds.get(name), self.manifest.positives.get(name)) {
+        if let (Some(threshold), Some(positive)) =
+            (self.manifest.thresholds.get(name), self.manifest.positives.get(name))
+        {
             return if values[*positive] >= *threshold { *positive } else { 1 - *positive };
         }
         crate::evaluate::largest(values)
@@ -147,7 +157,8 @@ impl Predictor {
             found,
             expected,
         };
-        let answers = self.predict(&rows).map_err(|error| failed(0, error.to_string(), "an answer".to_owned()))?;
+        let answers =
+            self.predict(&rows).map_err(|error| failed(0, error.to_string(), "an answer".to_owned()))?;
         for (index, (probe, answer)) in probes.iter().zip(&answers).enumerate() {
             if !alike(&probe.answer, answer) {
                 return Err(failed(index, answer.to_string(), probe.answer.to_string()));
@@ -176,7 +187,9 @@ fn alike(a: &Value, b: &Value) -> bool {
             let undecided = undecided(a) || undecided(b);
             a.len() == b.len()
                 && a.iter().all(|(key, value)| {
-                    b.get(key).is_some_and(|other| alike(value, other) || (key == "prediction" && undecided && value.is_string()))
+                    b.get(key).is_some_and(|other| {
+                        alike(value, other) || (key == "prediction" && undecided && value.is_string())
+                    })
                 })
         }
         (Value::Array(a), Value::Array(b)) => a == b,

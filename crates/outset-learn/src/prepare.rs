@@ -10,7 +10,9 @@ use crate::train::{Examples, Recipe};
 use crate::{combiner, decoders, encoders};
 use indexmap::IndexMap;
 use outset_data::types::{self, ColumnSettings, Guess};
-use outset_data::{Features, Part, Preprocessor, Table, Targets, leaks, overview, rows_sha256, sources, split};
+use outset_data::{
+    Features, Part, Preprocessor, Table, Targets, leaks, overview, rows_sha256, sources, split,
+};
 use outset_spec::problem::{self, quote_list};
 use outset_spec::record::{ColumnRecord, DataRecord};
 use outset_spec::{Experiment, Problem, Problems, Section, Value};
@@ -56,8 +58,12 @@ pub fn declared(experiment: &Experiment) -> Problems {
                 continue;
             }
             if !kinds.contains(&section.kind.as_str()) {
-                let mut problem =
-                    problem::unknown("type", &section.kind, &kinds, section.kind_place.as_ref().or(section.place.as_ref()));
+                let mut problem = problem::unknown(
+                    "type",
+                    &section.kind,
+                    &kinds,
+                    section.kind_place.as_ref().or(section.place.as_ref()),
+                );
                 problem.message = format!("unknown type `{}` of column `{name}`", section.kind);
                 problems.push(problem);
                 continue;
@@ -66,7 +72,7 @@ pub fn declared(experiment: &Experiment) -> Problems {
             if table == "outputs" {
                 read_output(section, &path, &mut problems);
             } else {
-                read_input(section, &path, linear, &mut problems);
+                read_input(section, &path, linear, 0, &mut problems);
             }
         }
         if let Some(columns) = columns.filter(|_| table == "inputs") {
@@ -87,10 +93,10 @@ pub fn declared(experiment: &Experiment) -> Problems {
 /// Everything that is wrong with the declaration, all at once; or the first thing that is wrong with the data.
 pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepared, LearnError> {
     declared(experiment).or(())?;
-    let loaded = sources::open(&experiment.data, &experiment.folder, &|column| declared_missing(experiment, column))?;
+    let loaded =
+        sources::open(&experiment.data, &experiment.folder, &|column| declared_missing(experiment, column))?;
     let table = loaded.table;
-    let given: Option<Vec<Part>> =
-        loaded.given.map(|given| given.into_iter().map(Part::from).collect());
+    let given: Option<Vec<Part>> = loaded.given.map(|given| given.into_iter().map(Part::from).collect());
     for text in loaded.notes {
         observe(Event::Note { text });
     }
@@ -111,30 +117,35 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     let mut output_settings = IndexMap::new();
     let mut decoders = Vec::new();
     for (name, section) in &outputs {
-        if let Some((settings, decoder, loss)) = read_output(section, &format!("outputs.{name}"), &mut problems) {
+        if let Some((settings, decoder, loss)) =
+            read_output(section, &format!("outputs.{name}"), &mut problems)
+        {
             output_settings.insert(name.clone(), settings);
             decoders.push((decoder, loss));
         }
     }
     let linear = experiment.model.kind == "linear";
-    let read_inputs = |inputs: &IndexMap<String, Section>, problems: &mut Problems| {
+    let read_inputs = |inputs: &IndexMap<String, Section>, rows: usize, problems: &mut Problems| {
         let (mut settings, mut encoders) = (IndexMap::new(), Vec::new());
         for (name, section) in inputs {
-            if let Some((input, encoder)) = read_input(section, &format!("inputs.{name}"), linear, problems) {
+            if let Some((input, encoder)) =
+                read_input(section, &format!("inputs.{name}"), linear, rows, problems)
+            {
                 settings.insert(name.clone(), input);
                 encoders.push(encoder);
             }
         }
         (settings, encoders)
     };
-    let (all_inputs, _) = read_inputs(&inputs, &mut problems);
+    let (all_inputs, _) = read_inputs(&inputs, 0, &mut problems);
     std::mem::take(&mut problems).or(())?;
     let splits = split(&table, &experiment.data.split, given.as_deref(), &all_inputs, &output_settings)?;
     let (train, val, test) = (splits.rows(Part::Train), splits.rows(Part::Val), splits.rows(Part::Test));
     leave_out_leaks(experiment, &table, &train, &all_inputs, &output_settings, &mut inputs, &mut roles)?;
     if inputs.is_empty() {
         let left_out = roles.iter().filter(|(_, role)| role.role == "left out");
-        let reasons: Vec<String> = left_out.map(|(name, role)| format!("`{name}` ({})", role.reason)).collect();
+        let reasons: Vec<String> =
+            left_out.map(|(name, role)| format!("`{name}` ({})", role.reason)).collect();
         let message = format!("no input column is left: {}", reasons.join(", "));
         return Err(Problems::from(Problem::new(message).hint("name the inputs to use in `[inputs]`")).into());
     }
@@ -146,10 +157,15 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
             reason: role.reason.clone(),
         });
     }
-    observe(Event::Split { train: train.len(), val: val.len(), test: test.len(), words: splits.words.clone() });
+    observe(Event::Split {
+        train: train.len(),
+        val: val.len(),
+        test: test.len(),
+        words: splits.words.clone(),
+    });
 
     let combiner = combiner::Settings::read(&experiment.model, train.len(), &mut problems);
-    let (input_settings, encoder_sections) = read_inputs(&inputs, &mut problems);
+    let (input_settings, encoder_sections) = read_inputs(&inputs, train.len(), &mut problems);
     std::mem::take(&mut problems).or(())?;
     let Some(combiner) = combiner else { unreachable!("a model without problems has settings") };
     let left = roles.iter().filter(|(_, role)| role.role != "input" && role.role != "output");
@@ -197,7 +213,13 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         .keys()
         .map(|name| {
             let role = &roles[name];
-            ColumnRecord { name: name.clone(), role: role.role.into(), kind: role.kind.clone(), reason: role.reason.clone(), ..ColumnRecord::default() }
+            ColumnRecord {
+                name: name.clone(),
+                role: role.role.into(),
+                kind: role.kind.clone(),
+                reason: role.reason.clone(),
+                ..ColumnRecord::default()
+            }
         })
         .collect();
     data.columns = overview(&table, &train, described, &preprocessor);
@@ -224,11 +246,20 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
 
 /// The texts that mean "missing" in one column.
 fn declared_missing(experiment: &Experiment, column: &str) -> Vec<String> {
-    let section = experiment.inputs.as_ref().and_then(|inputs| inputs.get(column)).or_else(|| experiment.outputs.get(column));
-    let Some(Value::Array(items)) = section.and_then(|section| section.parameters.get("missing")).map(|node| &node.value) else {
+    let section = experiment
+        .inputs
+        .as_ref()
+        .and_then(|inputs| inputs.get(column))
+        .or_else(|| experiment.outputs.get(column));
+    let Some(Value::Array(items)) =
+        section.and_then(|section| section.parameters.get("missing")).map(|node| &node.value)
+    else {
         return Vec::new();
     };
-    items.iter().map(|item| item.value.as_str().map_or_else(|| item.value.to_string(), str::to_owned)).collect()
+    items
+        .iter()
+        .map(|item| item.value.as_str().map_or_else(|| item.value.to_string(), str::to_owned))
+        .collect()
 }
 
 /// Reports every column that is named but not there.
@@ -237,8 +268,17 @@ fn check_columns(experiment: &Experiment, table: &Table) -> Result<(), LearnErro
     let mut problems = Problems::default();
     let mut check = |name: &str, place: Option<&outset_spec::Place>, what: &str| {
         if !table.columns.contains_key(name) {
-            let source = experiment.data.source.0.first().or(experiment.data.train.0.first()).cloned().unwrap_or_default();
-            let mut problem = Problem::new(format!("{what} names column `{name}`, which `{source}` does not have")).at(place);
+            let source = experiment
+                .data
+                .source
+                .0
+                .first()
+                .or(experiment.data.train.0.first())
+                .cloned()
+                .unwrap_or_default();
+            let mut problem =
+                Problem::new(format!("{what} names column `{name}`, which `{source}` does not have"))
+                    .at(place);
             problem.hint = Some(match problem::nearest(name, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None if known.len() <= 30 => format!("its columns are {}", quote_list(&known)),
@@ -311,7 +351,9 @@ fn encode_targets(
     let spread_all = targets.into_iter().map(|targets| match targets {
         Targets::Number { values } => Targets::Number { values: spread(&values, 1, &rows, parts.len()) },
         Targets::Category(classes) => Targets::Category(spread(&classes, 1, &rows, parts.len())),
-        Targets::Set { width, values } => Targets::Set { width, values: spread(&values, width, &rows, parts.len()) },
+        Targets::Set { width, values } => {
+            Targets::Set { width, values: spread(&values, width, &rows, parts.len()) }
+        }
     });
     Ok(spread_all.collect())
 }
@@ -336,7 +378,10 @@ fn choose_inputs(
         };
         if settings.weight.as_ref() == Some(name) {
             role("weight", "", "`data.weight`");
-        } else if settings.split.column.as_ref() == Some(name) && declared.is_none() && by != Some(outset_spec::experiment::SplitBy::Time) {
+        } else if settings.split.column.as_ref() == Some(name)
+            && declared.is_none()
+            && by != Some(outset_spec::experiment::SplitBy::Time)
+        {
             role("split", "", "`data.split.column`");
         } else if let Some(section) = declared {
             let mut section = section.clone();
@@ -398,18 +443,32 @@ fn leave_out_leaks(
     Ok(())
 }
 
-/// Reads an input's type settings and its encoder's section.
-fn read_input(section: &Section, path: &str, linear: bool, problems: &mut Problems) -> Option<(ColumnSettings, Section)> {
+/// Reads an input's type settings and its encoder's section; some defaults go by the number of train rows.
+fn read_input(
+    section: &Section,
+    path: &str,
+    linear: bool,
+    rows: usize,
+    problems: &mut Problems,
+) -> Option<(ColumnSettings, Section)> {
     let mut section = section.clone();
     // A linear model is to find straight lines, so its numbers are scaled but not bent.
     if linear && section.kind == "number" && section.parameters.get("scale").is_none() {
         section.parameters.put("scale", "standard");
+    }
+    // What a handful of rows says of a class is mostly chance.
+    if rows >= 200 && section.kind == "category" && section.parameters.get("min_count").is_none() {
+        section.parameters.put("min_count", 5i64);
     }
     let mut reader = section.reader(path, problems);
     let settings = types::read_settings(&section.kind, &mut reader);
     let mut encoder = reader.get("encoder", Section::default(), None);
     if linear && section.kind == "number" && encoder.parameters.get("embedding").is_none() {
         encoder.parameters.put("embedding", "none");
+    }
+    // Few rows cannot fill many bins.
+    if section.kind == "number" && encoder.parameters.get("bins").is_none() {
+        encoder.parameters.put("bins", (rows as f64).sqrt().clamp(8.0, 48.0) as i64);
     }
     reader.finish();
     settings.map(|settings| (settings, encoder))
@@ -475,7 +534,7 @@ fn fill_in(
             .zip(&design.encoders)
             .map(|((name, settings), encoder)| {
                 let mut section = Section::of(settings.kind());
-            settings.write_to(&mut section.parameters);
+                settings.write_to(&mut section.parameters);
                 section.parameters.put("encoder", encoder.to_section().to_table("kind"));
                 (name.clone(), section)
             })

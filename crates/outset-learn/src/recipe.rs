@@ -12,8 +12,13 @@ use outset_data::types::ColumnSettings;
 use outset_spec::problem::quote_list;
 use outset_spec::{EarlyStopping, Problem, Problems, Section, Train};
 
-/// Rows that all epochs together go through, by default.
-const ROWS_TO_SEE: usize = 600_000;
+/// Epochs where the file says nothing: by the rows that all epochs together go through.
+///
+/// Classes are learned in fewer passes than quantities, and overfitted sooner (`docs/benchmarks.md` has the figures).
+fn default_epochs(rows: usize, quantities: bool) -> usize {
+    let (rows_to_see, most) = if quantities { (600_000, 60) } else { (250_000, 16) };
+    (rows_to_see / rows.max(1)).clamp(2, most)
+}
 
 /// Checks all that can be checked without the data.
 pub fn check(train: &Train, problems: &mut Problems) {
@@ -22,7 +27,13 @@ pub fn check(train: &Train, problems: &mut Problems) {
 }
 
 /// Fills in what the file leaves open, by the model and the number of rows to train on.
-pub fn resolve(train: &Train, design: &Design, truths: &[Truth], rows: usize, problems: &mut Problems) -> Recipe {
+pub fn resolve(
+    train: &Train,
+    design: &Design,
+    truths: &[Truth],
+    rows: usize,
+    problems: &mut Problems,
+) -> Recipe {
     let linear = matches!(design.combiner, combiner::Settings::Linear(_));
     let optimizer = Optimizer::read(&optimizer_section(train, linear), problems);
     let schedule = Schedule::read(&schedule_section(train), problems);
@@ -34,7 +45,7 @@ pub fn resolve(train: &Train, design: &Design, truths: &[Truth], rows: usize, pr
     let epochs = train.epochs.unwrap_or(if train.steps.is_some() {
         usize::MAX
     } else {
-        (ROWS_TO_SEE / rows.max(1)).clamp(4, 100)
+        default_epochs(rows, truths.iter().any(|truth| !truth.has_classes()))
     });
     let epochs = match train.steps {
         Some(steps) => epochs.min(steps.div_ceil(rows.div_ceil(batch_size.max(1)).max(1))),
@@ -63,7 +74,12 @@ pub fn resolve(train: &Train, design: &Design, truths: &[Truth], rows: usize, pr
 }
 
 /// The `[train]` table with every default filled in.
-pub fn fill_in(train: &Train, recipe: &Recipe, _: &Design, outputs: &IndexMap<String, ColumnSettings>) -> Train {
+pub fn fill_in(
+    train: &Train,
+    recipe: &Recipe,
+    _: &Design,
+    outputs: &IndexMap<String, ColumnSettings>,
+) -> Train {
     let objective = match recipe.objective.output.and_then(|output| outputs.get_index(output)) {
         Some((name, _)) if outputs.len() > 1 => format!("{name}/{}", recipe.objective.metric),
         _ => recipe.objective.metric.clone(),
@@ -126,7 +142,8 @@ fn objective(train: &Train, truths: &[Truth], problems: &mut Problems) -> Object
         return match truths {
             [truth] => Objective {
                 output: Some(0),
-                metric: if matches!(truth.values, TruthValues::Number(_)) { "rmse" } else { "log_loss" }.to_owned(),
+                metric: if matches!(truth.values, TruthValues::Number(_)) { "rmse" } else { "log_loss" }
+                    .to_owned(),
                 higher_is_better: false,
             },
             _ => loss,
@@ -141,14 +158,21 @@ fn objective(train: &Train, truths: &[Truth], problems: &mut Problems) -> Object
     };
     let known = output.map(|output| available(&truths[output])).unwrap_or_default();
     if known.contains(&metric) {
-        return Objective { output, metric: metric.to_owned(), higher_is_better: metrics::higher_is_better(metric).unwrap_or(false) };
+        return Objective {
+            output,
+            metric: metric.to_owned(),
+            higher_is_better: metrics::higher_is_better(metric).unwrap_or(false),
+        };
     }
     let names: Vec<&str> = truths.iter().map(|truth| truth.name.as_str()).collect();
     let problem = Problem::new(format!("`train.objective` is `{name}`, which is not a metric of the output"));
     problems.push(match (output, truths.len()) {
         (Some(_), _) => problem.hint(format!("its metrics are `loss`, {}", quote_list(&known))),
         (None, 1) => problem.hint(format!("the output is {}", quote_list(&names))),
-        _ => problem.hint(format!("with several outputs, write `loss` or `<output>/<metric>`; the outputs are {}", quote_list(&names))),
+        _ => problem.hint(format!(
+            "with several outputs, write `loss` or `<output>/<metric>`; the outputs are {}",
+            quote_list(&names)
+        )),
     });
     loss
 }
@@ -161,7 +185,8 @@ fn available(truth: &Truth) -> Vec<&'static str> {
 impl Recipe {
     /// The recipe in a line.
     pub fn words(&self) -> String {
-        let mut words = format!("{}, learning rate {}", self.optimizer.kind(), self.optimizer.learning_rate());
+        let mut words =
+            format!("{}, learning rate {}", self.optimizer.kind(), self.optimizer.learning_rate());
         if let Some(limit) = self.time_limit {
             words.push_str(&format!(", at most {} s", limit.as_secs_f64()));
         }

@@ -2,16 +2,16 @@
 //!
 //! [`run`] is the place to begin reading this crate.
 
+use crate::baseline::Baselines;
 use crate::bundle::{self, Manifest, Probe};
 use crate::error::LearnError;
 use crate::evaluate::Answers;
 use crate::event::{Event, Observer};
-use crate::prepare::{Prepared, prepare};
-use crate::train::{Examples, NotFinite, Trained, train};
-use crate::baseline::Baselines;
 use crate::network::Network;
 use crate::predict::Predictor;
-use crate::{details, files, importance, machine, thresholds, verdict, weights};
+use crate::prepare::{Prepared, prepare};
+use crate::train::{Examples, NotFinite, Trained, train};
+use crate::{details, files, importance, machine, metrics, thresholds, verdict, weights};
 use burn::tensor::Device;
 use indexmap::IndexMap;
 use outset_data::Preprocessor;
@@ -46,7 +46,11 @@ pub struct Finished {
 ///
 /// # Errors
 /// Whatever is wrong with declaration, data or disk; a run that fails leaves no `run.json`.
-pub fn run(experiment: &Experiment, options: &Options<'_>, observe: Observer<'_>) -> Result<Finished, LearnError> {
+pub fn run(
+    experiment: &Experiment,
+    options: &Options<'_>,
+    observe: Observer<'_>,
+) -> Result<Finished, LearnError> {
     let started = Instant::now();
     let mut timings = IndexMap::new();
     let prepared = prepare(experiment, observe)?;
@@ -82,8 +86,13 @@ pub fn run(experiment: &Experiment, options: &Options<'_>, observe: Observer<'_>
             chosen_by: threshold.chosen_by.clone(),
         });
     }
-    let shuffled =
-        importance::importance(&trained.network, &examples, &prepared.recipe.objective, prepared.recipe.seed, &device);
+    let shuffled = importance::importance(
+        &trained.network,
+        &examples,
+        &prepared.recipe.objective,
+        prepared.recipe.seed,
+        &device,
+    );
     for (name, value) in prepared.preprocessor.inputs.keys().zip(shuffled) {
         if let Some(column) = record.data.columns.iter_mut().find(|column| column.name == *name) {
             column.importance = Some(value);
@@ -172,7 +181,9 @@ fn test(
     for (index, truth) in prepared.truths.iter().enumerate() {
         let values = truth.intervals(&answers.rows, &answers.outputs[index], prepared.weights.as_deref());
         intervals.insert(truth.name.clone(), values);
-        record.details.insert(truth.name.clone(), details::details(prepared, network, index, &answers, thresholds));
+        record
+            .details
+            .insert(truth.name.clone(), details::details(prepared, network, index, &answers, thresholds));
     }
     observe(Event::Test { metrics: metrics.clone(), intervals: intervals.clone() });
     record.metrics.insert("test".to_owned(), metrics);
@@ -247,6 +258,16 @@ fn new_record(prepared: &Prepared, trained: &Trained) -> RunRecord {
             ended: trained.ended.clone(),
             rows_per_second: trained.rows_per_second,
         },
+        metric_help: metrics::ALL
+            .iter()
+            .map(|metric| {
+                let help = record::MetricHelp {
+                    meaning: metric.about.trim_end_matches('.').to_owned(),
+                    higher_is_better: Some(metric.higher_is_better),
+                };
+                (metric.name.to_owned(), help)
+            })
+            .collect(),
         ..RunRecord::default()
     }
 }
@@ -286,7 +307,8 @@ fn write_bundle(
     let count = probes.iter().filter(|byte| **byte == b'\n').count();
     let preprocessor_json = json_line(preprocessor);
     let partial = folder.join("bundle.partial");
-    std::fs::create_dir_all(&partial).map_err(|source| LearnError::Write { path: partial.clone(), source })?;
+    std::fs::create_dir_all(&partial)
+        .map_err(|source| LearnError::Write { path: partial.clone(), source })?;
     for (name, bytes) in
         [("model.safetensors", &bytes), ("preprocessor.json", &preprocessor_json), ("probes.jsonl", &probes)]
     {
@@ -384,7 +406,8 @@ pub fn read_record(folder: &Path) -> Result<RunRecord, LearnError> {
 }
 
 fn save_checkpoint(folder: &Path, network: &Network) -> Result<(), LearnError> {
-    std::fs::create_dir_all(folder).map_err(|source| LearnError::Write { path: folder.to_owned(), source })?;
+    std::fs::create_dir_all(folder)
+        .map_err(|source| LearnError::Write { path: folder.to_owned(), source })?;
     let bytes = weights::to_bytes(network)
         .map_err(|source| bundle::BundleError::Weights { path: folder.to_owned(), source })?;
     files::write(&folder.join("model.safetensors"), &bytes)

@@ -24,7 +24,8 @@ pub fn choose(prepared: &Prepared, val: &Answers) -> IndexMap<String, Chosen> {
         else {
             continue;
         };
-        let actual: Vec<bool> = pick(classes, &val.rows).iter().map(|class| *class as usize == positive).collect();
+        let actual: Vec<bool> =
+            pick(classes, &val.rows).iter().map(|class| *class as usize == positive).collect();
         let probability: Vec<f64> =
             val.outputs[index].chunks_exact(truth.width()).map(|values| values[positive]).collect();
         let chosen = match (settings.threshold, settings.cost_of_miss, settings.cost_of_false_alarm) {

@@ -128,7 +128,8 @@ pub fn train(
             let mut gradients = GradientSum::default();
             let mut loss_of_step = 0.0;
             for (pass, micro) in rows.chunks(recipe.micro_batch_size).enumerate() {
-                let batch = network.batch(examples.features, examples.targets, examples.weights, micro, device);
+                let batch =
+                    network.batch(examples.features, examples.targets, examples.weights, micro, device);
                 let key = mix(mix(recipe.seed, step as u64), pass as u64);
                 let mut loss = network.loss(&batch, &weights, Some(key));
                 // Each pass counts by its rows, so that a step's gradient is the mean over its batch.
@@ -145,8 +146,15 @@ pub fn train(
             last_loss = loss_of_step;
             sum += loss_of_step * rows.len() as f64;
             seen += rows.len();
-            network =
-                update(network, gradients, &recipe.optimizer, &mut state, learning_rate, step, recipe.clip_norm);
+            network = update(
+                network,
+                gradients,
+                &recipe.optimizer,
+                &mut state,
+                learning_rate,
+                step,
+                recipe.clip_norm,
+            );
             if recipe.ema > 0.0 {
                 average.update(&network, recipe.ema, step);
             }
@@ -188,7 +196,10 @@ pub fn train(
             eta_seconds: started.elapsed().as_secs_f64() / step.max(1) as f64 * (total_steps - step) as f64,
             logged: epoch == 1 || epoch.is_multiple_of(recipe.log_every) || step >= total_steps,
         });
-        if best.as_ref().is_none_or(|(_, best, _)| !recipe.keep_best || recipe.objective.improves(value, *best)) {
+        if best
+            .as_ref()
+            .is_none_or(|(_, best, _)| !recipe.keep_best || recipe.objective.improves(value, *best))
+        {
             best = Some((epoch, value, current.clone()));
         }
         last_good = Some((step, current));
@@ -208,7 +219,17 @@ pub fn train(
     }
     let rows_per_second = step as f64 * recipe.batch_size as f64 / started.elapsed().as_secs_f64().max(1e-9);
     let (best_epoch, best, network) = best.unwrap_or_else(|| unreachable!("there is at least one epoch"));
-    Ok(Trained { network, lines, epochs: epoch, steps: step, best_epoch, best, ended, interrupted, rows_per_second })
+    Ok(Trained {
+        network,
+        lines,
+        epochs: epoch,
+        steps: step,
+        best_epoch,
+        best,
+        ended,
+        interrupted,
+        rows_per_second,
+    })
 }
 
 /// Rows trained on per second so far.

@@ -32,9 +32,10 @@ impl GradientSum {
 
     /// Length of all gradients together.
     fn norm(&self) -> f64 {
-        let squares = self.0.values().map(|gradient| {
-            f64::from((gradient.clone() * gradient.clone()).sum().into_scalar::<f32>())
-        });
+        let squares = self
+            .0
+            .values()
+            .map(|gradient| f64::from((gradient.clone() * gradient.clone()).sum().into_scalar::<f32>()));
         // Summed in a fixed order, so that equal runs stay equal.
         let mut squares: Vec<f64> = squares.collect();
         squares.sort_by(f64::total_cmp);
@@ -59,7 +60,8 @@ pub fn update(
     step: usize,
     clip_norm: f64,
 ) -> Network {
-    let scale = if clip_norm > 0.0 { (clip_norm / gradients.norm().max(f64::MIN_POSITIVE)).min(1.0) } else { 1.0 };
+    let scale =
+        if clip_norm > 0.0 { (clip_norm / gradients.norm().max(f64::MIN_POSITIVE)).min(1.0) } else { 1.0 };
     network.map(&mut Update { gradients, optimizer, state, learning_rate, step, scale })
 }
 

@@ -13,14 +13,23 @@ pub fn verdict(record: &RunRecord, truths: &[Truth]) -> Vec<String> {
         let Some(metrics) = test.get(&truth.name) else { continue };
         let (metric, higher) = headline(truth);
         let Some(value) = metrics.get(metric) else { continue };
-        let interval = record.intervals.get("test").and_then(|outputs| outputs.get(&truth.name)?.get(metric)).copied();
+        let interval =
+            record.intervals.get("test").and_then(|outputs| outputs.get(&truth.name)?.get(metric)).copied();
         sentences.push(result(truth, metric, *value, interval, rows));
-        let of = |name: &str| record.baselines.get(name).and_then(|parts| baseline(parts, &truth.name, metric));
+        let of =
+            |name: &str| record.baselines.get(name).and_then(|parts| baseline(parts, &truth.name, metric));
         if let Some(constant) = of("constant") {
             sentences.push(against_constant(truth, metric, higher, *value, constant));
         }
         if let Some(linear) = of("linear") {
-            sentences.push(against_linear(metric, higher, *value, linear, interval, record.model.kind == "linear"));
+            sentences.push(against_linear(
+                metric,
+                higher,
+                *value,
+                linear,
+                interval,
+                record.model.kind == "linear",
+            ));
         }
     }
     if rows < 100 {
@@ -47,7 +56,9 @@ fn baseline(parts: &IndexMap<String, Metrics>, output: &str, metric: &str) -> Op
 fn result(truth: &Truth, metric: &str, value: f64, interval: Option<[f64; 2]>, rows: usize) -> String {
     let name = &truth.name;
     let range = |write: &dyn Fn(f64) -> String| {
-        interval.map_or(String::new(), |[low, high]| format!(" (95 % interval {} to {})", write(low), write(high)))
+        interval.map_or(String::new(), |[low, high]| {
+            format!(" (95 % interval {} to {})", write(low), write(high))
+        })
     };
     match truth.values {
         TruthValues::Number(_) => format!(
@@ -78,7 +89,10 @@ fn against_constant(truth: &Truth, metric: &str, higher: bool, value: f64, const
     if better {
         format!("{always} would give {}, so the model has learned something.", write(constant))
     } else {
-        format!("{always} would give {}: the model is no better than that, so do not use it yet.", write(constant))
+        format!(
+            "{always} would give {}: the model is no better than that, so do not use it yet.",
+            write(constant)
+        )
     }
 }
 
@@ -95,7 +109,9 @@ fn against_linear(
     let better = if higher { value > linear } else { value < linear };
     match (is_linear, beyond, better) {
         (true, ..) => format!("The exact linear solution gives {} on the same rows.", write(linear)),
-        (_, true, true) => format!("A linear model gives {} on the same rows: the network is worth it.", write(linear)),
+        (_, true, true) => {
+            format!("A linear model gives {} on the same rows: the network is worth it.", write(linear))
+        }
         (_, true, false) => format!(
             "A linear model gives {} on the same rows, which is better: use `model.kind = \"linear\"`, or give the network more rows.",
             write(linear)

@@ -72,7 +72,9 @@ pub fn to_bytes<M: Module>(module: &M) -> Result<Vec<u8>, WeightsError> {
         .collect();
     let views: Vec<(&String, TensorView<'_>)> = parameters
         .iter()
-        .map(|(name, (shape, bytes))| TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view)))
+        .map(|(name, (shape, bytes))| {
+            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view))
+        })
         .collect::<Result<_, _>>()
         .map_err(WeightsError::Format)?;
     serialize(views, None).map_err(WeightsError::Format)
@@ -122,7 +124,8 @@ impl ModuleMapper for Fill<'_> {
             }
             let values: Vec<f32> =
                 view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-            Tensor::from_data(TensorData::new(values, expected), &tensor.device()).set_require_grad(tensor.is_require_grad())
+            Tensor::from_data(TensorData::new(values, expected), &tensor.device())
+                .set_require_grad(tensor.is_require_grad())
         })
     }
 }

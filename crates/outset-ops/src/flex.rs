@@ -25,20 +25,12 @@ pub(crate) fn applies(tensors: &[&DispatchTensor]) -> bool {
 
 /// Wraps values in a tensor of the given shape.
 pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
-    FlexTensor::new(
-        Bytes::from_elems(values),
-        Layout::contiguous(shape.into()),
-        DType::F32,
-    )
+    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape.into()), DType::F32)
 }
 
 /// Returns the tensor with its values in row-major order, copied only if they aren't.
 pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
-    if tensor.as_slice::<f32>().is_some() {
-        tensor
-    } else {
-        tensor.to_contiguous()
-    }
+    if tensor.as_slice::<f32>().is_some() { tensor } else { tensor.to_contiguous() }
 }
 
 /// Borrows the values of a contiguous tensor.

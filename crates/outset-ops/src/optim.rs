@@ -27,13 +27,7 @@ pub fn adam_step<const D: usize>(
     }
     let [mut p, mut m, mut v] = [param, m, v].map(|t| owned(primitive(t)));
     let g = contiguous(primitive(grad));
-    kernel::adam_step(
-        values_mut(&mut p),
-        values(&g),
-        values_mut(&mut m),
-        values_mut(&mut v),
-        settings,
-    );
+    kernel::adam_step(values_mut(&mut p), values(&g), values_mut(&mut m), values_mut(&mut v), settings);
     (tensor(p), tensor(m), tensor(v))
 }
 
@@ -46,23 +40,14 @@ pub fn sgd_step<const D: usize>(
     velocity: Option<Tensor<D>>,
     settings: &Sgd,
 ) -> (Tensor<D>, Option<Tensor<D>>) {
-    let velocity =
-        (settings.momentum != 0.0).then(|| velocity.unwrap_or_else(|| param.zeros_like()));
+    let velocity = (settings.momentum != 0.0).then(|| velocity.unwrap_or_else(|| param.zeros_like()));
     if !on_flex(&param) {
         return composed_sgd(param, grad, velocity, settings);
     }
-    let (mut p, mut u) = (
-        owned(primitive(param)),
-        velocity.map(|u| owned(primitive(u))),
-    );
+    let (mut p, mut u) = (owned(primitive(param)), velocity.map(|u| owned(primitive(u))));
     let g = contiguous(primitive(grad));
     let no_velocity = &mut [][..];
-    kernel::sgd_step(
-        values_mut(&mut p),
-        values(&g),
-        u.as_mut().map_or(no_velocity, values_mut),
-        settings,
-    );
+    kernel::sgd_step(values_mut(&mut p), values(&g), u.as_mut().map_or(no_velocity, values_mut), settings);
     (tensor(p), u.map(tensor))
 }
 
@@ -97,12 +82,7 @@ pub fn ema_step<const D: usize>(average: Tensor<D>, x: Tensor<D>, decay: f64) ->
 /// On a GPU this waits for the device.
 pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> f64 {
     if !on_flex(&x) {
-        return x
-            .cast(DType::F32)
-            .powi_scalar(2)
-            .sum()
-            .into_scalar::<f32>()
-            .into();
+        return x.cast(DType::F32).powi_scalar(2).sum().into_scalar::<f32>().into();
     }
     kernel::sum_of_squares(values(&contiguous(primitive(x))))
 }
@@ -113,9 +93,7 @@ fn on_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
 }
 
 fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
-    tensor
-        .try_into_primitive::<Flex>()
-        .expect("parameter, gradient and state live on one device")
+    tensor.try_into_primitive::<Flex>().expect("parameter, gradient and state live on one device")
 }
 
 fn tensor<const D: usize>(primitive: FlexTensor) -> Tensor<D> {
@@ -153,16 +131,8 @@ fn composed_sgd<const D: usize>(
     let Some(u) = velocity else {
         return (p - g * s.learning_rate, None);
     };
-    let u = if s.step == 1 {
-        g.clone()
-    } else {
-        u * s.momentum + g.clone() * (1.0 - s.dampening)
-    };
-    let along = if s.nesterov {
-        g + u.clone() * s.momentum
-    } else {
-        u.clone()
-    };
+    let u = if s.step == 1 { g.clone() } else { u * s.momentum + g.clone() * (1.0 - s.dampening) };
+    let along = if s.nesterov { g + u.clone() * s.momentum } else { u.clone() };
     (p - along * s.learning_rate, Some(u))
 }
 
@@ -185,9 +155,7 @@ mod tests {
     use burn::tensor::TensorData;
 
     fn at(dtype: DType, seed: u64) -> Tensor<2> {
-        let values = (0..35)
-            .map(|i| ((i * 31 + seed * 17) % 19) as f64 / 8.0 - 1.0)
-            .collect::<Vec<_>>();
+        let values = (0..35).map(|i| ((i * 31 + seed * 17) % 19) as f64 / 8.0 - 1.0).collect::<Vec<_>>();
         Tensor::from_data(TensorData::new(values, [5, 7]), (&Device::flex(), dtype))
     }
 
@@ -205,12 +173,7 @@ mod tests {
             check(|mut p, gradient| {
                 let (mut m, mut v) = (p.zeros_like(), p.zeros_like());
                 for step in 1..=5 {
-                    let settings = Adam {
-                        step,
-                        decoupled,
-                        gradient_scale: 0.5,
-                        ..Adam::default()
-                    };
+                    let settings = Adam { step, decoupled, gradient_scale: 0.5, ..Adam::default() };
                     (p, m, v) = adam_step(p, gradient(step), m, v, &settings);
                 }
                 vec![p, m, v]
@@ -244,11 +207,7 @@ mod tests {
         check(|mut p, gradient| {
             let (mut m, mut average) = (p.zeros_like(), p.clone());
             for step in 1..=5 {
-                let settings = Lion {
-                    learning_rate: 0.1,
-                    weight_decay: 0.1,
-                    ..Lion::default()
-                };
+                let settings = Lion { learning_rate: 0.1, weight_decay: 0.1, ..Lion::default() };
                 (p, m) = lion_step(p, gradient(step), m, &settings);
                 average = ema_step(average, p.clone(), 0.75);
             }
@@ -267,13 +226,7 @@ mod tests {
 
     #[test]
     fn the_sum_of_squares_is_that_of_all_values() {
-        assert_eq!(
-            sum_of_squares(Tensor::<2>::from_data(
-                [[1.0, 2.0], [3.0, 4.0]],
-                &Device::flex()
-            )),
-            30.0
-        );
+        assert_eq!(sum_of_squares(Tensor::<2>::from_data([[1.0, 2.0], [3.0, 4.0]], &Device::flex())), 30.0);
         let x = at(DType::F32, 3);
         let expected: f64 = wide(x.clone()).iter().map(|v| v * v).sum();
         assert!((sum_of_squares(x.transpose()) - expected).abs() < 1e-9);

@@ -31,11 +31,7 @@ pub(crate) fn track<O: Differentiable<N>, C: CheckpointStrategy, const N: usize>
 ) -> Tracked {
     let nodes = inputs.each_ref().map(Tracked::node);
     let inputs = inputs.map(Tracked::into_primitive);
-    match Step::<O>(PhantomData)
-        .prepare::<C>(nodes)
-        .compute_bound()
-        .stateful()
-    {
+    match Step::<O>(PhantomData).prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(step) => {
             let (output, saved) = forward_saving(inputs);
             step.finish(saved, output)
@@ -56,12 +52,7 @@ impl<O> Debug for Step<O> {
 impl<O: Differentiable<N>, const N: usize> Backward<Flex, N> for Step<O> {
     type State = O::Saved;
 
-    fn backward(
-        self,
-        ops: Ops<O::Saved, N>,
-        grads: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
+    fn backward(self, ops: Ops<O::Saved, N>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let dy = grads.consume::<Flex>(&ops.node);
         let needed = ops.parents.each_ref().map(Option::is_some);
         let gradients = O::gradients(ops.state, dy, needed);

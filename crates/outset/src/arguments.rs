@@ -110,6 +110,26 @@ pub enum Command {
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Answer over HTTP, with a page to try the model
+    Serve {
+        /// Bundle or run folder
+        bundle: PathBuf,
+        /// Address to listen on; loopback unless you open it
+        #[arg(long, default_value = "127.0.0.1")]
+        host: std::net::IpAddr,
+        /// Port to listen on; 0 for any free one
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+        /// Largest body of a request
+        #[arg(long, default_value = "10MiB", value_name = "SIZE", value_parser = parse_size)]
+        max_body: usize,
+        /// Most rows of a request
+        #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
+        max_rows: usize,
+        /// Longest time for a request
+        #[arg(long, default_value = "10s", value_name = "TIME", value_parser = parse_time)]
+        timeout: std::time::Duration,
+    },
     /// List what can be named in an experiment
     List {
         /// What to list
@@ -141,4 +161,28 @@ pub enum Listable {
     Schedules,
     Settings,
     Types,
+}
+
+/// Reads a size such as `10MiB` or `500kB`.
+fn parse_size(text: &str) -> Result<usize, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let factor = match text[digits..].trim() {
+        "" | "B" => 1,
+        "kB" => 1_000,
+        "KiB" => 1 << 10,
+        "MB" => 1_000_000,
+        "MiB" => 1 << 20,
+        "GB" => 1_000_000_000,
+        "GiB" => 1 << 30,
+        _ => return Err("expected a size such as `10MiB`".to_owned()),
+    };
+    let number: usize = text[..digits].parse().map_err(|_| "expected a size such as `10MiB`".to_owned())?;
+    number.checked_mul(factor).ok_or_else(|| "the size is too large".to_owned())
+}
+
+/// Reads a time such as `10s`.
+fn parse_time(text: &str) -> Result<std::time::Duration, String> {
+    text.parse::<outset_spec::Duration>()
+        .map(|time| time.0)
+        .map_err(|_| "expected a time such as `10s`".to_owned())
 }

@@ -42,7 +42,12 @@ mod tests {
             for (file, content) in example.files() {
                 let path = folder.join(file);
                 let shipped = std::fs::read_to_string(&path).unwrap_or_default();
-                assert!(shipped == content, "{} differs from `outset new --example {}`", path.display(), example.name);
+                assert!(
+                    shipped == content,
+                    "{} differs from `outset new --example {}`",
+                    path.display(),
+                    example.name
+                );
             }
         }
     }

@@ -56,7 +56,8 @@ pub fn locate(what: &What) -> Result<Located, Failure> {
     let mut experiment =
         sound(Experiment::read(&shown, &text, &folder, &overrides).map_err(Failure::problems)?)?;
     if file.file_name().is_some_and(|name| name != FILE) && !text_names(&text) {
-        experiment.name = file.file_stem().map_or(experiment.name, |stem| stem.to_string_lossy().into_owned());
+        experiment.name =
+            file.file_stem().map_or(experiment.name, |stem| stem.to_string_lossy().into_owned());
     }
     let runs = folder.strip_prefix(".").unwrap_or(&folder).join("runs");
     Ok(Located { experiment, runs })

@@ -105,7 +105,11 @@ impl Printer {
         match event {
             Event::Data { source, format, rows, inputs, outputs } => self.say(
                 "Data",
-                &format!("{source} · {} rows · {inputs} columns → {} · {format}", count(rows), quoted(&outputs)),
+                &format!(
+                    "{source} · {} rows · {inputs} columns → {} · {format}",
+                    count(rows),
+                    quoted(&outputs)
+                ),
             ),
             Event::Column { name, role, kind, reason } => {
                 let what = if kind.is_empty() { role.clone() } else { kind };
@@ -119,7 +123,10 @@ impl Printer {
             ),
             Event::Preprocess { words } => self.say("Preprocess", &words),
             Event::Model { kind, parameters, device, words, .. } => {
-                self.say("Model", &format!("{kind} · {} parameters · {device}, float32 · {words}", count(parameters)));
+                self.say(
+                    "Model",
+                    &format!("{kind} · {} parameters · {device}, float32 · {words}", count(parameters)),
+                );
             }
             Event::Train { epochs, steps_per_epoch, batch_size, words } => {
                 let unit = if steps_per_epoch == 1 { "step" } else { "steps" };
@@ -168,9 +175,14 @@ impl Printer {
                 }
                 self.say("Best", &format!("epoch {epoch} · val {objective} {} ({ended})", number(value)));
             }
-            Event::Evaluate { metrics } => self.say("Evaluate", &format!("val: {}", self.metrics(&metrics, None))),
+            Event::Evaluate { metrics } => {
+                self.say("Evaluate", &format!("val: {}", self.metrics(&metrics, None)))
+            }
             Event::Threshold { output, value, chosen_by } => {
-                self.say("Threshold", &format!("`{output}` is positive from {} on ({chosen_by})", number(value)));
+                self.say(
+                    "Threshold",
+                    &format!("`{output}` is positive from {} on ({chosen_by})", number(value)),
+                );
             }
             Event::Test { metrics, intervals } => {
                 self.say("Tune", "not asked for");
@@ -186,7 +198,10 @@ impl Printer {
             }
             Event::Note { text } => self.say("Note", &text),
             Event::Bundle { path, probes } => {
-                self.say("Deploy", &format!("{path} · {probes} probes replayed: what is served is what was tested"));
+                self.say(
+                    "Deploy",
+                    &format!("{path} · {probes} probes replayed: what is served is what was tested"),
+                );
             }
         }
     }
@@ -206,8 +221,19 @@ impl Printer {
         metrics: &IndexMap<String, IndexMap<String, f64>>,
         intervals: Option<&IndexMap<String, IndexMap<String, [f64; 2]>>>,
     ) -> String {
-        const FEW: [&str; 11] =
-            ["loss", "rmse", "mae", "r2", "accuracy", "roc_auc", "f1", "f1_macro", "f1_micro", "recall", "subset_accuracy"];
+        const FEW: [&str; 11] = [
+            "loss",
+            "rmse",
+            "mae",
+            "r2",
+            "accuracy",
+            "roc_auc",
+            "f1",
+            "f1_macro",
+            "f1_micro",
+            "recall",
+            "subset_accuracy",
+        ];
         let several = metrics.len() > 1;
         let mut words = Vec::new();
         for (output, values) in metrics {
@@ -218,7 +244,9 @@ impl Printer {
                 let name = if several { format!("{output}/{metric}") } else { metric.clone() };
                 let interval = intervals.and_then(|outputs| outputs.get(output)?.get(metric));
                 words.push(match interval {
-                    Some([low, high]) => format!("{name} {} ({}–{})", number(*value), number(*low), number(*high)),
+                    Some([low, high]) => {
+                        format!("{name} {} ({}–{})", number(*value), number(*low), number(*high))
+                    }
                     None => format!("{name} {}", number(*value)),
                 });
             }

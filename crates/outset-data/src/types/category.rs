@@ -48,7 +48,10 @@ impl InputType for CategoryInput {
     fn fit(column: Column<'_>, settings: &CategorySettings) -> Result<Self, DataError> {
         let mut counted = count(column, &settings.missing);
         sort_by_count(&mut counted);
-        counted.retain(|(_, count)| *count >= settings.min_count as u64);
+        // A column of rare classes alone keeps them: some of them are better than none.
+        if counted.iter().any(|(_, count)| *count >= settings.min_count as u64) {
+            counted.retain(|(_, count)| *count >= settings.min_count as u64);
+        }
         counted.truncate(settings.max_classes);
         let known: u64 = counted.iter().map(|(_, count)| count).sum();
         if counted.is_empty() {

@@ -79,17 +79,22 @@ impl Scaling {
     }
 
     /// Distinct quantiles of the train values in scaled units, at most 65; none if there is only one.
+    ///
+    /// Where many rows share a value, quantiles of the rows would all fall on it: what is left of the 65 then goes to
+    /// quantiles of the distinct values, so that a column of mostly zeros keeps its resolution elsewhere.
     pub fn knots(&self, sorted: &[f64]) -> Vec<f32> {
-        const BINS: usize = 64;
-        let mut distinct: Vec<f64> = Vec::new();
-        for value in sorted {
-            if distinct.last() != Some(value) {
-                distinct.push(*value);
-            }
-            if distinct.len() > BINS + 1 {
-                distinct = (0..=BINS).map(|bin| quantile(sorted, bin as f64 / BINS as f64)).collect();
-                break;
-            }
+        const MOST: usize = 65;
+        let mut distinct = sorted.to_vec();
+        distinct.dedup();
+        if distinct.len() > MOST {
+            let spaced = |values: &[f64], count: usize| -> Vec<f64> {
+                (0..count).map(|i| quantile(values, i as f64 / (count - 1).max(1) as f64)).collect()
+            };
+            let mut knots = spaced(sorted, MOST);
+            knots.dedup();
+            knots.extend(spaced(&distinct, MOST - knots.len()));
+            knots.sort_by(f64::total_cmp);
+            distinct = knots;
         }
         let mut knots: Vec<f32> = distinct.into_iter().map(|value| self.apply(value)).collect();
         knots.dedup();

@@ -1,23 +1,14 @@
 use super::*;
 use crate::testing::{
-    check_gradient, close, column_sums, matmul, same_bits_with_one_and_two_threads, transpose,
-    values, wide,
+    check_gradient, close, column_sums, matmul, same_bits_with_one_and_two_threads, transpose, values, wide,
 };
 
-const SHAPES: [(usize, usize, usize, usize); 5] = [
-    (1, 1, 1, 1),
-    (3, 5, 7, 2),
-    (16, 33, 17, 1),
-    (4, 0, 3, 2),
-    (8, 64, 48, 40),
-];
+const SHAPES: [(usize, usize, usize, usize); 5] =
+    [(1, 1, 1, 1), (3, 5, 7, 2), (16, 33, 17, 1), (4, 0, 3, 2), (8, 64, 48, 40)];
 
 fn scale_twin(x: &[f64], r: &[f64], width: usize) -> Vec<f64> {
     r.chunks(width)
-        .flat_map(|r| {
-            x.chunks(width)
-                .flat_map(move |x| x.iter().zip(r).map(|(x, r)| x * r))
-        })
+        .flat_map(|r| x.chunks(width).flat_map(move |x| x.iter().zip(r).map(|(x, r)| x * r)))
         .collect()
 }
 
@@ -37,10 +28,7 @@ fn scale_matches_the_twin() {
     for (members, batch, width, _) in SHAPES {
         let (x, r) = (values(batch * width, 1), values(members * width, 2));
         let dy = values(members * batch * width, 3);
-        close(
-            &scale(&x, &r, width),
-            &scale_twin(&wide(&x), &wide(&r), width),
-        );
+        close(&scale(&x, &r, width), &scale_twin(&wide(&x), &wide(&r), width));
         let (dx, dr) = scale_backward(&x, &r, &dy, width);
         let (dx64, dr64) = scale_gradient_twin(&wide(&x), &wide(&r), &wide(&dy), width);
         close(&dx, &dx64);
@@ -50,18 +38,9 @@ fn scale_matches_the_twin() {
 
 #[test]
 fn the_twin_s_gradients_are_slopes() {
-    let (x, r, dy) = (
-        wide(&values(12, 1)),
-        wide(&values(8, 2)),
-        wide(&values(24, 3)),
-    );
-    let loss = |x: &[f64], r: &[f64]| -> f64 {
-        scale_twin(x, r, 4)
-            .iter()
-            .zip(&dy)
-            .map(|(y, d)| y * d)
-            .sum()
-    };
+    let (x, r, dy) = (wide(&values(12, 1)), wide(&values(8, 2)), wide(&values(24, 3)));
+    let loss =
+        |x: &[f64], r: &[f64]| -> f64 { scale_twin(x, r, 4).iter().zip(&dy).map(|(y, d)| y * d).sum() };
     let (dx, dr) = scale_gradient_twin(&x, &r, &dy, 4);
     check_gradient(&x, &dx, |x| loss(x, &r));
     check_gradient(&r, &dr, |r| loss(&x, r));
@@ -70,20 +49,9 @@ fn the_twin_s_gradients_are_slopes() {
 #[test]
 fn member_linear_matches_a_product_for_each_member() {
     for (members, batch, inputs, outputs) in SHAPES {
-        let sizes = MemberLinear {
-            members,
-            batch,
-            inputs,
-            outputs,
-        };
-        let (h, w) = (
-            values(members * batch * inputs, 1),
-            values(members * inputs * outputs, 2),
-        );
-        let (b, dy) = (
-            values(members * outputs, 3),
-            values(members * batch * outputs, 4),
-        );
+        let sizes = MemberLinear { members, batch, inputs, outputs };
+        let (h, w) = (values(members * batch * inputs, 1), values(members * inputs * outputs, 2));
+        let (b, dy) = (values(members * outputs, 3), values(members * batch * outputs, 4));
         let (mut y64, mut dh64, mut dw64, mut db64) = (vec![], vec![], vec![], vec![]);
         for m in 0..members {
             let part = |x: &[f32], len: usize| wide(&x[m * len..(m + 1) * len]);
@@ -110,17 +78,9 @@ fn member_linear_matches_a_product_for_each_member() {
 #[test]
 fn bits_do_not_depend_on_threads() {
     let (members, batch, inputs, outputs) = (8, 100, 64, 40);
-    let sizes = MemberLinear {
-        members,
-        batch,
-        inputs,
-        outputs,
-    };
-    let (x, r, w) = (
-        values(batch * inputs, 1),
-        values(members * inputs, 2),
-        values(members * inputs * outputs, 3),
-    );
+    let sizes = MemberLinear { members, batch, inputs, outputs };
+    let (x, r, w) =
+        (values(batch * inputs, 1), values(members * inputs, 2), values(members * inputs * outputs, 3));
     let dy = values(members * batch * outputs, 4);
     same_bits_with_one_and_two_threads(|| {
         let h = scale(&x, &r, inputs);

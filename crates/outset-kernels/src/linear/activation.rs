@@ -87,11 +87,7 @@ impl Function for Leaky {
     #[inline(always)]
     fn value<A: Arithmetic>(self, x: f32) -> f32 {
         // The comparison is false for a NaN, which so goes through; `0 * -inf` is kept from making one.
-        if x < 0.0 {
-            if self.0 == 0.0 { 0.0 } else { self.0 * x }
-        } else {
-            x
-        }
+        if x < 0.0 { if self.0 == 0.0 { 0.0 } else { self.0 * x } } else { x }
     }
 
     #[inline(always)]

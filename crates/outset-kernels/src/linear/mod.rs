@@ -24,13 +24,7 @@ pub struct Forward {
 }
 
 /// Returns `act(x W + b)`.
-pub fn forward(
-    x: &[f32],
-    w: &[f32],
-    b: Option<&[f32]>,
-    outputs: usize,
-    activation: Activation,
-) -> Vec<f32> {
+pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, outputs: usize, activation: Activation) -> Vec<f32> {
     let mut y = product(x, w, outputs);
     finish(&mut y, b, outputs, activation);
     y
@@ -47,28 +41,18 @@ pub fn forward_saving(
     let mut y = product(x, w, outputs);
     if !activation.needs_input() {
         finish(&mut y, b, outputs, activation);
-        return Forward {
-            output: y,
-            before_activation: None,
-        };
+        return Forward { output: y, before_activation: None };
     }
     let mut before = y;
     let mut y = uninit(before.len());
     let rows = before.len() / outputs.max(1);
     let cut = Cut::new(rows, outputs * activation.cost());
-    par::run(
-        (Rows::new(&mut before, outputs), Rows::new(&mut y, outputs)),
-        cut,
-        |_, (before, y)| {
-            add_bias(before.data, b, outputs);
-            y.data.copy_from_slice(before.data);
-            activation.apply(y.data);
-        },
-    );
-    Forward {
-        output: y,
-        before_activation: Some(before),
-    }
+    par::run((Rows::new(&mut before, outputs), Rows::new(&mut y, outputs)), cut, |_, (before, y)| {
+        add_bias(before.data, b, outputs);
+        y.data.copy_from_slice(before.data);
+        activation.apply(y.data);
+    });
+    Forward { output: y, before_activation: Some(before) }
 }
 
 /// Turns the gradient of `y` into that of `x W + b`, in place, and returns the gradient of the bias.
@@ -83,11 +67,7 @@ pub fn activation_backward(
     if activation == Activation::Identity {
         return bias_gradient(dy, outputs);
     }
-    assert_eq!(
-        dy.len(),
-        saved.len(),
-        "gradient and saved values differ in size"
-    );
+    assert_eq!(dy.len(), saved.len(), "gradient and saved values differ in size");
     let rows = dy.len() / outputs.max(1);
     let cut = Cut::with_partials(rows, outputs * activation.cost());
     let partials = par::run(Rows::new(dy, outputs), cut, |range, dy| {
@@ -115,11 +95,7 @@ pub fn bias_gradient(dy: &[f32], outputs: usize) -> Vec<f32> {
 pub fn weight_gradient(x: &[f32], dy: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
     let rows = rows_of(x.len(), inputs, dy.len(), outputs);
     let mut dw = uninit(inputs * outputs);
-    matmul(
-        Matrix::new(x, rows, inputs).transposed(),
-        Matrix::new(dy, rows, outputs),
-        &mut dw,
-    );
+    matmul(Matrix::new(x, rows, inputs).transposed(), Matrix::new(dy, rows, outputs), &mut dw);
     dw
 }
 
@@ -127,30 +103,20 @@ pub fn weight_gradient(x: &[f32], dy: &[f32], inputs: usize, outputs: usize) -> 
 pub fn input_gradient(dy: &[f32], w: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
     let rows = rows_of(dy.len(), outputs, 0, 0);
     let mut dx = uninit(rows * inputs);
-    matmul(
-        Matrix::new(dy, rows, outputs),
-        Matrix::new(w, inputs, outputs).transposed(),
-        &mut dx,
-    );
+    matmul(Matrix::new(dy, rows, outputs), Matrix::new(w, inputs, outputs).transposed(), &mut dx);
     dx
 }
 
 /// Number of rows of a matrix, from whichever of two has any width.
 fn rows_of(len: usize, width: usize, other_len: usize, other_width: usize) -> usize {
-    len.checked_div(width)
-        .or(other_len.checked_div(other_width))
-        .unwrap_or(0)
+    len.checked_div(width).or(other_len.checked_div(other_width)).unwrap_or(0)
 }
 
 fn product(x: &[f32], w: &[f32], outputs: usize) -> Vec<f32> {
     let inputs = w.len().checked_div(outputs).unwrap_or(0);
     let rows = x.len().checked_div(inputs).unwrap_or(0);
     let mut y = uninit(rows * outputs);
-    matmul(
-        Matrix::new(x, rows, inputs),
-        Matrix::new(w, inputs, outputs),
-        &mut y,
-    );
+    matmul(Matrix::new(x, rows, inputs), Matrix::new(w, inputs, outputs), &mut y);
     y
 }
 
@@ -160,23 +126,15 @@ fn finish(y: &mut [f32], b: Option<&[f32]>, outputs: usize, activation: Activati
         return;
     }
     let rows = y.len() / outputs.max(1);
-    par::run(
-        Rows::new(y, outputs),
-        Cut::new(rows, outputs * activation.cost()),
-        |_, y| {
-            add_bias(y.data, b, outputs);
-            activation.apply(y.data);
-        },
-    );
+    par::run(Rows::new(y, outputs), Cut::new(rows, outputs * activation.cost()), |_, y| {
+        add_bias(y.data, b, outputs);
+        activation.apply(y.data);
+    });
 }
 
 fn add_bias(y: &mut [f32], b: Option<&[f32]>, outputs: usize) {
     if let Some(b) = b {
-        assert_eq!(
-            b.len(),
-            outputs,
-            "the bias has another size than the output"
-        );
+        assert_eq!(b.len(), outputs, "the bias has another size than the output");
         add_to_rows(y, b);
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{
-    check_gradient, close, column_sums, erf64, matmul as product64,
-    same_bits_with_one_and_two_threads, transpose, values, wide,
+    check_gradient, close, column_sums, erf64, matmul as product64, same_bits_with_one_and_two_threads,
+    transpose, values, wide,
 };
 
 const ALL: [Activation; 7] = [
@@ -14,15 +14,8 @@ const ALL: [Activation; 7] = [
     Activation::Tanh,
 ];
 
-const SHAPES: [(usize, usize, usize); 7] = [
-    (1, 1, 1),
-    (3, 5, 7),
-    (17, 16, 33),
-    (80, 1, 1),
-    (0, 4, 3),
-    (256, 13, 64),
-    (129, 130, 127),
-];
+const SHAPES: [(usize, usize, usize); 7] =
+    [(1, 1, 1), (3, 5, 7), (17, 16, 33), (80, 1, 1), (0, 4, 3), (256, 13, 64), (129, 130, 127)];
 
 fn value(activation: Activation, x: f64) -> f64 {
     let sigmoid = 1.0 / (1.0 + (-x).exp());
@@ -70,15 +63,8 @@ struct Twin {
 fn twin(x: &[f64], w: &[f64], b: &[f64], dy: &[f64], activation: Activation) -> Twin {
     let (outputs, inputs) = (b.len(), w.len() / b.len());
     let mut before = product64(x, w, inputs, outputs);
-    before
-        .iter_mut()
-        .enumerate()
-        .for_each(|(i, v)| *v += b[i % outputs]);
-    let dh: Vec<f64> = dy
-        .iter()
-        .zip(&before)
-        .map(|(d, &h)| d * derivative(activation, h))
-        .collect();
+    before.iter_mut().enumerate().for_each(|(i, v)| *v += b[i % outputs]);
+    let dh: Vec<f64> = dy.iter().zip(&before).map(|(d, &h)| d * derivative(activation, h)).collect();
     let dw = if x.is_empty() {
         vec![0.0; w.len()]
     } else {
@@ -118,18 +104,10 @@ fn matches_the_twin() {
 fn the_twin_s_gradients_are_slopes() {
     let (rows, inputs, outputs) = (3, 4, 5);
     for activation in ALL {
-        let (x, w) = (
-            wide(&values(rows * inputs, 5)),
-            wide(&values(inputs * outputs, 6)),
-        );
+        let (x, w) = (wide(&values(rows * inputs, 5)), wide(&values(inputs * outputs, 6)));
         let (b, dy) = (wide(&values(outputs, 7)), wide(&values(rows * outputs, 8)));
         let loss = |x: &[f64], w: &[f64], b: &[f64]| -> f64 {
-            twin(x, w, b, &dy, activation)
-                .y
-                .iter()
-                .zip(&dy)
-                .map(|(y, d)| y * d)
-                .sum()
+            twin(x, w, b, &dy, activation).y.iter().zip(&dy).map(|(y, d)| y * d).sum()
         };
         let gradients = twin(&x, &w, &b, &dy, activation);
         check_gradient(&x, &gradients.dx, |x| loss(x, &w, &b));
@@ -168,10 +146,8 @@ fn bits_do_not_depend_on_threads() {
             let mut dh = dy.clone();
             let kept = saved.before_activation.as_deref().unwrap_or(&saved.output);
             let db = activation_backward(&mut dh, kept, outputs, activation);
-            let (dw, dx) = (
-                weight_gradient(&x, &dh, inputs, outputs),
-                input_gradient(&dh, &w, inputs, outputs),
-            );
+            let (dw, dx) =
+                (weight_gradient(&x, &dh, inputs, outputs), input_gradient(&dh, &w, inputs, outputs));
             vec![saved.output, db, dw, dx]
         });
     }

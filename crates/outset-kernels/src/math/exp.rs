@@ -4,13 +4,7 @@ use super::polynomial;
 use crate::isa::Arithmetic;
 
 /// `(exp(r) - 1 - r) / r²` for `|r| <= ln(2) / 2`, relative error of the whole 3e-9.
-const TAIL: [f32; 5] = [
-    0.5,
-    1.666_652e-1,
-    4.166_620_6e-2,
-    8.368_882e-3,
-    1.395_048e-3,
-];
+const TAIL: [f32; 5] = [0.5, 1.666_652e-1, 4.166_620_6e-2, 8.368_882e-3, 1.395_048e-3];
 
 /// `ln(2)` in two parts, the first with enough trailing zeros that a small integer times it is exact.
 const LN_2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);

@@ -67,22 +67,14 @@ mod tests {
     /// Asserts that `fast` stays within `limit` ulp of `exact` on half a million points of `[lo, hi]`.
     fn check(fast: fn(&mut [f32]), exact: fn(f64) -> f64, (lo, hi): (f64, f64), limit: f64) {
         let steps = 500_000;
-        let points: Vec<f32> = (0..=steps)
-            .map(|i| (lo + (hi - lo) * i as f64 / steps as f64) as f32)
-            .collect();
+        let points: Vec<f32> =
+            (0..=steps).map(|i| (lo + (hi - lo) * i as f64 / steps as f64) as f32).collect();
         let mut results = points.clone();
         fast(&mut results);
-        let (worst, at) = points
-            .iter()
-            .zip(&results)
-            .fold((0.0, 0.0), |(worst, at), (&x, &y)| {
-                let error = ulps(y, exact(x.into()));
-                if error > worst {
-                    (error, x)
-                } else {
-                    (worst, at)
-                }
-            });
+        let (worst, at) = points.iter().zip(&results).fold((0.0, 0.0), |(worst, at), (&x, &y)| {
+            let error = ulps(y, exact(x.into()));
+            if error > worst { (error, x) } else { (worst, at) }
+        });
         assert!(worst <= limit, "{worst} ulp at {at}");
     }
 
@@ -111,12 +103,7 @@ mod tests {
 
     #[test]
     fn sigmoid_is_within_three_ulp() {
-        check(
-            sigmoid_slice,
-            |x| 1.0 / (1.0 + (-x).exp()),
-            (-85.0, 85.0),
-            3.0,
-        );
+        check(sigmoid_slice, |x| 1.0 / (1.0 + (-x).exp()), (-85.0, 85.0), 3.0);
     }
 
     #[test]

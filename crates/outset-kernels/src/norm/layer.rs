@@ -36,20 +36,9 @@ pub fn forward(x: &[f32], gamma: &[f32], beta: &[f32], eps: f32) -> Forward {
     let rows = x.len() / width.max(1);
     let (mut output, mut statistics) = (uninit(x.len()), uninit(rows * 2));
     let outputs = (Rows::new(&mut output, width), Rows::new(&mut statistics, 2));
-    par::run(
-        outputs,
-        Cut::new(rows, 2 * width),
-        |range, (y, statistics)| {
-            normalise_rows(
-                &x[range.start * width..range.end * width],
-                gamma,
-                beta,
-                eps,
-                y.data,
-                statistics.data,
-            );
-        },
-    );
+    par::run(outputs, Cut::new(rows, 2 * width), |range, (y, statistics)| {
+        normalise_rows(&x[range.start * width..range.end * width], gamma, beta, eps, y.data, statistics.data);
+    });
     Forward { output, statistics }
 }
 
@@ -64,14 +53,7 @@ pub fn backward(x: &[f32], statistics: &[f32], gamma: &[f32], dy: &[f32]) -> Gra
         let at = range.start * width..range.end * width;
         let mut sums = vec![0.0; 2 * width];
         let statistics = &statistics[2 * range.start..2 * range.end];
-        backward_rows(
-            &x[at.clone()],
-            statistics,
-            gamma,
-            &dy[at],
-            dx.data,
-            &mut sums,
-        );
+        backward_rows(&x[at.clone()], statistics, gamma, &dy[at], dx.data, &mut sums);
         sums
     });
     let mut dgamma = par::add_partials(partials, 2 * width);
@@ -152,10 +134,8 @@ mod tests {
             let scale = 1.0 / (mean(&mut x.iter().map(|v| (v - centre).powi(2))) + EPS).sqrt();
             let n: Vec<f64> = x.iter().map(|v| (v - centre) * scale).collect();
             let g: Vec<f64> = dy.iter().zip(gamma).map(|(d, g)| d * g).collect();
-            let (g_mean, gn_mean) = (
-                mean(&mut g.iter().copied()),
-                mean(&mut g.iter().zip(&n).map(|(g, n)| g * n)),
-            );
+            let (g_mean, gn_mean) =
+                (mean(&mut g.iter().copied()), mean(&mut g.iter().zip(&n).map(|(g, n)| g * n)));
             for i in 0..width {
                 y.push(n[i] * gamma[i] + beta[i]);
                 dx.push(scale * (g[i] - g_mean - n[i] * gn_mean));
@@ -168,15 +148,7 @@ mod tests {
 
     #[test]
     fn matches_the_twin() {
-        for (rows, width) in [
-            (1, 1),
-            (2, 3),
-            (5, 16),
-            (7, 17),
-            (64, 128),
-            (301, 257),
-            (0, 8),
-        ] {
+        for (rows, width) in [(1, 1), (2, 3), (5, 16), (7, 17), (64, 128), (301, 257), (0, 8)] {
             let (x, dy) = (values(rows * width, 1), values(rows * width, 2));
             let (gamma, beta) = (values(width, 3), values(width, 4));
             let [y, dx, dgamma, dbeta] = twin(&wide(&x), &wide(&gamma), &wide(&beta), &wide(&dy));
@@ -197,11 +169,7 @@ mod tests {
         let (x, dy) = (wide(&values(21, 1)), wide(&values(21, 2)));
         let (gamma, beta) = (wide(&values(7, 3)), wide(&values(7, 4)));
         let loss = |x: &[f64], gamma: &[f64], beta: &[f64]| -> f64 {
-            twin(x, gamma, beta, &dy)[0]
-                .iter()
-                .zip(&dy)
-                .map(|(y, d)| y * d)
-                .sum()
+            twin(x, gamma, beta, &dy)[0].iter().zip(&dy).map(|(y, d)| y * d).sum()
         };
         let [_, dx, dgamma, dbeta] = twin(&x, &gamma, &beta, &dy);
         check_gradient(&x, &dx, |x| loss(x, &gamma, &beta));

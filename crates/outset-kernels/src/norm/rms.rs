@@ -34,13 +34,7 @@ pub fn forward(x: &[f32], gamma: &[f32], eps: f32) -> Forward {
     let (mut output, mut scales) = (uninit(x.len()), uninit(rows));
     let outputs = (Rows::new(&mut output, width), Rows::new(&mut scales, 1));
     par::run(outputs, Cut::new(rows, 2 * width), |range, (y, scales)| {
-        normalise_rows(
-            &x[range.start * width..range.end * width],
-            gamma,
-            eps,
-            y.data,
-            scales.data,
-        );
+        normalise_rows(&x[range.start * width..range.end * width], gamma, eps, y.data, scales.data);
     });
     Forward { output, scales }
 }
@@ -55,20 +49,10 @@ pub fn backward(x: &[f32], scales: &[f32], gamma: &[f32], dy: &[f32]) -> Gradien
     let partials = par::run(Rows::new(&mut dx, width), cut, |range, dx| {
         let at = range.start * width..range.end * width;
         let mut dgamma = vec![0.0; width];
-        backward_rows(
-            &x[at.clone()],
-            &scales[range],
-            gamma,
-            &dy[at],
-            dx.data,
-            &mut dgamma,
-        );
+        backward_rows(&x[at.clone()], &scales[range], gamma, &dy[at], dx.data, &mut dgamma);
         dgamma
     });
-    Gradients {
-        dx,
-        dgamma: par::add_partials(partials, width),
-    }
+    Gradients { dx, dgamma: par::add_partials(partials, width) }
 }
 
 kernel! {
@@ -126,10 +110,7 @@ mod tests {
         let (mut y, mut dx, mut dgamma) = (vec![], vec![], vec![0.0; width]);
         for (x, dy) in x.chunks(width).zip(dy.chunks(width)) {
             let scale = 1.0 / (x.iter().map(|v| v * v).sum::<f64>() / width as f64 + EPS).sqrt();
-            let gn: f64 = (0..width)
-                .map(|i| dy[i] * gamma[i] * x[i] * scale)
-                .sum::<f64>()
-                / width as f64;
+            let gn: f64 = (0..width).map(|i| dy[i] * gamma[i] * x[i] * scale).sum::<f64>() / width as f64;
             for i in 0..width {
                 y.push(x[i] * scale * gamma[i]);
                 dx.push(scale * (dy[i] * gamma[i] - x[i] * scale * gn));
@@ -142,11 +123,7 @@ mod tests {
     #[test]
     fn matches_the_twin() {
         for (rows, width) in [(2, 3), (5, 16), (7, 17), (64, 128), (301, 257), (0, 8)] {
-            let (x, dy, gamma) = (
-                values(rows * width, 1),
-                values(rows * width, 2),
-                values(width, 3),
-            );
+            let (x, dy, gamma) = (values(rows * width, 1), values(rows * width, 2), values(width, 3));
             let [y, dx, dgamma] = twin(&wide(&x), &wide(&gamma), &wide(&dy));
             let got = forward(&x, &gamma, EPS as f32);
             close(&got.output, &y);
@@ -158,17 +135,9 @@ mod tests {
 
     #[test]
     fn the_twin_s_gradients_are_slopes() {
-        let (x, dy, gamma) = (
-            wide(&values(21, 1)),
-            wide(&values(21, 2)),
-            wide(&values(7, 3)),
-        );
+        let (x, dy, gamma) = (wide(&values(21, 1)), wide(&values(21, 2)), wide(&values(7, 3)));
         let loss = |x: &[f64], gamma: &[f64]| -> f64 {
-            twin(x, gamma, &dy)[0]
-                .iter()
-                .zip(&dy)
-                .map(|(y, d)| y * d)
-                .sum()
+            twin(x, gamma, &dy)[0].iter().zip(&dy).map(|(y, d)| y * d).sum()
         };
         let [_, dx, dgamma] = twin(&x, &gamma, &dy);
         check_gradient(&x, &dx, |x| loss(x, &gamma));

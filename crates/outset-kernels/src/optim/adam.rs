@@ -79,16 +79,8 @@ impl Factors {
         let (correction1, correction2) = (1.0 - s.beta1.powf(t), 1.0 - s.beta2.powf(t));
         Factors {
             gradient: s.gradient_scale as f32,
-            coupled_decay: if s.decoupled {
-                0.0
-            } else {
-                s.weight_decay as f32
-            },
-            keep: if s.decoupled {
-                (1.0 - s.learning_rate * s.weight_decay) as f32
-            } else {
-                1.0
-            },
+            coupled_decay: if s.decoupled { 0.0 } else { s.weight_decay as f32 },
+            keep: if s.decoupled { (1.0 - s.learning_rate * s.weight_decay) as f32 } else { 1.0 },
             beta1: s.beta1 as f32,
             one_minus_beta1: (1.0 - s.beta1) as f32,
             beta2: s.beta2 as f32,
@@ -144,13 +136,8 @@ mod tests {
                 let (mut m, mut v) = (vec![0.0; len], vec![0.0; len]);
                 let (mut p64, mut m64, mut v64) = (wide(&p), vec![0.0; len], vec![0.0; len]);
                 for step in 1..=20 {
-                    let settings = Adam {
-                        learning_rate: 1e-2,
-                        decoupled,
-                        step,
-                        gradient_scale: 0.5,
-                        ..Adam::default()
-                    };
+                    let settings =
+                        Adam { learning_rate: 1e-2, decoupled, step, gradient_scale: 0.5, ..Adam::default() };
                     let g = values(len, 100 + step);
                     adam_step(&mut p, &g, &mut m, &mut v, &settings);
                     twin(&mut p64, &wide(&g), &mut m64, &mut v64, &settings);
@@ -165,10 +152,7 @@ mod tests {
     #[test]
     fn the_first_step_of_adam_is_the_learning_rate() {
         let mut p = [1.0];
-        let settings = Adam {
-            weight_decay: 0.0,
-            ..Adam::default()
-        };
+        let settings = Adam { weight_decay: 0.0, ..Adam::default() };
         adam_step(&mut p, &[3.0], &mut [0.0], &mut [0.0], &settings);
         assert!((p[0] - 0.999).abs() < 1e-6);
     }
@@ -176,13 +160,7 @@ mod tests {
     #[test]
     fn a_nan_gradient_is_seen() {
         let mut p = [1.0];
-        adam_step(
-            &mut p,
-            &[f32::NAN],
-            &mut [0.0],
-            &mut [0.0],
-            &Adam::default(),
-        );
+        adam_step(&mut p, &[f32::NAN], &mut [0.0], &mut [0.0], &Adam::default());
         assert!(p[0].is_nan());
     }
 

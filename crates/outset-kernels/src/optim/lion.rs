@@ -22,13 +22,7 @@ pub struct Lion {
 
 impl Default for Lion {
     fn default() -> Self {
-        Lion {
-            learning_rate: 1e-4,
-            beta1: 0.9,
-            beta2: 0.99,
-            weight_decay: 0.0,
-            gradient_scale: 1.0,
-        }
+        Lion { learning_rate: 1e-4, beta1: 0.9, beta2: 0.99, weight_decay: 0.0, gradient_scale: 1.0 }
     }
 }
 
@@ -36,10 +30,7 @@ impl Default for Lion {
 ///
 /// `p *= 1 - lr λ`, `p -= lr sign(β₁ m + (1 - β₁) g)`, then `m = β₂ m + (1 - β₂) g`.
 pub fn lion_step(p: &mut [f32], g: &[f32], m: &mut [f32], settings: &Lion) {
-    assert!(
-        p.len() == g.len() && p.len() == m.len(),
-        "parameter and state differ in size"
-    );
+    assert!(p.len() == g.len() && p.len() == m.len(), "parameter and state differ in size");
     let s = settings;
     let factors = [
         s.gradient_scale as f32,
@@ -50,13 +41,9 @@ pub fn lion_step(p: &mut [f32], g: &[f32], m: &mut [f32], settings: &Lion) {
         s.beta2 as f32,
         (1.0 - s.beta2) as f32,
     ];
-    par::run(
-        (Rows::new(p, 1), Rows::new(m, 1)),
-        Cut::new(g.len(), 1),
-        |range, (p, m)| {
-            update(p.data, &g[range], m.data, factors);
-        },
-    );
+    par::run((Rows::new(p, 1), Rows::new(m, 1)), Cut::new(g.len(), 1), |range, (p, m)| {
+        update(p.data, &g[range], m.data, factors);
+    });
 }
 
 kernel! {
@@ -84,12 +71,7 @@ mod tests {
             let g = g[i] * s.gradient_scale;
             let direction = s.beta1 * m[i] + (1.0 - s.beta1) * g;
             p[i] = p[i] * (1.0 - s.learning_rate * s.weight_decay)
-                - s.learning_rate
-                    * if direction == 0.0 {
-                        0.0
-                    } else {
-                        direction.signum()
-                    };
+                - s.learning_rate * if direction == 0.0 { 0.0 } else { direction.signum() };
             m[i] = s.beta2 * m[i] + (1.0 - s.beta2) * g;
         }
     }
@@ -99,12 +81,8 @@ mod tests {
         for len in [1, 17, 100, 0] {
             let (mut p, mut m) = (values(len, 1), vec![0.0; len]);
             let (mut p64, mut m64) = (wide(&p), vec![0.0; len]);
-            let settings = Lion {
-                learning_rate: 1e-3,
-                weight_decay: 0.1,
-                gradient_scale: 0.5,
-                ..Lion::default()
-            };
+            let settings =
+                Lion { learning_rate: 1e-3, weight_decay: 0.1, gradient_scale: 0.5, ..Lion::default() };
             for step in 1..=20 {
                 let g = values(len, 100 + step);
                 lion_step(&mut p, &g, &mut m, &settings);

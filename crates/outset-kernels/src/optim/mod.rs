@@ -19,18 +19,14 @@ use crate::{
 
 /// Returns the sum of squares, in f64: the global norm is the root of its sum over all gradients.
 pub fn sum_of_squares(x: &[f32]) -> f64 {
-    par::run((), Cut::new(x.len(), 1), |range, ()| squares(&x[range]))
-        .into_iter()
-        .sum()
+    par::run((), Cut::new(x.len(), 1), |range, ()| squares(&x[range])).into_iter().sum()
 }
 
 /// Moves `average` towards `x`: `average += (x - average) * (1 - decay)`.
 pub fn ema_step(average: &mut [f32], x: &[f32], decay: f32) {
     assert_eq!(average.len(), x.len(), "average and values differ in size");
     let cut = Cut::new(x.len(), 1);
-    par::run(Rows::new(average, 1), cut, |range, average| {
-        move_towards(average.data, &x[range], 1.0 - decay)
-    });
+    par::run(Rows::new(average, 1), cut, |range, average| move_towards(average.data, &x[range], 1.0 - decay));
 }
 
 kernel! {

@@ -47,46 +47,20 @@ pub fn sgd_step(p: &mut [f32], g: &[f32], velocity: &mut [f32], settings: &Sgd) 
     let (rate, decay) = (settings.learning_rate as f32, settings.weight_decay as f32);
     let (scale, cut) = (settings.gradient_scale as f32, Cut::new(g.len(), 1));
     if settings.momentum == 0.0 {
-        par::run(Rows::new(p, 1), cut, |range, p| {
-            plain(p.data, &g[range], rate, decay, scale)
-        });
+        par::run(Rows::new(p, 1), cut, |range, p| plain(p.data, &g[range], rate, decay, scale));
         return;
     }
-    assert_eq!(
-        p.len(),
-        velocity.len(),
-        "parameter and velocity differ in size"
-    );
+    assert_eq!(p.len(), velocity.len(), "parameter and velocity differ in size");
     let momentum = settings.momentum as f32;
     let first = settings.step == 1;
     let kept = if first { 0.0 } else { momentum };
-    let taken = if first {
-        1.0
-    } else {
-        (1.0 - settings.dampening) as f32
-    };
+    let taken = if first { 1.0 } else { (1.0 - settings.dampening) as f32 };
     // The step is `along_gradient * g + along_velocity * u`.
-    let (along_gradient, along_velocity) = if settings.nesterov {
-        (1.0, momentum)
-    } else {
-        (0.0, 1.0)
-    };
-    let factors = [
-        rate,
-        decay,
-        scale,
-        kept,
-        taken,
-        along_gradient,
-        along_velocity,
-    ];
-    par::run(
-        (Rows::new(p, 1), Rows::new(velocity, 1)),
-        cut,
-        |range, (p, u)| {
-            with_momentum(p.data, &g[range], u.data, factors);
-        },
-    );
+    let (along_gradient, along_velocity) = if settings.nesterov { (1.0, momentum) } else { (0.0, 1.0) };
+    let factors = [rate, decay, scale, kept, taken, along_gradient, along_velocity];
+    par::run((Rows::new(p, 1), Rows::new(velocity, 1)), cut, |range, (p, u)| {
+        with_momentum(p.data, &g[range], u.data, factors);
+    });
 }
 
 kernel! {
@@ -119,16 +93,8 @@ mod tests {
         for i in 0..p.len() {
             let mut g = g[i] * s.gradient_scale + s.weight_decay * p[i];
             if s.momentum != 0.0 {
-                u[i] = if s.step == 1 {
-                    g
-                } else {
-                    s.momentum * u[i] + (1.0 - s.dampening) * g
-                };
-                g = if s.nesterov {
-                    g + s.momentum * u[i]
-                } else {
-                    u[i]
-                };
+                u[i] = if s.step == 1 { g } else { s.momentum * u[i] + (1.0 - s.dampening) * g };
+                g = if s.nesterov { g + s.momentum * u[i] } else { u[i] };
             }
             p[i] -= s.learning_rate * g;
         }
@@ -136,12 +102,9 @@ mod tests {
 
     #[test]
     fn matches_the_twin_over_twenty_steps() {
-        for (momentum, dampening, nesterov) in [
-            (0.0, 0.0, false),
-            (0.9, 0.0, false),
-            (0.9, 0.0, true),
-            (0.9, 0.5, false),
-        ] {
+        for (momentum, dampening, nesterov) in
+            [(0.0, 0.0, false), (0.9, 0.0, false), (0.9, 0.0, true), (0.9, 0.5, false)]
+        {
             for len in [1, 17, 100, 0] {
                 let (mut p, mut u) = (values(len, 1), vec![0.0; len]);
                 let (mut p64, mut u64) = (wide(&p), vec![0.0; len]);
@@ -168,15 +131,7 @@ mod tests {
     #[test]
     fn plain_descent_needs_no_velocity() {
         let mut p = [1.0];
-        sgd_step(
-            &mut p,
-            &[2.0],
-            &mut [],
-            &Sgd {
-                learning_rate: 0.25,
-                ..Sgd::default()
-            },
-        );
+        sgd_step(&mut p, &[2.0], &mut [], &Sgd { learning_rate: 0.25, ..Sgd::default() });
         assert_eq!(p, [0.5]);
     }
 
@@ -185,15 +140,7 @@ mod tests {
         let (p, g) = (values(50_003, 1), values(50_003, 2));
         same_bits_with_one_and_two_threads(|| {
             let (mut p, mut u) = (p.clone(), vec![0.0; g.len()]);
-            sgd_step(
-                &mut p,
-                &g,
-                &mut u,
-                &Sgd {
-                    momentum: 0.9,
-                    ..Sgd::default()
-                },
-            );
+            sgd_step(&mut p, &g, &mut u, &Sgd { momentum: 0.9, ..Sgd::default() });
             vec![p, u]
         });
     }

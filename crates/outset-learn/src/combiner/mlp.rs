@@ -4,8 +4,8 @@
 //! et al. 2024, <https://arxiv.org/abs/2410.24210>); their answers are averaged.
 
 use super::Vectors;
-use crate::init::Init;
 use crate::activations::Activation;
+use crate::init::Init;
 use crate::layers::{LayerNorm, Linear};
 use crate::order::mix;
 use burn::module::{Module, Param};
@@ -47,8 +47,8 @@ settings! {
         members: Option<usize> = None, in Bounds::at_least(1.0);
         /// Activation after each hidden layer.
         activation: Activation = Activation::Relu;
-        /// Share of units that are dropped while training.
-        dropout: f64 = 0.1, in Bounds::between(0.0, 0.95);
+        /// Share of units that are dropped while training; more where rows are few.
+        dropout: Option<f64> = None, in Bounds::between(0.0, 0.95);
         /// Normalisation in front of each hidden layer but the first.
         normalization: Normalization = Normalization::Plain;
         /// Whether each hidden layer but the first adds to its input instead of replacing it.
@@ -58,7 +58,7 @@ settings! {
 
 impl Settings {
     /// Fills in what the dial sets.
-    pub(super) fn resolve(mut self, _rows: usize) -> Self {
+    pub(super) fn resolve(mut self, rows: usize) -> Self {
         let (hidden_size, num_layers, members) = match self.size {
             Size::Tiny => (64, 2, 4),
             Size::Small => (192, 3, 8),
@@ -67,6 +67,7 @@ impl Settings {
         self.hidden_size.get_or_insert(hidden_size);
         self.num_layers.get_or_insert(num_layers);
         self.members.get_or_insert(members);
+        self.dropout.get_or_insert(if rows < 2_000 { 0.3 } else { 0.1 });
         self
     }
 }
@@ -108,7 +109,7 @@ impl Combiner {
             layers,
             norms,
             activation: settings.activation,
-            dropout: settings.dropout,
+            dropout: settings.dropout.unwrap_or(0.0),
             residual: settings.residual,
             hidden_size,
             members,

@@ -25,7 +25,13 @@ pub struct TargetBatch {
 
 impl TargetBatch {
     /// Collects targets and weights of the given rows, once for each member.
-    pub fn gather(targets: &Targets, weights: Option<&[f32]>, rows: &[u32], members: usize, device: &Device) -> Self {
+    pub fn gather(
+        targets: &Targets,
+        weights: Option<&[f32]>,
+        rows: &[u32],
+        members: usize,
+        device: &Device,
+    ) -> Self {
         let count = rows.len() * members;
         let weight = |row: u32| weights.map_or(1.0, |weights| weights[row as usize]);
         let total: f32 = rows.iter().map(|row| weight(*row)).sum::<f32>() * members as f32;
@@ -37,14 +43,20 @@ impl TargetBatch {
                 .flat_map(|row| &values[*row as usize * width..(*row as usize + 1) * width])
                 .copied()
                 .collect();
-            losses::Targets::Values(Tensor::from_data(TensorData::new(one.repeat(members), [count, width]), device))
+            losses::Targets::Values(Tensor::from_data(
+                TensorData::new(one.repeat(members), [count, width]),
+                device,
+            ))
         };
         let values = match targets {
             Targets::Number { values } => real(1, values),
             Targets::Set { width, values } => real(*width, values),
             Targets::Category(classes) => {
                 let one: Vec<i32> = rows.iter().map(|row| classes[*row as usize] as i32).collect();
-                losses::Targets::Classes(Tensor::from_data(TensorData::new(one.repeat(members), [count]), device))
+                losses::Targets::Classes(Tensor::from_data(
+                    TensorData::new(one.repeat(members), [count]),
+                    device,
+                ))
             }
         };
         Self { values, weights: Tensor::from_data(TensorData::new(one.repeat(members), [count]), device) }
@@ -64,7 +76,10 @@ impl Head {
     /// Makes the heads of `members` over `features`.
     pub fn new(members: usize, features: usize, width: usize, init: &mut Init) -> Self {
         let bound = 1.0 / (features.max(1) as f64).sqrt();
-        Self { weight: init.uniform([members, features, width], bound), bias: init.constant([members, width], 0.0) }
+        Self {
+            weight: init.uniform([members, features, width], bound),
+            bias: init.constant([members, width], 0.0),
+        }
     }
 
     /// Raw outputs, `[members · rows, width]`.

@@ -40,7 +40,9 @@ impl Encoder {
                 width += classes;
             } else {
                 // The rule of thumb of fastai's tabular models: 1.6 · classes^0.56, at most 64 here.
-                let size = settings.embedding_size.unwrap_or((1.6 * (*classes as f64).powf(0.56)).min(64.0) as usize);
+                let size = settings
+                    .embedding_size
+                    .unwrap_or((1.6 * (*classes as f64).powf(0.56)).min(64.0) as usize);
                 one_hot.push(0);
                 width += size;
                 embeddings.push(init.normal([*classes, size], (1.0 / size as f64).sqrt()));
@@ -71,7 +73,8 @@ impl Encoder {
                 start += classes;
             }
         }
-        let dense = (stride > 0).then(|| Tensor::from_data(TensorData::new(dense, [rows.len(), stride]), device));
+        let dense =
+            (stride > 0).then(|| Tensor::from_data(TensorData::new(dense, [rows.len(), stride]), device));
         Gathered { dense, indices }
     }
 

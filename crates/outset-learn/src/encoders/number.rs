@@ -101,7 +101,8 @@ impl Encoder {
         let Some(dense) = gathered.dense.clone() else { unreachable!("numbers are always gathered") };
         let Some(frequencies) = &self.frequencies else { return dense };
         let [rows, components] = dense.dims();
-        let angle = dense.clone().unsqueeze_dim::<3>(2) * frequencies.val().unsqueeze::<3>() * std::f32::consts::TAU;
+        let angle =
+            dense.clone().unsqueeze_dim::<3>(2) * frequencies.val().unsqueeze::<3>() * std::f32::consts::TAU;
         let [_, _, count] = angle.dims();
         let flat = angle.reshape([rows, components * count]);
         Tensor::cat(vec![dense, flat.clone().sin(), flat.cos()], 1)

@@ -24,7 +24,9 @@ impl Encoder {
     pub fn new(_: &Settings, shapes: &[FeatureShape], _: &mut Init) -> Self {
         let classes = shapes
             .iter()
-            .filter_map(|shape| if let FeatureShape::Indices { classes } = shape { Some(*classes) } else { None })
+            .filter_map(
+                |shape| if let FeatureShape::Indices { classes } = shape { Some(*classes) } else { None },
+            )
             .collect();
         Self { classes }
     }

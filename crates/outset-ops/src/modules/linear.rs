@@ -30,12 +30,7 @@ impl Linear {
 
     /// Returns `act(x W + b)` for `x [.., inputs]`, in one pass.
     pub fn forward_with<const D: usize>(&self, x: Tensor<D>, activation: Activation) -> Tensor<D> {
-        linear(
-            x,
-            self.weight.val(),
-            self.bias.as_ref().map(Param::val),
-            activation,
-        )
+        linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), activation)
     }
 }
 
@@ -57,9 +52,6 @@ mod tests {
     fn the_forward_pass_keeps_the_leading_sizes() {
         let device = Device::flex().autodiff();
         let layer = Linear::new(4, 3, false, &device);
-        assert_eq!(
-            layer.forward(Tensor::<3>::ones([2, 5, 4], &device)).dims(),
-            [2, 5, 3]
-        );
+        assert_eq!(layer.forward(Tensor::<3>::ones([2, 5, 4], &device)).dims(), [2, 5, 3]);
     }
 }

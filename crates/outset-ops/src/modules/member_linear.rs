@@ -16,13 +16,7 @@ pub struct MemberLinear {
 
 impl MemberLinear {
     /// Draws each member's weight and bias as [`Linear`](crate::Linear) does.
-    pub fn new(
-        members: usize,
-        inputs: usize,
-        outputs: usize,
-        bias: bool,
-        device: &Device,
-    ) -> MemberLinear {
+    pub fn new(members: usize, inputs: usize, outputs: usize, bias: bool, device: &Device) -> MemberLinear {
         MemberLinear {
             weight: uniform([members, inputs, outputs], inputs, device),
             bias: bias.then(|| uniform([members, outputs], inputs, device)),
@@ -43,9 +37,6 @@ mod tests {
     fn maps_the_rows_of_every_member() {
         let device = Device::flex();
         let layer = MemberLinear::new(3, 4, 2, true, &device);
-        assert_eq!(
-            layer.forward(Tensor::ones([15, 4], &device)).dims(),
-            [15, 2]
-        );
+        assert_eq!(layer.forward(Tensor::ones([15, 4], &device)).dims(), [15, 2]);
     }
 }

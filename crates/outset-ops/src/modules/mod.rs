@@ -15,9 +15,5 @@ use burn::tensor::{Device, Distribution, Tensor};
 /// Kaiming's uniform initialisation (arXiv 1502.01852) with a slope of `sqrt(5)`.
 fn uniform<const D: usize>(shape: [usize; D], inputs: usize, device: &Device) -> Param<Tensor<D>> {
     let bound = 1.0 / (inputs.max(1) as f64).sqrt();
-    Param::from_tensor(Tensor::random(
-        shape,
-        Distribution::Uniform(-bound, bound),
-        device,
-    ))
+    Param::from_tensor(Tensor::random(shape, Distribution::Uniform(-bound, bound), device))
 }

@@ -41,10 +41,7 @@ pub struct RmsNorm {
 impl RmsNorm {
     /// Normalises rows of `width` values, with an epsilon of 1e-6.
     pub fn new(width: usize, device: &Device) -> RmsNorm {
-        RmsNorm {
-            gamma: Param::from_tensor(Tensor::ones([width], device)),
-            epsilon: 1e-6,
-        }
+        RmsNorm { gamma: Param::from_tensor(Tensor::ones([width], device)), epsilon: 1e-6 }
     }
 
     /// Returns `x [.., width]` normalised.

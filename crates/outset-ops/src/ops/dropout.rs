@@ -18,10 +18,7 @@ use outset_kernels::dropout as kernel;
 /// # Panics
 /// If the probability is not between 0 and 1.
 pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64, key: u64) -> Tensor<D> {
-    assert!(
-        (0.0..=1.0).contains(&probability),
-        "dropout probability {probability} is not between 0 and 1"
-    );
+    assert!((0.0..=1.0).contains(&probability), "dropout probability {probability} is not between 0 and 1");
     if probability == 0.0 {
         return x;
     }
@@ -47,10 +44,7 @@ trait DropoutOps: Backend {
 impl DropoutOps for Flex {
     fn dropout(x: FlexTensor, probability: f64, key: u64) -> FlexTensor {
         let x = contiguous(x);
-        flex::tensor(
-            kernel::dropout(values(&x), probability, key),
-            flex::shape(&x),
-        )
+        flex::tensor(kernel::dropout(values(&x), probability, key), flex::shape(&x))
     }
 }
 
@@ -84,9 +78,7 @@ mod tests {
     #[test]
     fn agrees_with_the_composed_form_in_f64() {
         for probability in [0.0, 0.3, 1.0] {
-            check([input([13, 7], 1)], |[x]| {
-                dropout::<2>(x.get(), probability, 42)
-            });
+            check([input([13, 7], 1)], |[x]| dropout::<2>(x.get(), probability, 42));
         }
     }
 }

@@ -16,11 +16,7 @@ use outset_kernels::ensemble as kernel;
 /// # Panics
 /// If the widths differ.
 pub fn ensemble_scale(x: Tensor<2>, r: Tensor<2>) -> Tensor<2> {
-    assert_eq!(
-        x.dims()[1],
-        r.dims()[1],
-        "examples and members differ in width"
-    );
+    assert_eq!(x.dims()[1], r.dims()[1], "examples and members differ in width");
     let (x, r) = (x.into_dispatch(), r.into_dispatch());
     if !flex::applies(&[&x, &r]) {
         return composed_scale(Tensor::from_dispatch(x), Tensor::from_dispatch(r));
@@ -44,15 +40,8 @@ pub fn member_linear(h: Tensor<2>, w: Tensor<3>, b: Option<Tensor<2>>) -> Tensor
         inputs == w_inputs && rows % members.max(1) == 0,
         "rows and weights of the members differ in size"
     );
-    assert!(
-        b.as_ref().is_none_or(|b| b.dims() == [members, outputs]),
-        "the members' bias has another size"
-    );
-    let (h, w, b) = (
-        h.into_dispatch(),
-        w.into_dispatch(),
-        b.map(Tensor::into_dispatch),
-    );
+    assert!(b.as_ref().is_none_or(|b| b.dims() == [members, outputs]), "the members' bias has another size");
+    let (h, w, b) = (h.into_dispatch(), w.into_dispatch(), b.map(Tensor::into_dispatch));
     if !flex::applies(&[&h, &w]) || b.as_ref().is_some_and(|b| !flex::applies(&[b])) {
         return composed_linear(
             Tensor::from_dispatch(h),
@@ -107,11 +96,7 @@ impl<C: CheckpointStrategy> EnsembleOps for Autodiff<Flex, C> {
     }
 
     fn member_linear(h: Tracked, w: Tracked) -> Tracked {
-        track::<MemberLinear, C, 2>(
-            [h, w],
-            |[h, w]| linear(h, w, None).0,
-            |[h, w]| linear(h, w, None),
-        )
+        track::<MemberLinear, C, 2>([h, w], |[h, w]| linear(h, w, None).0, |[h, w]| linear(h, w, None))
     }
 
     fn member_linear_with_bias(h: Tracked, w: Tracked, b: Tracked) -> Tracked {
@@ -130,10 +115,7 @@ type Pair = (FlexTensor, FlexTensor);
 fn scale([x, r]: [FlexTensor; 2]) -> (FlexTensor, Pair) {
     let (x, r) = (contiguous(x), contiguous(r));
     let rows = flex::shape(&x)[0] * flex::shape(&r)[0];
-    let y = flex::tensor(
-        kernel::scale(values(&x), values(&r), width(&x)),
-        [rows, width(&x)],
-    );
+    let y = flex::tensor(kernel::scale(values(&x), values(&r), width(&x)), [rows, width(&x)]);
     (y, (x, r))
 }
 
@@ -145,10 +127,7 @@ impl Differentiable<2> for Scale {
     fn gradients((x, r): Pair, dy: FlexTensor, _needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let dy = contiguous(dy);
         let (dx, dr) = kernel::scale_backward(values(&x), values(&r), values(&dy), width(&x));
-        [
-            Some(flex::tensor(dx, flex::shape(&x))),
-            Some(flex::tensor(dr, flex::shape(&r))),
-        ]
+        [Some(flex::tensor(dx, flex::shape(&x))), Some(flex::tensor(dr, flex::shape(&r)))]
     }
 }
 
@@ -165,41 +144,25 @@ fn sizes(h: &FlexTensor, w: &FlexTensor) -> kernel::MemberLinear {
 fn linear(h: FlexTensor, w: FlexTensor, b: Option<FlexTensor>) -> (FlexTensor, Pair) {
     let (h, w, b) = (contiguous(h), contiguous(w), b.map(contiguous));
     let y = sizes(&h, &w).forward(values(&h), values(&w), b.as_ref().map(values));
-    (
-        flex::tensor(y, flex::shape_with_width(&h, width(&w))),
-        (h, w),
-    )
+    (flex::tensor(y, flex::shape_with_width(&h, width(&w))), (h, w))
 }
 
 struct MemberLinear;
 
 fn linear_gradients((h, w): Pair, dy: FlexTensor, needed: [bool; 3]) -> [Option<FlexTensor>; 3] {
     let (dy, sizes) = (contiguous(dy), sizes(&h, &w));
-    let dh = needed[0].then(|| {
-        flex::tensor(
-            sizes.input_gradient(values(&dy), values(&w)),
-            flex::shape(&h),
-        )
-    });
+    let dh = needed[0].then(|| flex::tensor(sizes.input_gradient(values(&dy), values(&w)), flex::shape(&h)));
     if !(needed[1] || needed[2]) {
         return [dh, None, None];
     }
     let (dw, db) = sizes.weight_gradients(values(&h), values(&dy));
-    [
-        dh,
-        Some(flex::tensor(dw, flex::shape(&w))),
-        Some(flex::tensor(db, [sizes.members, sizes.outputs])),
-    ]
+    [dh, Some(flex::tensor(dw, flex::shape(&w))), Some(flex::tensor(db, [sizes.members, sizes.outputs]))]
 }
 
 impl Differentiable<2> for MemberLinear {
     type Saved = Pair;
 
-    fn gradients(
-        saved: Pair,
-        dy: FlexTensor,
-        [need_h, need_w]: [bool; 2],
-    ) -> [Option<FlexTensor>; 2] {
+    fn gradients(saved: Pair, dy: FlexTensor, [need_h, need_w]: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let [dh, dw, _] = linear_gradients(saved, dy, [need_h, need_w, false]);
         [dh, dw]
     }
@@ -221,23 +184,17 @@ mod tests {
     #[test]
     fn scale_agrees_with_the_composed_form_in_f64() {
         for (batch, members, width) in [(1, 1, 1), (5, 3, 7), (33, 8, 17)] {
-            check(
-                [input([batch, width], 1), input([members, width], 2)],
-                |[x, r]| ensemble_scale(x.get(), r.get()),
-            );
+            check([input([batch, width], 1), input([members, width], 2)], |[x, r]| {
+                ensemble_scale(x.get(), r.get())
+            });
         }
     }
 
     #[test]
     fn member_linear_agrees_with_the_composed_form_in_f64() {
         for (batch, members, inputs, outputs) in [(1, 1, 1, 1), (5, 3, 7, 2), (33, 8, 17, 9)] {
-            let (h, w) = (
-                input([members * batch, inputs], 1),
-                input([members, inputs, outputs], 2),
-            );
-            check([h.clone(), w.clone()], |[h, w]| {
-                member_linear(h.get(), w.get(), None)
-            });
+            let (h, w) = (input([members * batch, inputs], 1), input([members, inputs, outputs], 2));
+            check([h.clone(), w.clone()], |[h, w]| member_linear(h.get(), w.get(), None));
             check([h, w, input([members, outputs], 3)], |[h, w, b]| {
                 member_linear(h.get(), w.get(), Some(b.get()))
             });

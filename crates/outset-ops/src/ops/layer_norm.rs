@@ -15,22 +15,13 @@ use outset_kernels::norm::layer as kernel;
 ///
 /// # Panics
 /// If the sizes don't fit.
-pub fn layer_norm<const D: usize>(
-    x: Tensor<D>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    eps: f64,
-) -> Tensor<D> {
+pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> Tensor<D> {
     let size = [x.dims()[D - 1]];
     assert!(
         gamma.dims() == size && beta.dims() == size,
         "gamma or beta has another size than the input's width"
     );
-    let (x, gamma, beta) = (
-        x.into_dispatch(),
-        gamma.into_dispatch(),
-        beta.into_dispatch(),
-    );
+    let (x, gamma, beta) = (x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch());
     if !flex::applies(&[&x, &gamma, &beta]) {
         return composed(
             Tensor::from_dispatch(x),
@@ -42,12 +33,7 @@ pub fn layer_norm<const D: usize>(
     Tensor::from_dispatch(Dispatch::layer_norm(x, gamma, beta, eps))
 }
 
-fn composed<const D: usize>(
-    x: Tensor<D>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    eps: f64,
-) -> Tensor<D> {
+fn composed<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> Tensor<D> {
     let centred = x.clone() - x.mean_dim(D - 1);
     let variance = centred.clone().powi_scalar(2).mean_dim(D - 1);
     centred / (variance + eps).sqrt() * gamma.unsqueeze() + beta.unsqueeze()
@@ -72,11 +58,7 @@ impl LayerNormOps for Flex {
 impl<C: CheckpointStrategy> LayerNormOps for Autodiff<Flex, C> {
     fn layer_norm(x: Tracked, gamma: Tracked, beta: Tracked, eps: f64) -> Tracked {
         let inputs = [x, gamma, beta];
-        track::<LayerNorm, C, 3>(
-            inputs,
-            |inputs| forward(inputs, eps).0,
-            |inputs| forward(inputs, eps),
-        )
+        track::<LayerNorm, C, 3>(inputs, |inputs| forward(inputs, eps).0, |inputs| forward(inputs, eps))
     }
 }
 
@@ -84,14 +66,7 @@ fn forward([x, gamma, beta]: [FlexTensor; 3], eps: f64) -> (FlexTensor, Saved) {
     let (x, gamma, beta) = (contiguous(x), contiguous(gamma), contiguous(beta));
     let result = kernel::forward(values(&x), values(&gamma), values(&beta), eps as f32);
     let y = flex::tensor(result.output, flex::shape(&x));
-    (
-        y,
-        Saved {
-            x,
-            gamma,
-            statistics: result.statistics,
-        },
-    )
+    (y, Saved { x, gamma, statistics: result.statistics })
 }
 
 #[derive(Clone, Debug)]
@@ -108,19 +83,10 @@ impl Differentiable<3> for LayerNorm {
 
     fn gradients(saved: Saved, dy: FlexTensor, _needed: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let dy = contiguous(dy);
-        let g = kernel::backward(
-            values(&saved.x),
-            &saved.statistics,
-            values(&saved.gamma),
-            values(&dy),
-        );
+        let g = kernel::backward(values(&saved.x), &saved.statistics, values(&saved.gamma), values(&dy));
         let size = [width(&saved.gamma)];
         let dx = flex::tensor(g.dx, flex::shape(&saved.x));
-        [
-            Some(dx),
-            Some(flex::tensor(g.dgamma, size)),
-            Some(flex::tensor(g.dbeta, size)),
-        ]
+        [Some(dx), Some(flex::tensor(g.dgamma, size)), Some(flex::tensor(g.dbeta, size))]
     }
 }
 
@@ -132,18 +98,12 @@ mod tests {
     #[test]
     fn agrees_with_the_composed_form_in_f64() {
         for (rows, width) in [(7, 5), (2, 64), (40, 129)] {
-            check(
-                [
-                    input([rows, width], 1),
-                    input([width], 2),
-                    input([width], 3),
-                ],
-                |[x, gamma, beta]| layer_norm::<2>(x.get(), gamma.get(), beta.get(), 1e-5),
-            );
+            check([input([rows, width], 1), input([width], 2), input([width], 3)], |[x, gamma, beta]| {
+                layer_norm::<2>(x.get(), gamma.get(), beta.get(), 1e-5)
+            });
         }
-        check(
-            [input([2, 3, 5], 1), input([5], 2), input([5], 3)],
-            |[x, gamma, beta]| layer_norm::<3>(x.get(), gamma.get(), beta.get(), 1e-5),
-        );
+        check([input([2, 3, 5], 1), input([5], 2), input([5], 3)], |[x, gamma, beta]| {
+            layer_norm::<3>(x.get(), gamma.get(), beta.get(), 1e-5)
+        });
     }
 }

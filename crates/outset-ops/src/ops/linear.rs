@@ -21,31 +21,14 @@ pub fn linear<const D: usize>(
     activation: Activation,
 ) -> Tensor<D> {
     let [inputs, outputs] = w.dims();
-    assert_eq!(
-        x.dims()[D - 1],
-        inputs,
-        "the input's width is not the number of rows of the weight"
-    );
+    assert_eq!(x.dims()[D - 1], inputs, "the input's width is not the number of rows of the weight");
     if let Some(b) = &b {
-        assert_eq!(
-            b.dims(),
-            [outputs],
-            "the bias has another size than the output"
-        );
+        assert_eq!(b.dims(), [outputs], "the bias has another size than the output");
     }
-    let (x, w, b) = (
-        x.into_dispatch(),
-        w.into_dispatch(),
-        b.map(Tensor::into_dispatch),
-    );
+    let (x, w, b) = (x.into_dispatch(), w.into_dispatch(), b.map(Tensor::into_dispatch));
     if !flex::applies(&[&x, &w]) || b.as_ref().is_some_and(|b| !flex::applies(&[b])) {
         let b = b.map(Tensor::from_dispatch);
-        return composed(
-            Tensor::from_dispatch(x),
-            Tensor::from_dispatch(w),
-            b,
-            activation,
-        );
+        return composed(Tensor::from_dispatch(x), Tensor::from_dispatch(w), b, activation);
     }
     Tensor::from_dispatch(match b {
         Some(b) => Dispatch::linear_with_bias(x, w, b, activation),
@@ -85,11 +68,7 @@ pub(crate) fn composed<const D: usize>(
 
 #[backend_extension(Flex, Autodiff)]
 trait LinearOps: Backend {
-    fn linear(
-        x: FloatTensor<Self>,
-        w: FloatTensor<Self>,
-        activation: Activation,
-    ) -> FloatTensor<Self>;
+    fn linear(x: FloatTensor<Self>, w: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
     fn linear_with_bias(
         x: FloatTensor<Self>,
         w: FloatTensor<Self>,
@@ -103,12 +82,7 @@ impl LinearOps for Flex {
         forward(x, w, None, activation)
     }
 
-    fn linear_with_bias(
-        x: FlexTensor,
-        w: FlexTensor,
-        b: FlexTensor,
-        activation: Activation,
-    ) -> FlexTensor {
+    fn linear_with_bias(x: FlexTensor, w: FlexTensor, b: FlexTensor, activation: Activation) -> FlexTensor {
         forward(x, w, Some(b), activation)
     }
 }
@@ -131,21 +105,10 @@ impl<C: CheckpointStrategy> LinearOps for Autodiff<Flex, C> {
     }
 }
 
-fn forward(
-    x: FlexTensor,
-    w: FlexTensor,
-    b: Option<FlexTensor>,
-    activation: Activation,
-) -> FlexTensor {
+fn forward(x: FlexTensor, w: FlexTensor, b: Option<FlexTensor>, activation: Activation) -> FlexTensor {
     let (x, w, b) = (contiguous(x), contiguous(w), b.map(contiguous));
     let outputs = width(&w);
-    let y = kernel::forward(
-        values(&x),
-        values(&w),
-        b.as_ref().map(values),
-        outputs,
-        activation,
-    );
+    let y = kernel::forward(values(&x), values(&w), b.as_ref().map(values), outputs, activation);
     flex::tensor(y, flex::shape_with_width(&x, outputs))
 }
 
@@ -157,13 +120,7 @@ fn forward_saving(
 ) -> (FlexTensor, Saved) {
     let (x, w, b) = (contiguous(x), contiguous(w), b.map(contiguous));
     let outputs = width(&w);
-    let result = kernel::forward_saving(
-        values(&x),
-        values(&w),
-        b.as_ref().map(values),
-        outputs,
-        activation,
-    );
+    let result = kernel::forward_saving(values(&x), values(&w), b.as_ref().map(values), outputs, activation);
     let shape = flex::shape_with_width(&x, outputs);
     let y = flex::tensor(result.output, shape.clone());
     let kept = match result.before_activation {
@@ -171,15 +128,7 @@ fn forward_saving(
         None if activation == Activation::Identity => None,
         None => Some(y.clone()),
     };
-    (
-        y,
-        Saved {
-            x,
-            w,
-            kept,
-            activation,
-        },
-    )
+    (y, Saved { x, w, kept, activation })
 }
 
 /// Kept for the backward pass: both factors, and what the activation's derivative is computed from.
@@ -193,11 +142,7 @@ struct Saved {
 
 impl Saved {
     /// Returns the gradients of x, w and b.
-    fn gradients(
-        self,
-        dy: FlexTensor,
-        [need_x, need_w, need_b]: [bool; 3],
-    ) -> [Option<FlexTensor>; 3] {
+    fn gradients(self, dy: FlexTensor, [need_x, need_w, need_b]: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let (inputs, outputs) = (width(&self.x), width(&self.w));
         let (dh, db) = match &self.kept {
             None => {
@@ -207,12 +152,8 @@ impl Saved {
             }
             Some(kept) => {
                 let mut dh = owned(dy);
-                let db = kernel::activation_backward(
-                    values_mut(&mut dh),
-                    values(kept),
-                    outputs,
-                    self.activation,
-                );
+                let db =
+                    kernel::activation_backward(values_mut(&mut dh), values(kept), outputs, self.activation);
                 (dh, Some(db))
             }
         };
@@ -234,11 +175,7 @@ struct Linear;
 impl Differentiable<2> for Linear {
     type Saved = Saved;
 
-    fn gradients(
-        saved: Saved,
-        dy: FlexTensor,
-        [need_x, need_w]: [bool; 2],
-    ) -> [Option<FlexTensor>; 2] {
+    fn gradients(saved: Saved, dy: FlexTensor, [need_x, need_w]: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let [dx, dw, _] = saved.gradients(dy, [need_x, need_w, false]);
         [dx, dw]
     }
@@ -271,18 +208,10 @@ mod tests {
     fn agrees_with_the_composed_form_in_f64() {
         for activation in ALL {
             for (rows, inputs, outputs) in [(7, 5, 3), (1, 1, 1), (33, 17, 65)] {
-                let leaves = [
-                    input([rows, inputs], 1),
-                    input([inputs, outputs], 2),
-                    input([outputs], 3),
-                ];
-                check(leaves, |[x, w, b]| {
-                    linear::<2>(x.get(), w.get(), Some(b.get()), activation)
-                });
+                let leaves = [input([rows, inputs], 1), input([inputs, outputs], 2), input([outputs], 3)];
+                check(leaves, |[x, w, b]| linear::<2>(x.get(), w.get(), Some(b.get()), activation));
                 let leaves = [input([rows, inputs], 1), input([inputs, outputs], 2)];
-                check(leaves, |[x, w]| {
-                    linear::<2>(x.get(), w.get(), None, activation)
-                });
+                check(leaves, |[x, w]| linear::<2>(x.get(), w.get(), None, activation));
             }
         }
     }
@@ -291,12 +220,7 @@ mod tests {
     fn takes_inputs_of_any_rank_and_layout() {
         let leaves = [input([2, 3, 4], 1), input([5, 4], 2), input([5], 3)];
         check(leaves, |[x, w, b]| {
-            linear::<3>(
-                x.get(),
-                w.get::<2>().transpose(),
-                Some(b.get()),
-                Activation::Gelu,
-            )
+            linear::<3>(x.get(), w.get::<2>().transpose(), Some(b.get()), Activation::Gelu)
         });
     }
 }

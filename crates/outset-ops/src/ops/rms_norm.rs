@@ -16,11 +16,7 @@ use outset_kernels::norm::rms as kernel;
 /// # Panics
 /// If the sizes don't fit.
 pub fn rms_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, eps: f64) -> Tensor<D> {
-    assert_eq!(
-        gamma.dims(),
-        [x.dims()[D - 1]],
-        "gamma has another size than the input's width"
-    );
+    assert_eq!(gamma.dims(), [x.dims()[D - 1]], "gamma has another size than the input's width");
     let (x, gamma) = (x.into_dispatch(), gamma.into_dispatch());
     if !flex::applies(&[&x, &gamma]) {
         return composed(Tensor::from_dispatch(x), Tensor::from_dispatch(gamma), eps);
@@ -46,11 +42,7 @@ impl RmsNormOps for Flex {
 
 impl<C: CheckpointStrategy> RmsNormOps for Autodiff<Flex, C> {
     fn rms_norm(x: Tracked, gamma: Tracked, eps: f64) -> Tracked {
-        track::<RmsNorm, C, 2>(
-            [x, gamma],
-            |inputs| forward(inputs, eps).0,
-            |inputs| forward(inputs, eps),
-        )
+        track::<RmsNorm, C, 2>([x, gamma], |inputs| forward(inputs, eps).0, |inputs| forward(inputs, eps))
     }
 }
 
@@ -58,14 +50,7 @@ fn forward([x, gamma]: [FlexTensor; 2], eps: f64) -> (FlexTensor, Saved) {
     let (x, gamma) = (contiguous(x), contiguous(gamma));
     let result = kernel::forward(values(&x), values(&gamma), eps as f32);
     let y = flex::tensor(result.output, flex::shape(&x));
-    (
-        y,
-        Saved {
-            x,
-            gamma,
-            scales: result.scales,
-        },
-    )
+    (y, Saved { x, gamma, scales: result.scales })
 }
 
 #[derive(Clone, Debug)]
@@ -82,17 +67,9 @@ impl Differentiable<2> for RmsNorm {
 
     fn gradients(saved: Saved, dy: FlexTensor, _needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let dy = contiguous(dy);
-        let g = kernel::backward(
-            values(&saved.x),
-            &saved.scales,
-            values(&saved.gamma),
-            values(&dy),
-        );
+        let g = kernel::backward(values(&saved.x), &saved.scales, values(&saved.gamma), values(&dy));
         let dgamma = flex::tensor(g.dgamma, [width(&saved.gamma)]);
-        [
-            Some(flex::tensor(g.dx, flex::shape(&saved.x))),
-            Some(dgamma),
-        ]
+        [Some(flex::tensor(g.dx, flex::shape(&saved.x))), Some(dgamma)]
     }
 }
 
@@ -104,13 +81,10 @@ mod tests {
     #[test]
     fn agrees_with_the_composed_form_in_f64() {
         for (rows, width) in [(7, 5), (2, 64), (40, 129)] {
-            check(
-                [input([rows, width], 1), input([width], 2)],
-                |[x, gamma]| rms_norm::<2>(x.get(), gamma.get(), 1e-6),
-            );
+            check([input([rows, width], 1), input([width], 2)], |[x, gamma]| {
+                rms_norm::<2>(x.get(), gamma.get(), 1e-6)
+            });
         }
-        check([input([2, 3, 5], 1), input([5], 2)], |[x, gamma]| {
-            rms_norm::<3>(x.get(), gamma.get(), 1e-6)
-        });
+        check([input([2, 3, 5], 1), input([5], 2)], |[x, gamma]| rms_norm::<3>(x.get(), gamma.get(), 1e-6));
     }
 }

@@ -7,7 +7,8 @@ use crate::printer::Printer;
 pub fn doctor(printer: &Printer) -> Result<(), Failure> {
     let environment = outset_learn::environment("cpu");
     if printer.is_json() {
-        printer.object(&serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "environment": environment }));
+        printer
+            .object(&serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "environment": environment }));
         return Ok(());
     }
     let lines = [

@@ -5,7 +5,9 @@ use crate::arguments::Listable;
 use crate::examples;
 use crate::printer::Printer;
 use outset_data::types;
-use outset_learn::{activations, combiner, decoders, encoders, initializers, losses, metrics, optimizers, schedules};
+use outset_learn::{
+    activations, combiner, decoders, encoders, initializers, losses, metrics, optimizers, schedules,
+};
 use outset_spec::{Field, Setting as _};
 
 /// One thing that can be named, with its settings.
@@ -27,7 +29,9 @@ pub fn list(kind: Listable, printer: &Printer) -> Result<(), Failure> {
                     serde_json::json!({ "name": field.name, "about": field.doc, "type": field.expected, "default": field.default })
                 })
                 .collect();
-            printer.object(&serde_json::json!({ "name": entry.name, "about": entry.about, "settings": settings }));
+            printer.object(
+                &serde_json::json!({ "name": entry.name, "about": entry.about, "settings": settings }),
+            );
         }
         return Ok(());
     }
@@ -59,12 +63,20 @@ fn entries(kind: Listable) -> Vec<Entry> {
     };
     let plain = |list: &[(&str, &str)]| -> Vec<Entry> {
         list.iter()
-            .map(|(name, about)| Entry { name: (*name).to_owned(), about: first_line(about), fields: Vec::new() })
+            .map(|(name, about)| Entry {
+                name: (*name).to_owned(),
+                about: first_line(about),
+                fields: Vec::new(),
+            })
             .collect()
     };
     let kinds = |list: &[outset_learn::kinds::Kind]| -> Vec<Entry> {
         list.iter()
-            .map(|kind| Entry { name: kind.name.to_owned(), about: kind.about().to_owned(), fields: (kind.fields)() })
+            .map(|kind| Entry {
+                name: kind.name.to_owned(),
+                about: kind.about().to_owned(),
+                fields: (kind.fields)(),
+            })
             .collect()
     };
     match kind {
@@ -74,7 +86,9 @@ fn entries(kind: Listable) -> Vec<Entry> {
         Listable::Examples => plain(&examples::list()),
         Listable::Initializers => kinds(initializers::Initializer::ALL),
         Listable::Losses => kinds(losses::Loss::ALL),
-        Listable::Metrics => plain(&metrics::ALL.iter().map(|metric| (metric.name, metric.about)).collect::<Vec<_>>()),
+        Listable::Metrics => {
+            plain(&metrics::ALL.iter().map(|metric| (metric.name, metric.about)).collect::<Vec<_>>())
+        }
         Listable::Models => of(combiner::all()),
         Listable::Optimizers => kinds(optimizers::Optimizer::ALL),
         Listable::Schedules => kinds(schedules::Schedule::ALL),

@@ -7,6 +7,7 @@ mod new;
 mod predict;
 mod report;
 mod run;
+mod serve;
 mod test;
 
 use crate::arguments::{Arguments, Command};
@@ -97,7 +98,19 @@ pub fn dispatch(arguments: &Arguments, printer: &Printer) -> Result<(), Failure>
         Command::Train { what, runs } => run::run(what, runs.as_deref(), true, printer),
         Command::Test { run } => test::test(run, printer),
         Command::Report { run } => report::report(run, printer),
-        Command::Predict { bundle, data, output } => predict::predict(bundle, data, output.as_deref(), printer),
+        Command::Predict { bundle, data, output } => {
+            predict::predict(bundle, data, output.as_deref(), printer)
+        }
+        Command::Serve { bundle, host, port, max_body, max_rows, timeout } => {
+            let settings = outset_serve::Settings {
+                address: (*host, *port).into(),
+                max_body: *max_body,
+                max_rows: *max_rows,
+                timeout: *timeout,
+                api_key: std::env::var("OUTSET_API_KEY").ok().filter(|key| !key.is_empty()),
+            };
+            serve::serve(bundle, settings, printer)
+        }
         Command::List { kind } => list::list(*kind, printer),
         Command::Doctor => doctor::doctor(printer),
         Command::Completions { shell } => {

@@ -34,7 +34,9 @@ pub fn new(
         }
         (Some(data), None) => {
             let Some(dir) = dir else {
-                return Err(Failure::wrong("name the folder to make: `outset new DIR --from DATA --target COLUMN`"));
+                return Err(Failure::wrong(
+                    "name the folder to make: `outset new DIR --from DATA --target COLUMN`",
+                ));
             };
             if target.is_empty() {
                 return Err(Failure::wrong("name the column to predict with `--target COLUMN`"));
@@ -87,9 +89,11 @@ fn draft(dir: &Path, data: &str, targets: &[String], printer: &Printer) -> Resul
 
 fn make(dir: &Path) -> Result<(), Failure> {
     if dir.join(FILE).exists() {
-        return Err(Failure::wrong(format!("`{}` is there already", dir.join(FILE).display())).hint("choose another folder"));
+        return Err(Failure::wrong(format!("`{}` is there already", dir.join(FILE).display()))
+            .hint("choose another folder"));
     }
-    std::fs::create_dir_all(dir).map_err(|error| Failure::failed(format!("cannot make `{}`: {error}", dir.display())))
+    std::fs::create_dir_all(dir)
+        .map_err(|error| Failure::failed(format!("cannot make `{}`: {error}", dir.display())))
 }
 
 fn write(path: &Path, content: &str) -> Result<(), Failure> {

@@ -8,13 +8,13 @@ use outset_learn::predict::{PredictError, Predictor};
 use serde_json::{Map, Value};
 use std::path::Path;
 
-
 /// Answers the rows of a file, to a file or to standard output.
 pub fn predict(bundle: &Path, data: &str, output: Option<&Path>, printer: &Printer) -> Result<(), Failure> {
     let predictor = Predictor::load(bundle)?;
     let known = predictor.preprocessor().inputs.keys().cloned().collect();
     let options = sources::Options { known, ..sources::Options::default() };
-    let loaded = sources::open_file(data, Path::new(""), &options, &|_| Vec::new()).map_err(LearnError::from)?;
+    let loaded =
+        sources::open_file(data, Path::new(""), &options, &|_| Vec::new()).map_err(LearnError::from)?;
     let table = loaded.table;
     let answers = predictor.predict_table(&table).map_err(|error| match error {
         // Its hint is about the experiment, which no longer matters here.
@@ -22,7 +22,9 @@ pub fn predict(bundle: &Path, data: &str, output: Option<&Path>, printer: &Print
         error => Failure::wrong(with_causes(&error)),
     })?;
     let lines = match output {
-        Some(path) => path.extension().is_some_and(|ending| ending == "jsonl" || ending == "json" || ending == "ndjson"),
+        Some(path) => {
+            path.extension().is_some_and(|ending| ending == "jsonl" || ending == "json" || ending == "ndjson")
+        }
         None => printer.is_json(),
     };
     let mut text = String::new();
@@ -38,7 +40,10 @@ pub fn predict(bundle: &Path, data: &str, output: Option<&Path>, printer: &Print
         None => printer.answer(&text),
         Some(path) => {
             outset_learn::files::write(path, text.as_bytes())?;
-            printer.say("Saved", &format!("{} · {} answers", path.display(), crate::printer::count(answers.len())));
+            printer.say(
+                "Saved",
+                &format!("{} · {} answers", path.display(), crate::printer::count(answers.len())),
+            );
         }
     }
     Ok(())
@@ -63,7 +68,9 @@ fn write_csv(predictor: &Predictor, answers: &[Value], text: &mut String) {
             let answer = answer.get(&output.name).and_then(Value::as_object).unwrap_or(&empty);
             let prediction = match answer.get("prediction") {
                 Some(Value::String(class)) => class.clone(),
-                Some(Value::Array(labels)) => labels.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("|"),
+                Some(Value::Array(labels)) => {
+                    labels.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("|")
+                }
                 Some(number) => number.to_string(),
                 None => String::new(),
             };

@@ -1,0 +1,112 @@
+//! Benchmarks: each is a file here, with its twin in Python under `benches/`.
+
+mod adult;
+mod document;
+mod http;
+mod line;
+mod measure;
+mod place;
+mod process;
+mod serve;
+mod tables;
+
+use measure::Comparison;
+use place::Place;
+use std::error::Error;
+
+/// What went wrong, in words for the one who runs the benchmark.
+pub type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// Runs `bench tables`.
+///
+/// # Errors
+/// If a flag is unknown, or anything could not be run.
+pub fn tables(flags: &[&str]) -> Outcome<()> {
+    let flags = Flags::read(flags, &["--only", "--seeds"])?;
+    let seeds = match flags.get("--seeds") {
+        Some(text) => Some(text.split(',').map(str::parse).collect::<Result<Vec<u64>, _>>()?),
+        None => None,
+    };
+    let place = Place::find("tables")?;
+    let text = tables::tables(&place, &flags.only(&tables::names())?, seeds.as_deref())?;
+    if flags.is_empty() { document::write(&place, "tables", &text) } else { Ok(()) }
+}
+
+/// Runs `bench start`.
+///
+/// # Errors
+/// If a flag is unknown, or anything could not be run.
+pub fn start(flags: &[&str]) -> Outcome<()> {
+    let flags = Flags::read(flags, &["--only", "--rounds"])?;
+    let only = flags.only(&["line", "adult", "serve"])?;
+    let rounds = flags.get("--rounds").map_or(Ok(7), str::parse)?;
+    let place = Place::find("start")?;
+    let words = place.words(&["torch", "fastapi", "uvicorn", "matplotlib"])?;
+    let mut comparisons: Vec<Comparison> = Vec::new();
+    if only.contains(&"line") {
+        comparisons.extend(line::line(&place, rounds)?);
+    }
+    if only.contains(&"adult") || only.contains(&"serve") {
+        // The servers serve what is trained here.
+        let adult = adult::adult(&place)?;
+        comparisons.extend(adult.comparisons);
+        if only.contains(&"serve") {
+            comparisons.extend(serve::serve(&place, &adult.run, &adult.saved, rounds)?);
+        }
+    }
+    let text = measure::table(&comparisons);
+    println!("\n{text}");
+    if flags.is_empty() { document::write(&place, "start", &format!("{words}\n\n{text}")) } else { Ok(()) }
+}
+
+/// Flags of a benchmark, each with a value.
+struct Flags(Vec<(String, String)>);
+
+impl Flags {
+    /// Reads `--flag value` pairs, of the `known` flags alone.
+    fn read(words: &[&str], known: &[&str]) -> Outcome<Self> {
+        let mut flags = Vec::new();
+        for pair in words.chunks(2) {
+            match pair {
+                [flag, value] if known.contains(flag) => {
+                    flags.push(((*flag).to_owned(), (*value).to_owned()))
+                }
+                [flag, ..] if known.contains(flag) => return Err(format!("`{flag}` needs a value").into()),
+                _ => return Err(format!("unknown flag `{}`; known are {}", pair[0], known.join(", ")).into()),
+            }
+        }
+        Ok(Self(flags))
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(flag, _)| flag == name).map(|(_, value)| value.as_str())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The names after `--only`, or all of them.
+    fn only<'a>(&self, all: &[&'a str]) -> Outcome<Vec<&'a str>> {
+        let Some(only) = self.get("--only") else { return Ok(all.to_vec()) };
+        let find = |name: &str| {
+            let found = all.iter().find(|known| **known == name);
+            found.copied().ok_or_else(|| format!("no `{name}` among {}", all.join(", ")).into())
+        };
+        only.split(',').map(find).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_pairs_of_known_names() {
+        let flags = Flags::read(&["--only", "a,b"], &["--only"]).unwrap();
+        assert_eq!(flags.only(&["a", "b", "c"]).unwrap(), ["a", "b"]);
+        assert!(flags.only(&["a"]).is_err());
+        assert!(Flags::read(&["--only"], &["--only"]).is_err());
+        assert!(Flags::read(&["--what", "x"], &["--only"]).is_err());
+    }
+}
