@@ -398,6 +398,9 @@ pub fn write_record(folder: &Path, record: &RunRecord) -> Result<(), LearnError>
 /// If the folder holds none.
 pub fn read_record(folder: &Path) -> Result<RunRecord, LearnError> {
     let path = folder.join("run.json");
+    if !path.is_file() {
+        return Err(LearnError::NotARun { folder: folder.to_owned() });
+    }
     let bytes = files::read(&path)?;
     serde_json::from_slice(&bytes).map_err(|source| LearnError::Record { path, source })
 }
