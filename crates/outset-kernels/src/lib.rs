@@ -11,8 +11,10 @@
 //!
 //! Sizes that don't fit the slices are the caller's bug and panic.
 
+pub mod attention;
 mod buf;
 pub mod dropout;
+pub mod embedding;
 pub mod ensemble;
 pub mod gemm;
 pub mod isa;
@@ -23,6 +25,8 @@ pub mod norm;
 pub mod optim;
 mod par;
 mod reduce;
+mod scatter;
+pub mod softmax;
 #[cfg(test)]
 mod testing;
 

@@ -44,8 +44,20 @@ impl Cut {
     }
 
     /// Makes each row a part of its own.
-    pub(crate) fn each(rows: usize) -> Cut {
+    fn each(rows: usize) -> Cut {
         Cut { rows, parts: rows }
+    }
+
+    /// Makes each row a part of its own unless all of them together are small.
+    pub(crate) fn tasks(rows: usize, cost: usize) -> Cut {
+        if cost < GRAIN {
+            Cut {
+                rows,
+                parts: rows.min(1),
+            }
+        } else {
+            Cut::each(rows)
+        }
     }
 
     fn range(self, part: usize) -> Range<usize> {

@@ -10,8 +10,11 @@ use burn::tensor::{Device, Distribution, Int, Tensor};
 use outset_ops::{Activation, Linear, cross_entropy, isa, optim};
 use std::{collections::HashMap, time::Instant};
 
+/// One step of training.
+type Step = Box<dyn FnMut()>;
+
 /// Runs `steps` steps of each variant in turns, `rounds` times, and prints the medians.
-fn compare(name: &str, rounds: usize, steps: usize, variants: &mut [(&str, Box<dyn FnMut()>)]) {
+fn compare(name: &str, rounds: usize, steps: usize, variants: &mut [(&str, Step)]) {
     if std::env::args().skip(1).any(|a| !a.starts_with('-')) && !std::env::args().any(|a| a == name)
     {
         return;

@@ -14,13 +14,18 @@ pub mod optim;
 mod testing;
 mod track;
 
-pub use modules::{LayerNorm, Linear, MemberLinear, RmsNorm};
+pub use modules::{BatchNorm, Embedding, GroupNorm, LayerNorm, Linear, MemberLinear, RmsNorm};
 pub use ops::{
+    batch_norm::{BatchNormed, batch_norm, batch_norm_train},
     cross_entropy::cross_entropy,
     dropout::dropout,
+    embedding::embedding,
     ensemble::{ensemble_scale, member_linear},
+    group_norm::group_norm,
     layer_norm::layer_norm,
     linear::linear,
+    linear_cross_entropy::linear_cross_entropy,
     rms_norm::rms_norm,
+    softmax::softmax,
 };
 pub use outset_kernels::{Activation, isa};

@@ -1,12 +1,16 @@
 //! Modules of one operation: parameters and their initial values.
 
+mod batch_norm;
+mod embedding;
 mod linear;
 mod member_linear;
 mod norm;
 
+pub use batch_norm::BatchNorm;
+pub use embedding::Embedding;
 pub use linear::Linear;
 pub use member_linear::MemberLinear;
-pub use norm::{LayerNorm, RmsNorm};
+pub use norm::{GroupNorm, LayerNorm, RmsNorm};
 
 use burn::module::Param;
 use burn::tensor::{Device, Distribution, Tensor};

@@ -179,14 +179,19 @@ impl Differentiable<1> for CrossEntropy {
         dy: FlexTensor,
         _needed: [bool; 1],
     ) -> [Option<FlexTensor>; 1] {
-        let factor = values(&contiguous(dy))[0];
-        if factor == 1.0 {
-            return [Some(gradient)];
-        }
-        let mut gradient = owned(gradient);
-        kernel::scale(values_mut(&mut gradient), factor);
-        [Some(gradient)]
+        [Some(scaled(gradient, dy))]
     }
+}
+
+/// Multiplies the gradient of a loss by the gradient of what came after it.
+pub(crate) fn scaled(gradient: FlexTensor, dy: FlexTensor) -> FlexTensor {
+    let factor = values(&contiguous(dy))[0];
+    if factor == 1.0 {
+        return gradient;
+    }
+    let mut gradient = owned(gradient);
+    kernel::scale(values_mut(&mut gradient), factor);
+    gradient
 }
 
 #[cfg(test)]
