@@ -13,6 +13,7 @@
 
 pub mod attention;
 mod buf;
+pub mod conv;
 pub mod dropout;
 pub mod embedding;
 pub mod ensemble;
@@ -24,6 +25,7 @@ pub mod math;
 pub mod norm;
 pub mod optim;
 mod par;
+pub mod pool;
 mod reduce;
 mod scatter;
 pub mod softmax;

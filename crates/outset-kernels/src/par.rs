@@ -43,6 +43,14 @@ impl Cut {
         }
     }
 
+    /// Limits the number of parts.
+    pub(crate) fn at_most(self, parts: usize) -> Cut {
+        Cut {
+            parts: self.parts.min(parts),
+            ..self
+        }
+    }
+
     /// Makes each row a part of its own.
     fn each(rows: usize) -> Cut {
         Cut { rows, parts: rows }
