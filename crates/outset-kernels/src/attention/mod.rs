@@ -78,7 +78,7 @@ pub struct Mask<'a> {
 
 impl Mask<'_> {
     /// Returns the keys that a query of a sequence sees.
-    fn visible(&self, sizes: Sizes, sequence: usize, query: usize) -> Range<usize> {
+    pub fn visible(&self, sizes: Sizes, sequence: usize, query: usize) -> Range<usize> {
         let length = self
             .key_lengths
             .map_or(sizes.keys, |lengths| lengths[sequence].min(sizes.keys));

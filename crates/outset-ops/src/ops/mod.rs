@@ -1,6 +1,8 @@
 //! One file an operation: the function on tensors, its composed form, and the fused one with its gradient.
 
+pub(crate) mod attention;
 pub(crate) mod batch_norm;
+pub(crate) mod conv;
 pub(crate) mod cross_entropy;
 pub(crate) mod dropout;
 pub(crate) mod embedding;
@@ -9,5 +11,7 @@ pub(crate) mod group_norm;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod linear_cross_entropy;
+pub(crate) mod pool;
+pub(crate) mod recurrent;
 pub(crate) mod rms_norm;
 pub(crate) mod softmax;
