@@ -15,15 +15,11 @@ use crate::{
 pub fn forward(table: &[f32], width: usize, indices: &[i64]) -> Vec<f32> {
     check(indices, table.len() / width.max(1));
     let mut y = uninit(indices.len() * width);
-    par::run(
-        Rows::new(&mut y, width),
-        Cut::new(indices.len(), width),
-        |range, y| {
-            for (y, &index) in y.data.chunks_exact_mut(width.max(1)).zip(&indices[range]) {
-                y.copy_from_slice(&table[index as usize * width..][..width]);
-            }
-        },
-    );
+    par::run(Rows::new(&mut y, width), Cut::new(indices.len(), width), |range, y| {
+        for (y, &index) in y.data.chunks_exact_mut(width.max(1)).zip(&indices[range]) {
+            y.copy_from_slice(&table[index as usize * width..][..width]);
+        }
+    });
     y
 }
 
@@ -36,33 +32,23 @@ pub fn forward(table: &[f32], width: usize, indices: &[i64]) -> Vec<f32> {
 /// If an index is negative or not below `rows`.
 pub fn backward(dy: &[f32], width: usize, indices: &[i64], rows: usize) -> Vec<f32> {
     check(indices, rows);
-    assert_eq!(
-        dy.len(),
-        indices.len() * width,
-        "gradient and indices differ in size"
-    );
+    assert_eq!(dy.len(), indices.len() * width, "gradient and indices differ in size");
     let (starts, order) = sort_by_row(indices, rows);
     let mut dtable = vec![0.0; rows * width];
     // Some rows get many gradients and most none: what a part costs is at best even on the average.
     let row_cost = (indices.len() * width).div_ceil(rows.max(1)) + width;
-    par::run(
-        Rows::new(&mut dtable, width),
-        Cut::new(rows, row_cost),
-        |range, dtable| {
-            for (sum, row) in dtable.data.chunks_exact_mut(width.max(1)).zip(range) {
-                for &at in &order[starts[row]..starts[row + 1]] {
-                    add(sum, &dy[at * width..][..width]);
-                }
+    par::run(Rows::new(&mut dtable, width), Cut::new(rows, row_cost), |range, dtable| {
+        for (sum, row) in dtable.data.chunks_exact_mut(width.max(1)).zip(range) {
+            for &at in &order[starts[row]..starts[row + 1]] {
+                add(sum, &dy[at * width..][..width]);
             }
-        },
-    );
+        }
+    });
     dtable
 }
 
 fn check(indices: &[i64], rows: usize) {
-    let inside = indices
-        .iter()
-        .all(|&i| usize::try_from(i).is_ok_and(|i| i < rows));
+    let inside = indices.iter().all(|&i| usize::try_from(i).is_ok_and(|i| i < rows));
     assert!(inside, "an index is outside the table's {rows} rows");
 }
 
@@ -103,18 +89,8 @@ mod tests {
 
     #[test]
     fn matches_the_twin() {
-        for (rows, width, n) in [
-            (1, 1, 1),
-            (5, 3, 17),
-            (100, 16, 64),
-            (1000, 33, 700),
-            (4, 2, 0),
-        ] {
-            let (table, dy, at) = (
-                values(rows * width, 1),
-                values(n * width, 2),
-                indices(n, rows),
-            );
+        for (rows, width, n) in [(1, 1, 1), (5, 3, 17), (100, 16, 64), (1000, 33, 700), (4, 2, 0)] {
+            let (table, dy, at) = (values(rows * width, 1), values(n * width, 2), indices(n, rows));
             let mut expected = vec![0.0; rows * width];
             let mut looked_up = vec![];
             for (i, &row) in at.iter().enumerate() {

@@ -37,10 +37,7 @@ impl Cut {
 
     /// Limits the number of parts.
     pub(crate) fn at_most(self, parts: usize) -> Cut {
-        Cut {
-            parts: self.parts.min(parts),
-            ..self
-        }
+        Cut { parts: self.parts.min(parts), ..self }
     }
 
     /// Makes each row a part of its own.
@@ -50,14 +47,7 @@ impl Cut {
 
     /// Makes each row a part of its own unless all of them together are small.
     pub(crate) fn tasks(rows: usize, cost: usize) -> Cut {
-        if cost < GRAIN {
-            Cut {
-                rows,
-                parts: rows.min(1),
-            }
-        } else {
-            Cut::each(rows)
-        }
+        if cost < GRAIN { Cut { rows, parts: rows.min(1) } } else { Cut::each(rows) }
     }
 
     fn range(self, part: usize) -> Range<usize> {

@@ -53,9 +53,7 @@ mod tests {
     fn rows_are_written_from_anywhere() {
         let mut data = vec![0.0; 300];
         let scatter = Scatter::new(&mut data, 3);
-        (0..100usize)
-            .into_par_iter()
-            .for_each(|i| scatter.take(i * 37 % 100).fill(i as f32));
+        (0..100usize).into_par_iter().for_each(|i| scatter.take(i * 37 % 100).fill(i as f32));
         assert!((0..100).all(|i| data[i * 37 % 100 * 3] == i as f32));
     }
 

@@ -12,15 +12,10 @@ use crate::{
 pub fn forward(x: &[f32], width: usize) -> Vec<f32> {
     let mut y = uninit(x.len());
     let rows = x.len() / width.max(1);
-    par::run(
-        Rows::new(&mut y, width),
-        Cut::new(rows, 4 * width),
-        |range, y| {
-            y.data
-                .copy_from_slice(&x[range.start * width..range.end * width]);
-            softmax_rows(y.data, width);
-        },
-    );
+    par::run(Rows::new(&mut y, width), Cut::new(rows, 4 * width), |range, y| {
+        y.data.copy_from_slice(&x[range.start * width..range.end * width]);
+        softmax_rows(y.data, width);
+    });
     y
 }
 
@@ -29,14 +24,10 @@ pub fn backward(y: &[f32], dy: &[f32], width: usize) -> Vec<f32> {
     assert_eq!(y.len(), dy.len(), "output and gradient differ in size");
     let mut dx = uninit(y.len());
     let rows = y.len() / width.max(1);
-    par::run(
-        Rows::new(&mut dx, width),
-        Cut::new(rows, 2 * width),
-        |range, dx| {
-            let at = range.start * width..range.end * width;
-            backward_rows(&y[at.clone()], &dy[at], dx.data, width);
-        },
-    );
+    par::run(Rows::new(&mut dx, width), Cut::new(rows, 2 * width), |range, dx| {
+        let at = range.start * width..range.end * width;
+        backward_rows(&y[at.clone()], &dy[at], dx.data, width);
+    });
     dx
 }
 
@@ -97,10 +88,7 @@ mod tests {
             let (y64, dy) = (twin(&wide(&x), width), values(rows * width, 2));
             let y = forward(&x, width);
             close(&y, &y64);
-            close(
-                &backward(&y, &dy, width),
-                &gradient_twin(&y64, &wide(&dy), width),
-            );
+            close(&backward(&y, &dy, width), &gradient_twin(&y64, &wide(&dy), width));
         }
     }
 
@@ -114,10 +102,7 @@ mod tests {
 
     #[test]
     fn minus_infinity_is_left_out_and_nan_seen() {
-        assert_eq!(
-            forward(&[0.0, f32::NEG_INFINITY, 0.0, f32::NEG_INFINITY], 4),
-            [0.5, 0.0, 0.5, 0.0]
-        );
+        assert_eq!(forward(&[0.0, f32::NEG_INFINITY, 0.0, f32::NEG_INFINITY], 4), [0.5, 0.0, 0.5, 0.0]);
         assert!(forward(&[0.0, f32::NAN, 1.0], 3).iter().all(|v| v.is_nan()));
     }
 

@@ -34,7 +34,8 @@ pub fn new_run(runs: &Path, name: &str) -> Result<PathBuf, LearnError> {
         move |source| LearnError::Write { path, source }
     };
     if runs.exists() && !runs.is_dir() {
-        let source = std::io::Error::new(std::io::ErrorKind::NotADirectory, "it is a file, but must be a folder");
+        let source =
+            std::io::Error::new(std::io::ErrorKind::NotADirectory, "it is a file, but must be a folder");
         return Err(failed(runs)(source));
     }
     fs::create_dir_all(runs).map_err(failed(runs))?;

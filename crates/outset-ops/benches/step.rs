@@ -16,8 +16,7 @@ type Step = Box<dyn FnMut()>;
 /// Runs `steps` steps of each variant in turns, `rounds` times, and prints medians and the best: on a machine
 /// that others use too, only the best says much.
 fn compare(name: &str, rounds: usize, steps: usize, variants: &mut [(&str, Step)]) {
-    if std::env::args().skip(1).any(|a| !a.starts_with('-')) && !std::env::args().any(|a| a == name)
-    {
+    if std::env::args().skip(1).any(|a| !a.starts_with('-')) && !std::env::args().any(|a| a == name) {
         return;
     }
     let mut times = vec![vec![]; variants.len()];
@@ -68,14 +67,8 @@ impl ModuleMapper for AdamW {
                 let shape = tensor.shape();
                 let count = shape.num_elements();
                 let p = tensor.inner().reshape([count]);
-                let (m, v) = self
-                    .moments
-                    .remove(&id)
-                    .unwrap_or_else(|| (p.zeros_like(), p.zeros_like()));
-                let settings = optim::Adam {
-                    step: self.step,
-                    ..optim::Adam::default()
-                };
+                let (m, v) = self.moments.remove(&id).unwrap_or_else(|| (p.zeros_like(), p.zeros_like()));
+                let settings = optim::Adam { step: self.step, ..optim::Adam::default() };
                 let (p, m, v) = optim::adam_step(p, gradient.reshape([count]), m, v, &settings);
                 self.moments.insert(id, (m, v));
                 Tensor::from_inner(p.reshape(shape)).require_grad()
@@ -97,31 +90,14 @@ fn line(device: &Device) {
     let our_step = move || {
         let loss = (ours.forward(x.clone()) - y.clone()).powi_scalar(2).mean();
         let mut gradients = loss.backward();
-        for_each(
-            &mut ours,
-            &mut gradients,
-            &optim::Sgd {
-                learning_rate: 0.01,
-                ..Default::default()
-            },
-        );
+        for_each(&mut ours, &mut gradients, &optim::Sgd { learning_rate: 0.01, ..Default::default() });
     };
     let burns_step = move || {
-        let loss = (burns.forward(x2.clone()) - y2.clone())
-            .powi_scalar(2)
-            .mean();
+        let loss = (burns.forward(x2.clone()) - y2.clone()).powi_scalar(2).mean();
         let gradients = GradientsParams::from_grads(loss.backward(), &burns);
         burns = descent.step(0.01, burns.clone(), gradients);
     };
-    compare(
-        "line",
-        60,
-        100,
-        &mut [
-            ("outset-ops", Box::new(our_step)),
-            ("burn", Box::new(burns_step)),
-        ],
-    );
+    compare("line", 60, 100, &mut [("outset-ops", Box::new(our_step)), ("burn", Box::new(burns_step))]);
 }
 
 /// Descends along the gradients of a linear layer.
@@ -156,37 +132,20 @@ fn mlp(device: &Device) {
     let sizes = [784, 512, 512, 10];
     let x = Tensor::<2>::random([128, 784], Distribution::Default, device);
     let y = Tensor::<1, Int>::random([128], Distribution::Uniform(0.0, 10.0), device);
-    let layers = sizes
-        .windows(2)
-        .map(|w| Linear::new(w[0], w[1], true, device))
-        .collect();
+    let layers = sizes.windows(2).map(|w| Linear::new(w[0], w[1], true, device)).collect();
     let mut ours = Some(Mlp { layers });
-    let layers = sizes
-        .windows(2)
-        .map(|w| nn::LinearConfig::new(w[0], w[1]).init(device))
-        .collect();
+    let layers = sizes.windows(2).map(|w| nn::LinearConfig::new(w[0], w[1]).init(device)).collect();
     let mut burns = Some(BurnMlp { layers });
     let mut adamw = AdamW::default();
-    let mut burns_adamw = AdamWConfig::new()
-        .with_epsilon(1e-8)
-        .with_weight_decay(0.01)
-        .init();
+    let mut burns_adamw = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(0.01).init();
     let (x2, y2, device) = (x.clone(), y.clone(), device.clone());
     let our_step = move || {
         let net = ours.take().expect("the last step put it back");
         let mut h = x.clone();
         for (i, layer) in net.layers.iter().enumerate() {
-            h = layer.forward_with(
-                h,
-                if i < 2 {
-                    Activation::Relu
-                } else {
-                    Activation::Identity
-                },
-            );
+            h = layer.forward_with(h, if i < 2 { Activation::Relu } else { Activation::Identity });
         }
-        let gradients =
-            GradientsParams::from_grads(cross_entropy(h, y.clone(), None, 0.0).backward(), &net);
+        let gradients = GradientsParams::from_grads(cross_entropy(h, y.clone(), None, 0.0).backward(), &net);
         ours = Some(adamw.update(net, gradients));
     };
     let burns_step = move || {
@@ -198,31 +157,17 @@ fn mlp(device: &Device) {
                 h = burn::tensor::activation::relu(h);
             }
         }
-        let loss = CrossEntropyLossConfig::new()
-            .init(&device)
-            .forward(h, y2.clone());
+        let loss = CrossEntropyLossConfig::new().init(&device).forward(h, y2.clone());
         let gradients = GradientsParams::from_grads(loss.backward(), &net);
         burns = Some(burns_adamw.step(1e-3, net, gradients));
     };
-    compare(
-        "mlp",
-        100,
-        2,
-        &mut [
-            ("outset-ops", Box::new(our_step)),
-            ("burn", Box::new(burns_step)),
-        ],
-    );
+    compare("mlp", 100, 2, &mut [("outset-ops", Box::new(our_step)), ("burn", Box::new(burns_step))]);
 }
 
 fn main() {
     let device = Device::flex().autodiff();
     device.seed(1);
-    println!(
-        "{} on {} threads",
-        isa::level(),
-        std::thread::available_parallelism().map_or(1, usize::from)
-    );
+    println!("{} on {} threads", isa::level(), std::thread::available_parallelism().map_or(1, usize::from));
     line(&device);
     mlp(&device);
 }

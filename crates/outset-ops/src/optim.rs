@@ -93,10 +93,7 @@ pub fn orthogonalise(gradient: Tensor<2>) -> Tensor<2> {
     let [rows, columns] = gradient.dims();
     if on_flex(&gradient) {
         let g = contiguous(primitive(gradient));
-        return tensor(flex::tensor(
-            kernel::orthogonalise(values(&g), rows, columns),
-            [rows, columns],
-        ));
+        return tensor(flex::tensor(kernel::orthogonalise(values(&g), rows, columns), [rows, columns]));
     }
     let flip = rows > columns;
     let x = if flip { gradient.transpose() } else { gradient };

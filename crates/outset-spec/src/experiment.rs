@@ -405,7 +405,10 @@ optimizer = { kind = "adamw", learning_rate = 1e-3 }
 
     #[test]
     fn a_hidden_folder_gives_a_name_too() {
-        assert_eq!([".outset", "a/prices", "/"].map(|folder| default_name(Path::new(folder))), ["outset", "prices", "run"]);
+        assert_eq!(
+            [".outset", "a/prices", "/"].map(|folder| default_name(Path::new(folder))),
+            ["outset", "prices", "run"]
+        );
     }
 
     #[test]

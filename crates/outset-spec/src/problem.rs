@@ -95,7 +95,9 @@ impl Problems {
     #[must_use]
     pub fn with(mut self, others: Self) -> Self {
         self.0.extend(others.0);
-        self.0.sort_by_key(|problem| problem.place.as_ref().map_or((usize::MAX, 0), |place| (place.line, place.column)));
+        self.0.sort_by_key(|problem| {
+            problem.place.as_ref().map_or((usize::MAX, 0), |place| (place.line, place.column))
+        });
         self
     }
 

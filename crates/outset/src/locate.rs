@@ -37,7 +37,8 @@ pub fn locate(what: &What) -> Result<Located, Failure> {
     let file = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
     if !file.exists() {
         let failure = if path.is_dir() {
-            let place = if first.is_some() { format!("`{}`", path.display()) } else { "this folder".to_owned() };
+            let place =
+                if first.is_some() { format!("`{}`", path.display()) } else { "this folder".to_owned() };
             Failure::wrong(format!("there is no `{FILE}` in {place}"))
                 .hint("draft one with `outset new DIR --from DATA --target COLUMN`")
         } else {

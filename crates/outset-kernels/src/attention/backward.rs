@@ -30,14 +30,7 @@ pub fn backward(
     dy: &[f32],
 ) -> Gradients {
     sizes.check();
-    let Sizes {
-        batch,
-        queries,
-        keys,
-        heads,
-        kv_heads,
-        size,
-    } = sizes;
+    let Sizes { batch, queries, keys, heads, kv_heads, size } = sizes;
     assert!(
         output.len() == dy.len() && dy.len() == batch * queries * heads * size,
         "the gradient has another size"
@@ -55,29 +48,16 @@ pub fn backward(
         let per_row = inputs.q.per_row;
         let mut all = uninit(batch * queries * per_row * size);
         let scattered = Scatter::new(&mut all, size);
-        let target = |first| Target {
-            rows: &scattered,
-            per_row,
-            first,
-        };
+        let target = |first| Target { rows: &scattered, per_row, first };
         given.run([target(0), target(heads), target(heads + kv_heads)]);
         Gradients::Packed(all)
     } else {
         let [mut dq, mut dk, mut dv] = [(queries, heads), (keys, kv_heads), (keys, kv_heads)]
             .map(|(time, heads)| uninit(batch * time * heads * size));
         {
-            let [q, k, v] =
-                [&mut dq, &mut dk, &mut dv].map(|gradient| Scatter::new(gradient, size));
-            let target = |rows, per_row| Target {
-                rows,
-                per_row,
-                first: 0,
-            };
-            given.run([
-                target(&q, heads),
-                target(&k, kv_heads),
-                target(&v, kv_heads),
-            ]);
+            let [q, k, v] = [&mut dq, &mut dk, &mut dv].map(|gradient| Scatter::new(gradient, size));
+            let target = |rows, per_row| Target { rows, per_row, first: 0 };
+            given.run([target(&q, heads), target(&k, kv_heads), target(&v, kv_heads)]);
         }
         Gradients::Separate([dq, dk, dv])
     }
@@ -123,46 +103,34 @@ struct Scratch {
 
 impl Given<'_> {
     fn run(&self, [dq, dk, dv]: [Target; 3]) {
-        let Sizes {
-            batch,
-            queries,
-            keys,
-            heads,
-            kv_heads,
-            size,
-        } = self.sizes;
+        let Sizes { batch, queries, keys, heads, kv_heads, size } = self.sizes;
         let shared = heads / kv_heads;
-        par::run(
-            (),
-            Cut::tasks(batch * kv_heads, 2 * self.sizes.cost()),
-            |range, ()| {
-                let (rows, columns) = (QUERY_BLOCK.min(queries), KEY_BLOCK.min(keys));
-                let mut scratch = Scratch {
-                    scores: uninit(rows * columns),
-                    dp: uninit(rows * columns),
-                    dq: uninit(rows * size),
-                    dk: uninit(keys * size),
-                    dv: uninit(keys * size),
-                };
-                for task in range {
-                    let (sequence, kv_head) = (task / kv_heads, task % kv_heads);
-                    scratch.dk.fill(0.0);
-                    scratch.dv.fill(0.0);
-                    for head in kv_head * shared..(kv_head + 1) * shared {
-                        for first in (0..queries).step_by(QUERY_BLOCK) {
-                            let block = first..(first + QUERY_BLOCK).min(queries);
-                            self.block(&mut scratch, sequence, head, kv_head, block.clone());
-                            let rows =
-                                sequence * queries + block.start..sequence * queries + block.end;
-                            dq.write(&scratch.dq, size, rows, head);
-                        }
+        par::run((), Cut::tasks(batch * kv_heads, 2 * self.sizes.cost()), |range, ()| {
+            let (rows, columns) = (QUERY_BLOCK.min(queries), KEY_BLOCK.min(keys));
+            let mut scratch = Scratch {
+                scores: uninit(rows * columns),
+                dp: uninit(rows * columns),
+                dq: uninit(rows * size),
+                dk: uninit(keys * size),
+                dv: uninit(keys * size),
+            };
+            for task in range {
+                let (sequence, kv_head) = (task / kv_heads, task % kv_heads);
+                scratch.dk.fill(0.0);
+                scratch.dv.fill(0.0);
+                for head in kv_head * shared..(kv_head + 1) * shared {
+                    for first in (0..queries).step_by(QUERY_BLOCK) {
+                        let block = first..(first + QUERY_BLOCK).min(queries);
+                        self.block(&mut scratch, sequence, head, kv_head, block.clone());
+                        let rows = sequence * queries + block.start..sequence * queries + block.end;
+                        dq.write(&scratch.dq, size, rows, head);
                     }
-                    let rows = sequence * keys..(sequence + 1) * keys;
-                    dk.write(&scratch.dk, size, rows.clone(), kv_head);
-                    dv.write(&scratch.dv, size, rows, kv_head);
                 }
-            },
-        );
+                let rows = sequence * keys..(sequence + 1) * keys;
+                dk.write(&scratch.dk, size, rows.clone(), kv_head);
+                dv.write(&scratch.dv, size, rows, kv_head);
+            }
+        });
     }
 
     /// Computes the gradient of a block of queries and adds its share to those of keys and values.
@@ -182,12 +150,7 @@ impl Given<'_> {
         let q = self.inputs.q.matrix(size, q_rows.clone(), head);
         let dy = self.dy.matrix(size, q_rows.clone(), head);
         let deltas: Vec<f32> = q_rows
-            .map(|row| {
-                rows::product(
-                    self.output.row(size, row, head),
-                    self.dy.row(size, row, head),
-                )
-            })
+            .map(|row| rows::product(self.output.row(size, row, head), self.dy.row(size, row, head)))
             .collect();
         let dq = &mut scratch.dq[..count * size];
         dq.fill(0.0);
@@ -198,36 +161,22 @@ impl Given<'_> {
             let k_rows = sequence * sizes.keys + keys.start..sequence * sizes.keys + keys.end;
             let k = self.inputs.k.matrix(size, k_rows.clone(), kv_head);
             let v = self.inputs.v.matrix(size, k_rows, kv_head);
-            let (scores, dp) = (
-                &mut scratch.scores[..count * width],
-                &mut scratch.dp[..count * width],
-            );
+            let (scores, dp) = (&mut scratch.scores[..count * width], &mut scratch.dp[..count * width]);
             matmul_here(q, k.transposed(), Output::strided(scores, width));
             matmul_here(dy, v.transposed(), Output::strided(dp, width));
             for (i, query) in block.clone().enumerate() {
                 let visible = self.mask.visible(sizes, sequence, query);
                 let visible = visible.start.clamp(keys.start, keys.end) - keys.start
                     ..visible.end.clamp(keys.start, keys.end) - keys.start;
-                let log_sum =
-                    self.log_sums[(sequence * sizes.heads + head) * sizes.queries + query];
-                let (scores, dp) = (
-                    &mut scores[i * width..][..width],
-                    &mut dp[i * width..][..width],
-                );
+                let log_sum = self.log_sums[(sequence * sizes.heads + head) * sizes.queries + query];
+                let (scores, dp) = (&mut scores[i * width..][..width], &mut dp[i * width..][..width]);
                 rows::weights_and_gradient(scores, dp, visible, sizes.scale(), log_sum, deltas[i]);
             }
-            let (p, ds) = (
-                Matrix::new(scores, count, width),
-                Matrix::new(dp, count, width),
-            );
+            let (p, ds) = (Matrix::new(scores, count, width), Matrix::new(dp, count, width));
             let of_keys = keys.start * size..keys.end * size;
             let dv = Output::strided(&mut scratch.dv[of_keys.clone()], size).adding();
             matmul_here(p.transposed(), dy, dv);
-            matmul_here(
-                ds.transposed(),
-                q,
-                Output::strided(&mut scratch.dk[of_keys], size).adding(),
-            );
+            matmul_here(ds.transposed(), q, Output::strided(&mut scratch.dk[of_keys], size).adding());
             matmul_here(ds, k, Output::strided(dq, size).adding());
         }
     }

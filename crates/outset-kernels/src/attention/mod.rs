@@ -56,11 +56,7 @@ impl Sizes {
 
     fn check(self) {
         let divides = self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads);
-        assert!(
-            divides,
-            "{} heads can't share {} key heads",
-            self.heads, self.kv_heads
-        );
+        assert!(divides, "{} heads can't share {} key heads", self.heads, self.kv_heads);
     }
 }
 
@@ -79,27 +75,18 @@ pub struct Mask<'a> {
 impl Mask<'_> {
     /// Returns the keys that a query of a sequence sees.
     pub fn visible(&self, sizes: Sizes, sequence: usize, query: usize) -> Range<usize> {
-        let length = self
-            .key_lengths
-            .map_or(sizes.keys, |lengths| lengths[sequence].min(sizes.keys));
+        let length = self.key_lengths.map_or(sizes.keys, |lengths| lengths[sequence].min(sizes.keys));
         // One past the query's position; queries before the first key see nothing.
         let after = (query + 1 + sizes.keys).saturating_sub(sizes.queries);
-        let end = if self.causal {
-            after.min(length)
-        } else {
-            length
-        };
+        let end = if self.causal { after.min(length) } else { length };
         let start = self.window.map_or(0, |window| after.saturating_sub(window));
         start.min(end)..end
     }
 
     /// Returns the keys that any of the queries sees.
     fn visible_to_any(&self, sizes: Sizes, sequence: usize, queries: Range<usize>) -> Range<usize> {
-        let seen = queries
-            .map(|query| self.visible(sizes, sequence, query))
-            .filter(|seen| !seen.is_empty());
-        seen.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))
-            .unwrap_or(0..0)
+        let seen = queries.map(|query| self.visible(sizes, sequence, query)).filter(|seen| !seen.is_empty());
+        seen.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or(0..0)
     }
 }
 
@@ -114,21 +101,12 @@ pub struct Heads<'a> {
 impl<'a> Heads<'a> {
     /// Takes rows that hold `per_row` heads; head 0 is the one at `first`.
     pub fn new(values: &'a [f32], per_row: usize, first: usize) -> Self {
-        Heads {
-            values,
-            per_row,
-            first,
-        }
+        Heads { values, per_row, first }
     }
 
     fn matrix(&self, size: usize, rows: Range<usize>, head: usize) -> Matrix<'a> {
         let start = (rows.start * self.per_row + self.first + head) * size;
-        Matrix::strided(
-            &self.values[start.min(self.values.len())..],
-            rows.len(),
-            size,
-            self.per_row * size,
-        )
+        Matrix::strided(&self.values[start.min(self.values.len())..], rows.len(), size, self.per_row * size)
     }
 
     fn row(&self, size: usize, row: usize, head: usize) -> &'a [f32] {
@@ -152,11 +130,7 @@ impl<'a> Inputs<'a> {
     pub fn packed(values: &'a [f32], sizes: Sizes) -> Self {
         let per_row = sizes.heads + 2 * sizes.kv_heads;
         let at = |first| Heads::new(values, per_row, first);
-        Inputs {
-            q: at(0),
-            k: at(sizes.heads),
-            v: at(sizes.heads + sizes.kv_heads),
-        }
+        Inputs { q: at(0), k: at(sizes.heads), v: at(sizes.heads + sizes.kv_heads) }
     }
 
     /// Takes queries, keys and values from a slice each.
@@ -189,30 +163,22 @@ pub fn forward(inputs: Inputs, sizes: Sizes, mask: Mask) -> Forward {
         let mut block = Block::new(sizes);
         let mut log_sums = Vec::new();
         for task in range {
-            let (sequence, head, chunk) = (
-                task / chunks / sizes.heads,
-                task / chunks % sizes.heads,
-                task % chunks,
-            );
+            let (sequence, head, chunk) =
+                (task / chunks / sizes.heads, task / chunks % sizes.heads, task % chunks);
             let last = ((chunk + 1) * TASK_QUERIES).min(sizes.queries);
             for first in (chunk * TASK_QUERIES..last).step_by(QUERY_BLOCK) {
                 let queries = first..(first + QUERY_BLOCK).min(last);
                 block.run(&inputs, sizes, &mask, sequence, head, queries.clone());
                 for (i, query) in queries.enumerate() {
                     let row = (sequence * sizes.queries + query) * sizes.heads + head;
-                    scattered
-                        .take(row)
-                        .copy_from_slice(&block.output[i * sizes.size..][..sizes.size]);
+                    scattered.take(row).copy_from_slice(&block.output[i * sizes.size..][..sizes.size]);
                     log_sums.push(block.largest[i] + block.sums[i].ln());
                 }
             }
         }
         log_sums
     });
-    Forward {
-        output,
-        log_sums: parts.concat(),
-    }
+    Forward { output, log_sums: parts.concat() }
 }
 
 /// The state of a block of queries while it goes over its keys: a running maximum, sum and output for each query.
@@ -249,9 +215,7 @@ impl Block {
         self.largest.fill(f32::NEG_INFINITY);
         self.sums.fill(0.0);
         let q_row = sequence * sizes.queries;
-        let q = inputs
-            .q
-            .matrix(size, q_row + queries.start..q_row + queries.end, head);
+        let q = inputs.q.matrix(size, q_row + queries.start..q_row + queries.end, head);
         let seen = mask.visible_to_any(sizes, sequence, queries.clone());
         for start in seen.clone().step_by(KEY_BLOCK) {
             let keys = start..(start + KEY_BLOCK).min(seen.end);
@@ -265,14 +229,7 @@ impl Block {
                     ..visible.end.clamp(keys.start, keys.end) - keys.start;
                 let scores = &mut scores[i * keys.len()..][..keys.len()];
                 let output = &mut self.output[i * size..][..size];
-                rows::absorb(
-                    scores,
-                    visible,
-                    sizes.scale(),
-                    &mut self.largest[i],
-                    &mut self.sums[i],
-                    output,
-                );
+                rows::absorb(scores, visible, sizes.scale(), &mut self.largest[i], &mut self.sums[i], output);
             }
             let v = inputs.v.matrix(size, k_rows, kv_head);
             let output = Output::strided(&mut self.output[..count * size], size).adding();

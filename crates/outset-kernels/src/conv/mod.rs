@@ -94,19 +94,13 @@ impl Conv {
     /// Output rows of a tile.
     fn tile_rows(&self) -> usize {
         let [height, width] = self.output_image();
-        if self.pointwise() {
-            height
-        } else {
-            (TILE / (self.patch() * width).max(1)).clamp(1, height.max(1))
-        }
+        if self.pointwise() { height } else { (TILE / (self.patch() * width).max(1)).clamp(1, height.max(1)) }
     }
 
     /// Returns the tiles of output rows of an image.
     fn tiles(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
         let (height, step) = (self.output_image()[0], self.tile_rows());
-        (0..height)
-            .step_by(step)
-            .map(move |start| start..(start + step).min(height))
+        (0..height).step_by(step).map(move |start| start..(start + step).min(height))
     }
 
     fn cost(&self) -> usize {
@@ -117,21 +111,9 @@ impl Conv {
         let divides = self.groups > 0
             && self.channels.is_multiple_of(self.groups)
             && self.outputs.is_multiple_of(self.groups);
-        assert!(
-            divides,
-            "channels and outputs don't divide into {} groups",
-            self.groups
-        );
-        assert_eq!(
-            x,
-            self.batch * self.channels * self.input_pixels(),
-            "the input has another size"
-        );
-        assert_eq!(
-            w,
-            self.outputs * self.patch(),
-            "the weight has another size"
-        );
+        assert!(divides, "channels and outputs don't divide into {} groups", self.groups);
+        assert_eq!(x, self.batch * self.channels * self.input_pixels(), "the input has another size");
+        assert_eq!(w, self.outputs * self.patch(), "the weight has another size");
     }
 }
 
@@ -143,21 +125,13 @@ pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, conv: &Conv) -> Vec<f32>
     let cut = Cut::tasks(conv.batch * conv.groups, conv.cost());
     par::run(Rows::new(&mut y, outputs * pixels), cut, |range, y| {
         let mut tile = Tile::new(conv);
-        for (y, task) in y
-            .data
-            .chunks_exact_mut((outputs * pixels).max(1))
-            .zip(range)
-        {
+        for (y, task) in y.data.chunks_exact_mut((outputs * pixels).max(1)).zip(range) {
             let (image, group) = (task / conv.groups, task % conv.groups);
             let x = group_image(x, conv, image, group);
             let w = Matrix::new(&w[group * outputs * patch..], outputs, patch);
             for rows in conv.tiles() {
                 let first = rows.start * conv.output_image()[1];
-                matmul_here(
-                    w,
-                    tile.read(x, conv, rows),
-                    Output::strided(&mut y[first..], pixels),
-                );
+                matmul_here(w, tile.read(x, conv, rows), Output::strided(&mut y[first..], pixels));
             }
             if let Some(b) = b {
                 for (y, b) in y.chunks_exact_mut(pixels).zip(&b[group * outputs..]) {
@@ -174,11 +148,7 @@ pub fn input_gradient(w: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
     let (pixels, outputs, patch) = (conv.output_pixels(), conv.group_outputs(), conv.patch());
     let image_len = conv.group_channels() * conv.input_pixels();
     conv.check(conv.batch * conv.channels * conv.input_pixels(), w.len());
-    assert_eq!(
-        dy.len(),
-        conv.batch * conv.outputs * pixels,
-        "the gradient has another size"
-    );
+    assert_eq!(dy.len(), conv.batch * conv.outputs * pixels, "the gradient has another size");
     let mut dx = uninit(conv.batch * conv.groups * image_len);
     let cut = Cut::tasks(conv.batch * conv.groups, conv.cost());
     par::run(Rows::new(&mut dx, image_len), cut, |range, dx| {
@@ -188,22 +158,13 @@ pub fn input_gradient(w: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
             let w = Matrix::new(&w[group * outputs * patch..], outputs, patch).transposed();
             let dy = &dy[task * outputs * pixels..][..outputs * pixels];
             if conv.pointwise() {
-                matmul_here(
-                    w,
-                    Matrix::new(dy, outputs, pixels),
-                    Output::strided(dx, pixels),
-                );
+                matmul_here(w, Matrix::new(dy, outputs, pixels), Output::strided(dx, pixels));
                 continue;
             }
             dx.fill(0.0);
             for rows in conv.tiles() {
                 let width = conv.output_image()[1];
-                let dy = Matrix::strided(
-                    &dy[rows.start * width..],
-                    outputs,
-                    rows.len() * width,
-                    pixels,
-                );
+                let dy = Matrix::strided(&dy[rows.start * width..], outputs, rows.len() * width, pixels);
                 tile.multiply_and_add(w, dy, dx, conv, rows);
             }
         }
@@ -215,11 +176,7 @@ pub fn input_gradient(w: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
 pub fn weight_gradient(x: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
     let (pixels, outputs, patch) = (conv.output_pixels(), conv.group_outputs(), conv.patch());
     conv.check(x.len(), conv.outputs * patch);
-    assert_eq!(
-        dy.len(),
-        conv.batch * conv.outputs * pixels,
-        "the gradient has another size"
-    );
+    assert_eq!(dy.len(), conv.batch * conv.outputs * pixels, "the gradient has another size");
     let len = conv.outputs * patch;
     let most = (PARTIALS / len.max(1)).max(4);
     let cut = Cut::with_partials(conv.batch, conv.cost() / conv.batch.max(1)).at_most(most);
@@ -228,16 +185,10 @@ pub fn weight_gradient(x: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
         for image in range {
             for (group, dw) in dw.chunks_exact_mut((outputs * patch).max(1)).enumerate() {
                 let x = group_image(x, conv, image, group);
-                let dy =
-                    &dy[(image * conv.groups + group) * outputs * pixels..][..outputs * pixels];
+                let dy = &dy[(image * conv.groups + group) * outputs * pixels..][..outputs * pixels];
                 for rows in conv.tiles() {
                     let width = conv.output_image()[1];
-                    let dy = Matrix::strided(
-                        &dy[rows.start * width..],
-                        outputs,
-                        rows.len() * width,
-                        pixels,
-                    );
+                    let dy = Matrix::strided(&dy[rows.start * width..], outputs, rows.len() * width, pixels);
                     matmul_here(
                         dy,
                         tile.read(x, conv, rows).transposed(),
@@ -254,18 +205,14 @@ pub fn weight_gradient(x: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
 /// Returns the gradient of the bias: the sum of each output channel over batch and space.
 pub fn bias_gradient(dy: &[f32], conv: &Conv) -> Vec<f32> {
     let pixels = conv.output_pixels();
-    let parts = par::run(
-        (),
-        Cut::new(conv.outputs, conv.batch * pixels),
-        |range, ()| {
-            let channel = |c: usize| -> f32 {
-                let images = (0..conv.batch)
-                    .map(|n| f64::from(sum(&dy[(n * conv.outputs + c) * pixels..][..pixels])));
-                images.sum::<f64>() as f32
-            };
-            range.map(channel).collect::<Vec<f32>>()
-        },
-    );
+    let parts = par::run((), Cut::new(conv.outputs, conv.batch * pixels), |range, ()| {
+        let channel = |c: usize| -> f32 {
+            let images =
+                (0..conv.batch).map(|n| f64::from(sum(&dy[(n * conv.outputs + c) * pixels..][..pixels])));
+            images.sum::<f64>() as f32
+        };
+        range.map(channel).collect::<Vec<f32>>()
+    });
     parts.concat()
 }
 

@@ -64,10 +64,7 @@ pub struct MemberLinear {
 
 impl MemberLinear {
     fn cut(self) -> Cut {
-        Cut::tasks(
-            self.members,
-            self.members * self.batch * self.inputs * self.outputs,
-        )
+        Cut::tasks(self.members, self.members * self.batch * self.inputs * self.outputs)
     }
 
     /// Returns `y = h W[m] + b[m]` for the rows of each member `m`: `h [members * batch, inputs]`,

@@ -23,11 +23,7 @@ pub fn cross_entropy_in_place(
     weights: Option<&[f32]>,
     smoothing: f32,
 ) -> f32 {
-    assert_eq!(
-        logits.len(),
-        targets.len() * classes,
-        "logits and targets differ in rows"
-    );
+    assert_eq!(logits.len(), targets.len() * classes, "logits and targets differ in rows");
     let weighing = Weighing::new(targets, weights, classes);
     weighing.mean(gradient_rows(logits, classes, 0, &weighing, smoothing))
 }
@@ -43,11 +39,7 @@ pub fn cross_entropy(
     weights: Option<&[f32]>,
     smoothing: f32,
 ) -> f32 {
-    assert_eq!(
-        logits.len(),
-        targets.len() * classes,
-        "logits and targets differ in rows"
-    );
+    assert_eq!(logits.len(), targets.len() * classes, "logits and targets differ in rows");
     let weighing = Weighing::new(targets, weights, classes);
     weighing.mean(loss_rows(logits, classes, 0, &weighing, smoothing))
 }
@@ -62,41 +54,21 @@ pub(super) struct Weighing<'a> {
 impl<'a> Weighing<'a> {
     /// Checks targets and weights against each other and adds the weights up.
     pub(super) fn new(targets: &'a [i64], weights: Option<&'a [f32]>, classes: usize) -> Self {
-        assert!(
-            weights.is_none_or(|w| w.len() == targets.len()),
-            "weights and targets differ in rows"
-        );
+        assert!(weights.is_none_or(|w| w.len() == targets.len()), "weights and targets differ in rows");
         let highest = targets.iter().copied().max().unwrap_or(-1);
-        assert!(
-            highest < classes as i64,
-            "target {highest} is not below {classes} classes"
-        );
-        let mut weighing = Weighing {
-            targets,
-            weights,
-            total: 0.0,
-        };
-        weighing.total = (0..targets.len())
-            .map(|row| f64::from(weighing.of(row)))
-            .sum();
+        assert!(highest < classes as i64, "target {highest} is not below {classes} classes");
+        let mut weighing = Weighing { targets, weights, total: 0.0 };
+        weighing.total = (0..targets.len()).map(|row| f64::from(weighing.of(row))).sum();
         weighing
     }
 
     fn of(&self, row: usize) -> f32 {
-        if self.targets[row] < 0 {
-            0.0
-        } else {
-            self.weights.map_or(1.0, |w| w[row])
-        }
+        if self.targets[row] < 0 { 0.0 } else { self.weights.map_or(1.0, |w| w[row]) }
     }
 
     /// Divides a weighted sum of losses by the total weight; nothing weighed is nothing lost.
     pub(super) fn mean(&self, sum: f64) -> f32 {
-        if self.total == 0.0 {
-            0.0
-        } else {
-            (sum / self.total) as f32
-        }
+        if self.total == 0.0 { 0.0 } else { (sum / self.total) as f32 }
     }
 }
 
@@ -117,10 +89,8 @@ pub(super) fn gradient_rows(
             if weight == 0.0 {
                 x.fill(0.0);
             } else {
-                let (target, scale) = (
-                    weighing.targets[first + row] as usize,
-                    (weight / weighing.total) as f32,
-                );
+                let (target, scale) =
+                    (weighing.targets[first + row] as usize, (weight / weighing.total) as f32);
                 sum += weight * f64::from(gradient_row(x, target, smoothing, scale));
             }
         }
@@ -193,11 +163,7 @@ kernel! {
 fn row_loss(total: f32, largest: f32, x_target: f32, x_mean: f32, smoothing: f32) -> f32 {
     // Each difference to the largest logit is small where their sum with it would not be.
     let to_target = (1.0 - smoothing) * (largest - x_target);
-    let to_mean = if smoothing == 0.0 {
-        0.0
-    } else {
-        smoothing * (largest - x_mean)
-    };
+    let to_mean = if smoothing == 0.0 { 0.0 } else { smoothing * (largest - x_mean) };
     total.ln() + to_target + to_mean
 }
 
@@ -246,13 +212,7 @@ mod tests {
     use crate::testing::{check_gradient, close, same_bits_with_one_and_two_threads, values, wide};
 
     /// The naive twin: loss and gradient.
-    fn twin(
-        x: &[f64],
-        classes: usize,
-        targets: &[i64],
-        weights: &[f64],
-        smoothing: f64,
-    ) -> (f64, Vec<f64>) {
+    fn twin(x: &[f64], classes: usize, targets: &[i64], weights: &[f64], smoothing: f64) -> (f64, Vec<f64>) {
         let weight = |r: usize| if targets[r] < 0 { 0.0 } else { weights[r] };
         let total: f64 = (0..targets.len()).map(weight).sum();
         let (mut loss, mut gradient) = (0.0, vec![]);
@@ -271,15 +231,7 @@ mod tests {
     }
 
     fn targets(rows: usize, classes: usize) -> Vec<i64> {
-        (0..rows)
-            .map(|r| {
-                if r % 5 == 4 {
-                    -1
-                } else {
-                    (r * 7 % classes) as i64
-                }
-            })
-            .collect()
+        (0..rows).map(|r| if r % 5 == 4 { -1 } else { (r * 7 % classes) as i64 }).collect()
     }
 
     #[test]
@@ -297,10 +249,7 @@ mod tests {
                     close(&dx, &gradient);
                     if classes > 1 {
                         close(&[got], &[loss]);
-                        close(
-                            &[cross_entropy(&x, classes, &t, weights, smoothing)],
-                            &[loss],
-                        );
+                        close(&[cross_entropy(&x, classes, &t, weights, smoothing)], &[loss]);
                     }
                 }
             }

@@ -43,11 +43,7 @@ pub fn linear_cross_entropy(
     for start in (0..rows).step_by(block.max(1)) {
         let count = block.min(rows - start);
         let logits = &mut logits[..count * classes];
-        matmul(
-            Matrix::new(&x[start * width..], count, width),
-            Matrix::new(w, width, classes),
-            logits,
-        );
+        matmul(Matrix::new(&x[start * width..], count, width), Matrix::new(w, width, classes), logits);
         sum += loss_rows(logits, classes, start, &weighing, smoothing);
     }
     weighing.mean(sum)
@@ -81,17 +77,9 @@ pub fn linear_cross_entropy_gradients(
             Matrix::new(w, width, classes).transposed(),
             &mut dx[start * width..][..count * width],
         );
-        matmul_into(
-            x.transposed(),
-            logits,
-            Output::strided(&mut dw, classes).adding(),
-        );
+        matmul_into(x.transposed(), logits, Output::strided(&mut dw, classes).adding());
     }
-    LinearCrossEntropy {
-        loss: weighing.mean(sum),
-        dx,
-        dw,
-    }
+    LinearCrossEntropy { loss: weighing.mean(sum), dx, dw }
 }
 
 fn block_rows(rows: usize, classes: usize) -> usize {
@@ -110,46 +98,23 @@ mod tests {
     #[test]
     fn matches_the_loss_of_whole_logits() {
         // The last has more than one block.
-        for (rows, width, classes) in [
-            (1, 1, 2),
-            (7, 5, 3),
-            (70, 33, 65),
-            (0, 4, 3),
-            (150, 8, 40_000),
-        ] {
+        for (rows, width, classes) in [(1, 1, 2), (7, 5, 3), (70, 33, 65), (0, 4, 3), (150, 8, 40_000)] {
             let (x, w) = (values(rows * width, 1), values(width * classes, 2));
-            let targets: Vec<i64> = (0..rows)
-                .map(|r| {
-                    if r % 5 == 4 {
-                        -1
-                    } else {
-                        (r * 7 % classes) as i64
-                    }
-                })
-                .collect();
+            let targets: Vec<i64> =
+                (0..rows).map(|r| if r % 5 == 4 { -1 } else { (r * 7 % classes) as i64 }).collect();
             let weights: Vec<f32> = values(rows, 3).iter().map(|v| v.abs()).collect();
             for (weights, smoothing) in [(None, 0.0), (Some(&weights[..]), 0.1)] {
-                let mut logits =
-                    linear::forward(&x, &w, None, classes, linear::Activation::Identity);
+                let mut logits = linear::forward(&x, &w, None, classes, linear::Activation::Identity);
                 let expected = cross_entropy(&logits, classes, &targets, weights, smoothing);
                 cross_entropy_in_place(&mut logits, classes, &targets, weights, smoothing);
-                let got =
-                    linear_cross_entropy_gradients(&x, &w, classes, &targets, weights, smoothing);
+                let got = linear_cross_entropy_gradients(&x, &w, classes, &targets, weights, smoothing);
                 close(&[got.loss], &[expected.into()]);
                 close(
-                    &[linear_cross_entropy(
-                        &x, &w, classes, &targets, weights, smoothing,
-                    )],
+                    &[linear_cross_entropy(&x, &w, classes, &targets, weights, smoothing)],
                     &[expected.into()],
                 );
-                close(
-                    &got.dx,
-                    &wide(&linear::input_gradient(&logits, &w, width, classes)),
-                );
-                close(
-                    &got.dw,
-                    &wide(&linear::weight_gradient(&x, &logits, width, classes)),
-                );
+                close(&got.dx, &wide(&linear::input_gradient(&logits, &w, width, classes)));
+                close(&got.dw, &wide(&linear::weight_gradient(&x, &logits, width, classes)));
             }
         }
     }

@@ -5,6 +5,4 @@ mod linear_cross_entropy;
 
 pub use cross_entropy::{cross_entropy, cross_entropy_in_place, scale};
 pub(crate) use cross_entropy::{exp_and_sum, exp_and_sum_scaled};
-pub use linear_cross_entropy::{
-    LinearCrossEntropy, linear_cross_entropy, linear_cross_entropy_gradients,
-};
+pub use linear_cross_entropy::{LinearCrossEntropy, linear_cross_entropy, linear_cross_entropy_gradients};

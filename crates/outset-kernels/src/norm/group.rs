@@ -33,16 +33,8 @@ impl Sizes {
             self.groups > 0 && self.channels.is_multiple_of(self.groups),
             "channels don't divide into groups"
         );
-        assert_eq!(
-            x.len(),
-            self.batch * self.channels * self.spatial,
-            "the input has another size"
-        );
-        assert_eq!(
-            gamma.len(),
-            self.channels,
-            "gamma has another size than the channels"
-        );
+        assert_eq!(x.len(), self.batch * self.channels * self.spatial, "the input has another size");
+        assert_eq!(gamma.len(), self.channels, "gamma has another size than the channels");
     }
 }
 
@@ -69,63 +61,32 @@ pub struct Gradients {
 /// Normalises each group.
 pub fn forward(x: &[f32], gamma: &[f32], beta: &[f32], sizes: Sizes, eps: f32) -> Forward {
     sizes.check(x, gamma);
-    assert_eq!(
-        beta.len(),
-        sizes.channels,
-        "beta has another size than the channels"
-    );
+    assert_eq!(beta.len(), sizes.channels, "beta has another size than the channels");
     let width = sizes.group_channels() * sizes.spatial;
     let rows = sizes.batch * sizes.groups;
     let (mut output, mut statistics) = (uninit(x.len()), uninit(2 * rows));
     let outputs = (Rows::new(&mut output, width), Rows::new(&mut statistics, 2));
-    par::run(
-        outputs,
-        Cut::new(rows, 2 * width),
-        |range, (y, statistics)| {
-            for (i, row) in range.enumerate() {
-                let channel = row % sizes.groups * sizes.group_channels();
-                let channels = channel..channel + sizes.group_channels();
-                let (x, y) = (
-                    &x[row * width..][..width],
-                    &mut y.data[i * width..][..width],
-                );
-                let pair = normalise_group(
-                    x,
-                    y,
-                    &gamma[channels.clone()],
-                    &beta[channels],
-                    sizes.spatial,
-                    eps,
-                );
-                statistics.data[2 * i..][..2].copy_from_slice(&pair);
-            }
-        },
-    );
+    par::run(outputs, Cut::new(rows, 2 * width), |range, (y, statistics)| {
+        for (i, row) in range.enumerate() {
+            let channel = row % sizes.groups * sizes.group_channels();
+            let channels = channel..channel + sizes.group_channels();
+            let (x, y) = (&x[row * width..][..width], &mut y.data[i * width..][..width]);
+            let pair = normalise_group(x, y, &gamma[channels.clone()], &beta[channels], sizes.spatial, eps);
+            statistics.data[2 * i..][..2].copy_from_slice(&pair);
+        }
+    });
     Forward { output, statistics }
 }
 
 /// Returns the gradients, given that of the output.
-pub fn backward(
-    x: &[f32],
-    statistics: &[f32],
-    gamma: &[f32],
-    dy: &[f32],
-    sizes: Sizes,
-) -> Gradients {
+pub fn backward(x: &[f32], statistics: &[f32], gamma: &[f32], dy: &[f32], sizes: Sizes) -> Gradients {
     sizes.check(x, gamma);
     assert_eq!(dy.len(), x.len(), "input and gradient differ in size");
-    let Sizes {
-        batch,
-        channels,
-        spatial,
-        groups,
-    } = sizes;
+    let Sizes { batch, channels, spatial, groups } = sizes;
     let example = channels * spatial;
     let mut dx = uninit(x.len());
-    let partials = par::run(
-        Rows::new(&mut dx, example),
-        Cut::with_partials(batch, 3 * example),
-        |range, dx| {
+    let partials =
+        par::run(Rows::new(&mut dx, example), Cut::with_partials(batch, 3 * example), |range, dx| {
             // Gradients of gamma and of beta, one after the other.
             let mut sums = vec![0.0; 2 * channels];
             for (i, n) in range.enumerate() {
@@ -134,25 +95,13 @@ pub fn backward(
                     let values = n * example + at.start * spatial..n * example + at.end * spatial;
                     let dx = &mut dx.data[i * example..][at.start * spatial..at.end * spatial];
                     let (dgamma, dbeta) = sums.split_at_mut(channels);
-                    let pair = [
-                        statistics[2 * (n * groups + g)],
-                        statistics[2 * (n * groups + g) + 1],
-                    ];
+                    let pair = [statistics[2 * (n * groups + g)], statistics[2 * (n * groups + g) + 1]];
                     let gradients = (&mut dgamma[at.clone()], &mut dbeta[at.clone()]);
-                    backward_group(
-                        &x[values.clone()],
-                        &dy[values],
-                        dx,
-                        pair,
-                        &gamma[at],
-                        gradients,
-                        spatial,
-                    );
+                    backward_group(&x[values.clone()], &dy[values], dx, pair, &gamma[at], gradients, spatial);
                 }
             }
             sums
-        },
-    );
+        });
     let mut dgamma = par::add_partials(partials, 2 * channels);
     let dbeta = dgamma.split_off(channels);
     Gradients { dx, dgamma, dbeta }
@@ -220,15 +169,11 @@ mod tests {
         let (mut y, mut dx) = (vec![], vec![]);
         let (mut dgamma, mut dbeta) = (vec![0.0; sizes.channels], vec![0.0; sizes.channels]);
         for (row, (x, dy)) in x.chunks(width).zip(dy.chunks(width)).enumerate() {
-            let channel =
-                |i: usize| row % sizes.groups * sizes.group_channels() + i / sizes.spatial;
+            let channel = |i: usize| row % sizes.groups * sizes.group_channels() + i / sizes.spatial;
             let average = |f: &dyn Fn(usize) -> f64| (0..width).map(f).sum::<f64>() / width as f64;
             let mean = average(&|i| x[i]);
             let scale = 1.0 / (average(&|i| (x[i] - mean).powi(2)) + EPS).sqrt();
-            let (n, g) = (
-                |i: usize| (x[i] - mean) * scale,
-                |i: usize| dy[i] * gamma[channel(i)],
-            );
+            let (n, g) = (|i: usize| (x[i] - mean) * scale, |i: usize| dy[i] * gamma[channel(i)]);
             let (g_mean, gn_mean) = (average(&g), average(&|i| g(i) * n(i)));
             for i in 0..width {
                 y.push(n(i) * gamma[channel(i)] + beta[channel(i)]);
@@ -240,28 +185,17 @@ mod tests {
         [y, dx, dgamma, dbeta]
     }
 
-    const SHAPES: [(usize, usize, usize, usize); 5] = [
-        (3, 4, 5, 2),
-        (2, 12, 1, 3),
-        (5, 7, 9, 7),
-        (4, 32, 64, 8),
-        (0, 4, 4, 2),
-    ];
+    const SHAPES: [(usize, usize, usize, usize); 5] =
+        [(3, 4, 5, 2), (2, 12, 1, 3), (5, 7, 9, 7), (4, 32, 64, 8), (0, 4, 4, 2)];
 
     #[test]
     fn matches_the_twin() {
         for (batch, channels, spatial, groups) in SHAPES {
-            let sizes = Sizes {
-                batch,
-                channels,
-                spatial,
-                groups,
-            };
+            let sizes = Sizes { batch, channels, spatial, groups };
             let len = batch * channels * spatial;
             let (x, dy) = (values(len, 1), values(len, 2));
             let (gamma, beta) = (values(channels, 3), values(channels, 4));
-            let [y, dx, dgamma, dbeta] =
-                twin(&wide(&x), &wide(&gamma), &wide(&beta), &wide(&dy), sizes);
+            let [y, dx, dgamma, dbeta] = twin(&wide(&x), &wide(&gamma), &wide(&beta), &wide(&dy), sizes);
             let got = forward(&x, &gamma, &beta, sizes, EPS as f32);
             close(&got.output, &y);
             let gradients = backward(&x, &got.statistics, &gamma, &dy, sizes);
@@ -273,20 +207,11 @@ mod tests {
 
     #[test]
     fn the_twin_s_gradients_are_slopes() {
-        let sizes = Sizes {
-            batch: 2,
-            channels: 4,
-            spatial: 3,
-            groups: 2,
-        };
+        let sizes = Sizes { batch: 2, channels: 4, spatial: 3, groups: 2 };
         let (x, dy) = (wide(&values(24, 1)), wide(&values(24, 2)));
         let (gamma, beta) = (wide(&values(4, 3)), wide(&values(4, 4)));
         let loss = |x: &[f64], gamma: &[f64], beta: &[f64]| -> f64 {
-            twin(x, gamma, beta, &dy, sizes)[0]
-                .iter()
-                .zip(&dy)
-                .map(|(y, d)| y * d)
-                .sum()
+            twin(x, gamma, beta, &dy, sizes)[0].iter().zip(&dy).map(|(y, d)| y * d).sum()
         };
         let [_, dx, dgamma, dbeta] = twin(&x, &gamma, &beta, &dy, sizes);
         check_gradient(&x, &dx, |x| loss(x, &gamma, &beta));
@@ -296,12 +221,7 @@ mod tests {
 
     #[test]
     fn bits_do_not_depend_on_threads() {
-        let sizes = Sizes {
-            batch: 16,
-            channels: 32,
-            spatial: 100,
-            groups: 8,
-        };
+        let sizes = Sizes { batch: 16, channels: 32, spatial: 100, groups: 8 };
         let (x, gamma) = (values(16 * 3200, 1), values(32, 2));
         same_bits_with_one_and_two_threads(|| {
             let y = forward(&x, &gamma, &gamma, sizes, EPS as f32);

@@ -17,11 +17,7 @@ pub fn orthogonalise(g: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let norm = (sum_of_squares(g).sqrt() + 1e-7) as f32;
     // The smaller side is squared.
     let flip = rows > columns;
-    let (m, n) = if flip {
-        (columns, rows)
-    } else {
-        (rows, columns)
-    };
+    let (m, n) = if flip { (columns, rows) } else { (rows, columns) };
     let mut x: Vec<f32> = g.iter().map(|v| v / norm).collect();
     if flip {
         x = transpose(&x, rows, columns);
@@ -43,17 +39,15 @@ pub fn orthogonalise(g: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 }
 
 fn transpose(x: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    (0..x.len())
-        .map(|i| x[i % rows * columns + i / rows])
-        .collect()
+    (0..x.len()).map(|i| x[i % rows * columns + i / rows]).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{
-        close_within, matmul as product64, same_bits_with_one_and_two_threads,
-        transpose as transpose64, values, wide,
+        close_within, matmul as product64, same_bits_with_one_and_two_threads, transpose as transpose64,
+        values, wide,
     };
 
     fn twin(g: &[f64], rows: usize, columns: usize) -> Vec<f64> {
@@ -63,11 +57,7 @@ mod tests {
         for _ in 0..5 {
             let square = product64(&x, &transpose64(&x, columns), columns, rows);
             let fourth = product64(&square, &square, rows, rows);
-            let factor: Vec<f64> = square
-                .iter()
-                .zip(&fourth)
-                .map(|(s, f)| b * s + c * f)
-                .collect();
+            let factor: Vec<f64> = square.iter().zip(&fourth).map(|(s, f)| b * s + c * f).collect();
             let add = product64(&factor, &x, rows, columns);
             x.iter_mut().zip(add).for_each(|(x, add)| *x = a * *x + add);
         }
@@ -79,11 +69,7 @@ mod tests {
         for (rows, columns) in [(1, 1), (3, 5), (7, 4), (32, 17), (40, 64)] {
             let g = values(rows * columns, 1);
             // Rounding grows by the slope of the quintic in every step.
-            close_within(
-                &orthogonalise(&g, rows, columns),
-                &twin(&wide(&g), rows, columns),
-                2e-4,
-            );
+            close_within(&orthogonalise(&g, rows, columns), &twin(&wide(&g), rows, columns), 2e-4);
         }
     }
 
@@ -92,14 +78,7 @@ mod tests {
         let x = orthogonalise(&values(8 * 64, 3), 8, 64);
         let square = product64(&wide(&x), &transpose64(&wide(&x), 64), 64, 8);
         for (i, v) in square.iter().enumerate() {
-            assert!(
-                if i % 9 == 0 {
-                    (0.4..1.6).contains(v)
-                } else {
-                    v.abs() < 0.4
-                },
-                "{i}: {v}"
-            );
+            assert!(if i % 9 == 0 { (0.4..1.6).contains(v) } else { v.abs() < 0.4 }, "{i}: {v}");
         }
     }
 

@@ -29,11 +29,7 @@ pub struct Forward {
 impl Forward {
     /// Borrows everything for the backward pass.
     pub fn saved(&self) -> Saved<'_> {
-        Saved {
-            output: &self.output,
-            gates: &self.gates,
-            candidates: &self.candidates,
-        }
+        Saved { output: &self.output, gates: &self.gates, candidates: &self.candidates }
     }
 }
 
@@ -51,16 +47,10 @@ pub struct Saved<'a> {
 /// Runs the layer over every sequence; `b` and `b_hidden` are `[3 * hidden]`.
 pub fn forward(x: &[f32], w: Weights, b: &[f32], b_hidden: &[f32], sizes: Sizes) -> Forward {
     sizes.check(x, w.input, w.hidden, GATES);
-    let Sizes {
-        batch,
-        time,
-        hidden,
-        ..
-    } = sizes;
+    let Sizes { batch, time, hidden, .. } = sizes;
     let width = GATES * hidden;
     let mut gates = input_products(x, w.input, b);
-    let (mut output, mut candidates) =
-        (uninit(batch * time * hidden), uninit(batch * time * hidden));
+    let (mut output, mut candidates) = (uninit(batch * time * hidden), uninit(batch * time * hidden));
     let w_hidden = Matrix::new(w.hidden, hidden, width);
     let rows = (
         Rows::new(&mut gates, time * width),
@@ -80,67 +70,31 @@ pub fn forward(x: &[f32], w: Weights, b: &[f32], b_hidden: &[f32], sizes: Sizes)
             for sequence in 0..range.len() {
                 let at = (sequence * time + step) * hidden;
                 let (before, now) = h.data.split_at_mut(at);
-                let before = if step == 0 {
-                    None
-                } else {
-                    Some(&before[at - hidden..])
-                };
+                let before = if step == 0 { None } else { Some(&before[at - hidden..]) };
                 let gates = &mut gates.data[GATES * at..][..width];
                 let candidate = &mut candidates.data[at..][..hidden];
-                advance(
-                    gates,
-                    &s[sequence * width..][..width],
-                    before,
-                    candidate,
-                    &mut now[..hidden],
-                );
+                advance(gates, &s[sequence * width..][..width], before, candidate, &mut now[..hidden]);
             }
         }
     });
-    Forward {
-        output,
-        gates,
-        candidates,
-    }
+    Forward { output, gates, candidates }
 }
 
 /// Returns the gradients, and that of `b_hidden`, given that of every output.
-pub fn backward(
-    x: &[f32],
-    w: Weights,
-    saved: Saved,
-    dh: &[f32],
-    sizes: Sizes,
-) -> (Gradients, Vec<f32>) {
-    let Sizes {
-        batch,
-        time,
-        hidden,
-        ..
-    } = sizes;
-    assert_eq!(
-        dh.len(),
-        batch * time * hidden,
-        "the gradient has another size"
-    );
+pub fn backward(x: &[f32], w: Weights, saved: Saved, dh: &[f32], sizes: Sizes) -> (Gradients, Vec<f32>) {
+    let Sizes { batch, time, hidden, .. } = sizes;
+    assert_eq!(dh.len(), batch * time * hidden, "the gradient has another size");
     let width = GATES * hidden;
     let (mut da, mut ds) = (uninit(batch * time * width), uninit(batch * time * width));
     let w_hidden = Matrix::new(w.hidden, hidden, width).transposed();
-    let rows = (
-        Rows::new(&mut da, time * width),
-        Rows::new(&mut ds, time * width),
-    );
+    let rows = (Rows::new(&mut da, time * width), Rows::new(&mut ds, time * width));
     par::run(rows, sizes.cut(GATES), |range, (da, ds)| {
         let mut dh_next = vec![0.0; range.len() * hidden];
         for step in (0..time).rev() {
             for (i, sequence) in range.clone().enumerate() {
                 let at = (sequence * time + step) * hidden;
                 let own = (i * time + step) * width;
-                let before = if step == 0 {
-                    None
-                } else {
-                    Some(&saved.output[at - hidden..at])
-                };
+                let before = if step == 0 { None } else { Some(&saved.output[at - hidden..at]) };
                 let gates = &saved.gates[GATES * at..][..width];
                 let dh_next = &mut dh_next[i * hidden..][..hidden];
                 let gradients = (&mut da.data[own..][..width], &mut ds.data[own..][..width]);
@@ -159,10 +113,7 @@ pub fn backward(
             }
         }
     });
-    (
-        finish(x, saved.output, w, &da, Some(&ds), GATES, sizes),
-        bias_gradient(&ds, width),
-    )
+    (finish(x, saved.output, w, &da, Some(&ds), GATES, sizes), bias_gradient(&ds, width))
 }
 
 kernel! {

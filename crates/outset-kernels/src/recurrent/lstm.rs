@@ -27,11 +27,7 @@ pub struct Forward {
 impl Forward {
     /// Borrows everything for the backward pass.
     pub fn saved(&self) -> Saved<'_> {
-        Saved {
-            output: &self.output,
-            gates: &self.gates,
-            cells: &self.cells,
-        }
+        Saved { output: &self.output, gates: &self.gates, cells: &self.cells }
     }
 }
 
@@ -49,12 +45,7 @@ pub struct Saved<'a> {
 /// Runs the layer over every sequence; `b` is `[4 * hidden]`.
 pub fn forward(x: &[f32], w: Weights, b: &[f32], sizes: Sizes) -> Forward {
     sizes.check(x, w.input, w.hidden, GATES);
-    let Sizes {
-        batch,
-        time,
-        hidden,
-        ..
-    } = sizes;
+    let Sizes { batch, time, hidden, .. } = sizes;
     let mut gates = input_products(x, w.input, b);
     let (mut output, mut cells) = (uninit(batch * time * hidden), uninit(batch * time * hidden));
     let w_hidden = Matrix::new(w.hidden, hidden, GATES * hidden);
@@ -72,80 +63,39 @@ pub fn forward(x: &[f32], w: Weights, b: &[f32], sizes: Sizes) -> Forward {
             for sequence in 0..range.len() {
                 let at = (sequence * time + step) * hidden;
                 let (before, now) = c.data.split_at_mut(at);
-                let before = if step == 0 {
-                    None
-                } else {
-                    Some(&before[at - hidden..])
-                };
+                let before = if step == 0 { None } else { Some(&before[at - hidden..]) };
                 let gates = &mut gates.data[GATES * at..][..GATES * hidden];
-                advance(
-                    gates,
-                    before,
-                    &mut now[..hidden],
-                    &mut h.data[at..][..hidden],
-                );
+                advance(gates, before, &mut now[..hidden], &mut h.data[at..][..hidden]);
             }
         }
     });
-    Forward {
-        output,
-        gates,
-        cells,
-    }
+    Forward { output, gates, cells }
 }
 
 /// Returns the gradients, given that of every output.
 pub fn backward(x: &[f32], w: Weights, saved: Saved, dh: &[f32], sizes: Sizes) -> Gradients {
-    let Sizes {
-        batch,
-        time,
-        hidden,
-        ..
-    } = sizes;
-    assert_eq!(
-        dh.len(),
-        batch * time * hidden,
-        "the gradient has another size"
-    );
+    let Sizes { batch, time, hidden, .. } = sizes;
+    assert_eq!(dh.len(), batch * time * hidden, "the gradient has another size");
     let mut d = uninit(batch * time * GATES * hidden);
     let w_hidden = Matrix::new(w.hidden, hidden, GATES * hidden).transposed();
-    par::run(
-        Rows::new(&mut d, time * GATES * hidden),
-        sizes.cut(GATES),
-        |range, d| {
-            let (mut dh_next, mut dc) = (
-                vec![0.0; range.len() * hidden],
-                vec![0.0; range.len() * hidden],
-            );
-            for step in (0..time).rev() {
-                for (i, sequence) in range.clone().enumerate() {
-                    let at = (sequence * time + step) * hidden;
-                    let before = if step == 0 {
-                        None
-                    } else {
-                        Some(&saved.cells[at - hidden..at])
-                    };
-                    let dh_next = &dh_next[i * hidden..][..hidden];
-                    let dc = &mut dc[i * hidden..][..hidden];
-                    let d = &mut d.data[(i * time + step) * GATES * hidden..][..GATES * hidden];
-                    let gates = &saved.gates[GATES * at..][..GATES * hidden];
-                    retreat(
-                        gates,
-                        before,
-                        &saved.cells[at..][..hidden],
-                        &dh[at..][..hidden],
-                        dh_next,
-                        dc,
-                        d,
-                    );
-                }
-                if step > 0 {
-                    let d = at_step(d.data, range.len(), step, time, GATES * hidden);
-                    matmul_here(d, w_hidden, Output::strided(&mut dh_next, hidden));
-                }
+    par::run(Rows::new(&mut d, time * GATES * hidden), sizes.cut(GATES), |range, d| {
+        let (mut dh_next, mut dc) = (vec![0.0; range.len() * hidden], vec![0.0; range.len() * hidden]);
+        for step in (0..time).rev() {
+            for (i, sequence) in range.clone().enumerate() {
+                let at = (sequence * time + step) * hidden;
+                let before = if step == 0 { None } else { Some(&saved.cells[at - hidden..at]) };
+                let dh_next = &dh_next[i * hidden..][..hidden];
+                let dc = &mut dc[i * hidden..][..hidden];
+                let d = &mut d.data[(i * time + step) * GATES * hidden..][..GATES * hidden];
+                let gates = &saved.gates[GATES * at..][..GATES * hidden];
+                retreat(gates, before, &saved.cells[at..][..hidden], &dh[at..][..hidden], dh_next, dc, d);
             }
-        },
-    );
+            if step > 0 {
+                let d = at_step(d.data, range.len(), step, time, GATES * hidden);
+                matmul_here(d, w_hidden, Output::strided(&mut dh_next, hidden));
+            }
+        }
+    });
     finish(x, saved.output, w, &d, None, GATES, sizes)
 }
 

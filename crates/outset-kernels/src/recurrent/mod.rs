@@ -34,21 +34,9 @@ pub struct Sizes {
 
 impl Sizes {
     fn check(self, x: &[f32], w_input: &[f32], w_hidden: &[f32], gates: usize) {
-        assert_eq!(
-            x.len(),
-            self.batch * self.time * self.inputs,
-            "the input has another size"
-        );
-        assert_eq!(
-            w_input.len(),
-            self.inputs * gates * self.hidden,
-            "the input's weight has another size"
-        );
-        assert_eq!(
-            w_hidden.len(),
-            self.hidden * gates * self.hidden,
-            "the state's weight has another size"
-        );
+        assert_eq!(x.len(), self.batch * self.time * self.inputs, "the input has another size");
+        assert_eq!(w_input.len(), self.inputs * gates * self.hidden, "the input's weight has another size");
+        assert_eq!(w_hidden.len(), self.hidden * gates * self.hidden, "the state's weight has another size");
     }
 
     /// Cuts the sequences into tasks.
@@ -89,10 +77,7 @@ fn input_products(x: &[f32], w_input: &[f32], b: &[f32]) -> Vec<f32> {
 fn states_before(h: &[f32], sizes: Sizes) -> Vec<f32> {
     let row = sizes.time * sizes.hidden;
     let mut before = uninit(h.len());
-    for (before, h) in before
-        .chunks_exact_mut(row.max(1))
-        .zip(h.chunks_exact(row.max(1)))
-    {
+    for (before, h) in before.chunks_exact_mut(row.max(1)).zip(h.chunks_exact(row.max(1))) {
         let first = sizes.hidden.min(row);
         before[..first].fill(0.0);
         before[first..].copy_from_slice(&h[..row - first]);
@@ -117,11 +102,7 @@ fn finish(
     let rows = sizes.batch * sizes.time;
     let mut dw_hidden = uninit(sizes.hidden * width);
     let d_state = Matrix::new(d_state.unwrap_or(d), rows, width);
-    matmul(
-        Matrix::new(&before, rows, sizes.hidden).transposed(),
-        d_state,
-        &mut dw_hidden,
-    );
+    matmul(Matrix::new(&before, rows, sizes.hidden).transposed(), d_state, &mut dw_hidden);
     Gradients {
         dx: linear::input_gradient(d, w.input, sizes.inputs, width),
         dw_input: linear::weight_gradient(x, d, sizes.inputs, width),
@@ -137,9 +118,5 @@ fn at_step(values: &[f32], sequences: usize, step: usize, time: usize, width: us
 
 /// Adds `a b` to the rows of one step inside `[sequences, time, width]`.
 fn add_at_step(a: Matrix, b: Matrix, values: &mut [f32], step: usize, time: usize, width: usize) {
-    matmul_here(
-        a,
-        b,
-        Output::strided(&mut values[step * width..], time * width).adding(),
-    );
+    matmul_here(a, b, Output::strided(&mut values[step * width..], time * width).adding());
 }

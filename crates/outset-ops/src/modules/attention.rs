@@ -22,13 +22,7 @@ impl Attention {
     ///
     /// # Panics
     /// If the width doesn't divide into the heads or the heads can't share the key heads evenly.
-    pub fn new(
-        width: usize,
-        heads: usize,
-        kv_heads: usize,
-        bias: bool,
-        device: &Device,
-    ) -> Attention {
+    pub fn new(width: usize, heads: usize, kv_heads: usize, bias: bool, device: &Device) -> Attention {
         assert!(
             heads > 0 && width.is_multiple_of(heads),
             "a width of {width} doesn't divide into {heads} heads"
@@ -61,9 +55,7 @@ mod tests {
         let device = Device::flex();
         let attention = Attention::new(8, 4, 2, true, &device);
         let x = Tensor::<3>::random([1, 5, 8], Distribution::Default, &device);
-        let whole = attention
-            .forward(x.clone(), AttentionMask::causal())
-            .narrow(1, 0, 3);
+        let whole = attention.forward(x.clone(), AttentionMask::causal()).narrow(1, 0, 3);
         let start = attention.forward(x.narrow(1, 0, 3), AttentionMask::causal());
         crate::testing::close("start", &wide(start), &wide(whole));
     }

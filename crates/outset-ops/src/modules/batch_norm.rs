@@ -53,10 +53,7 @@ impl BatchNorm {
         let count = x.shape().num_elements() as f64 / x.dims()[1].max(1) as f64;
         let got = batch_norm_train(x, gamma, beta, self.epsilon, self.relu);
         let unbiased = got.variance * (count / (count - 1.0).max(1.0));
-        for (state, now) in [
-            (&self.running_mean, got.mean),
-            (&self.running_var, unbiased),
-        ] {
+        for (state, now) in [(&self.running_mean, got.mean), (&self.running_var, unbiased)] {
             let kept = state.value_sync().to_device(&device);
             state.update((kept * (1.0 - self.momentum) + now * self.momentum).detach());
         }

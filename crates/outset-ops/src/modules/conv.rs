@@ -37,12 +37,7 @@ impl Conv2d {
 
     /// Convolves the images.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        conv2d(
-            x,
-            self.weight.val(),
-            self.bias.as_ref().map(Param::val),
-            self.how,
-        )
+        conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.how)
     }
 }
 
@@ -78,12 +73,7 @@ impl Conv1d {
 
     /// Convolves the sequences.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        conv1d(
-            x,
-            self.weight.val(),
-            self.bias.as_ref().map(Param::val),
-            self.how,
-        )
+        conv1d(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.how)
     }
 }
 
@@ -94,24 +84,10 @@ mod tests {
     #[test]
     fn shapes_follow_stride_and_padding() {
         let device = Device::flex().autodiff();
-        let how = Convolution {
-            stride: [2, 2],
-            padding: [1, 1],
-            ..Convolution::default()
-        };
+        let how = Convolution { stride: [2, 2], padding: [1, 1], ..Convolution::default() };
         let images = Tensor::<4>::ones([2, 3, 8, 6], &device);
-        assert_eq!(
-            Conv2d::new(3, 5, [3, 3], how, true, &device)
-                .forward(images)
-                .dims(),
-            [2, 5, 4, 3]
-        );
+        assert_eq!(Conv2d::new(3, 5, [3, 3], how, true, &device).forward(images).dims(), [2, 5, 4, 3]);
         let sequences = Tensor::<3>::ones([2, 3, 9], &device);
-        assert_eq!(
-            Conv1d::new(3, 5, 3, how, false, &device)
-                .forward(sequences)
-                .dims(),
-            [2, 5, 5]
-        );
+        assert_eq!(Conv1d::new(3, 5, 3, how, false, &device).forward(sequences).dims(), [2, 5, 5]);
     }
 }

@@ -15,9 +15,7 @@ impl Embedding {
     /// Draws a table from the standard normal distribution, as PyTorch's `nn.Embedding` does.
     pub fn new(rows: usize, width: usize, device: &Device) -> Embedding {
         let table = Tensor::random([rows, width], Distribution::Normal(0.0, 1.0), device);
-        Embedding {
-            weight: Param::from_tensor(table),
-        }
+        Embedding { weight: Param::from_tensor(table) }
     }
 
     /// Returns `[n, width]` for `indices [n]`.
@@ -29,8 +27,7 @@ impl Embedding {
     pub fn forward_sequence(&self, indices: Tensor<2, Int>) -> Tensor<3> {
         let [batch, time] = indices.dims();
         let width = self.weight.dims()[1];
-        self.forward(indices.reshape([batch * time]))
-            .reshape([batch, time, width])
+        self.forward(indices.reshape([batch * time])).reshape([batch, time, width])
     }
 }
 

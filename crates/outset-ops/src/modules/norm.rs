@@ -74,13 +74,7 @@ impl GroupNorm {
 
     /// Returns `x [batch, channels, ..]` normalised.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        group_norm(
-            x,
-            self.groups,
-            self.gamma.val(),
-            self.beta.val(),
-            self.epsilon,
-        )
+        group_norm(x, self.groups, self.gamma.val(), self.beta.val(), self.epsilon)
     }
 }
 

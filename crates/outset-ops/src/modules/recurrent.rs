@@ -28,12 +28,7 @@ impl Lstm {
 
     /// Returns the state after every step, `[batch, time, hidden]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        lstm(
-            x,
-            self.weight_input.val(),
-            self.weight_hidden.val(),
-            self.bias.val(),
-        )
+        lstm(x, self.weight_input.val(), self.weight_hidden.val(), self.bias.val())
     }
 }
 
@@ -64,13 +59,7 @@ impl Gru {
     /// Returns the state after every step, `[batch, time, hidden]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let biases = (self.bias_input.val(), self.bias_hidden.val());
-        gru(
-            x,
-            self.weight_input.val(),
-            self.weight_hidden.val(),
-            biases.0,
-            biases.1,
-        )
+        gru(x, self.weight_input.val(), self.weight_hidden.val(), biases.0, biases.1)
     }
 }
 
@@ -82,10 +71,7 @@ mod tests {
     fn sequences_keep_their_length() {
         let device = Device::flex().autodiff();
         let x = Tensor::<3>::ones([2, 5, 3], &device);
-        assert_eq!(
-            Lstm::new(3, 4, &device).forward(x.clone()).dims(),
-            [2, 5, 4]
-        );
+        assert_eq!(Lstm::new(3, 4, &device).forward(x.clone()).dims(), [2, 5, 4]);
         assert_eq!(Gru::new(3, 4, &device).forward(x).dims(), [2, 5, 4]);
     }
 }

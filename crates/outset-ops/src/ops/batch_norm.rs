@@ -36,41 +36,23 @@ pub fn batch_norm_train<const D: usize>(
     and_relu: bool,
 ) -> BatchNormed<D> {
     let size = [x.dims()[1]];
-    assert!(
-        gamma.dims() == size && beta.dims() == size,
-        "gamma or beta has another size than the channels"
-    );
-    let (x, gamma, beta) = (
-        x.into_dispatch(),
-        gamma.into_dispatch(),
-        beta.into_dispatch(),
-    );
+    assert!(gamma.dims() == size && beta.dims() == size, "gamma or beta has another size than the channels");
+    let (x, gamma, beta) = (x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch());
     if !flex::applies(&[&x, &gamma, &beta]) {
         let x = Tensor::<D>::from_dispatch(x);
         let dims = x.dims();
         let flat = x.reshape([dims[0] as i32, dims[1] as i32, -1]);
         let mean = flat.clone().mean_dim(2).mean_dim(0);
-        let variance = (flat.clone() - mean.clone())
-            .powi_scalar(2)
-            .mean_dim(2)
-            .mean_dim(0);
+        let variance = (flat.clone() - mean.clone()).powi_scalar(2).mean_dim(2).mean_dim(0);
         let (gamma, beta) = (Tensor::from_dispatch(gamma), Tensor::from_dispatch(beta));
-        let output = composed(
-            flat,
-            [gamma, beta],
-            mean.clone(),
-            variance.clone(),
-            eps,
-            and_relu,
-        );
+        let output = composed(flat, [gamma, beta], mean.clone(), variance.clone(), eps, and_relu);
         return BatchNormed {
             output: output.reshape(dims),
             mean: mean.detach().reshape(size),
             variance: variance.detach().reshape(size),
         };
     }
-    let (output, mean, variance) =
-        Dispatch::batch_norm_train_with_relu(x, gamma, beta, eps, and_relu);
+    let (output, mean, variance) = Dispatch::batch_norm_train_with_relu(x, gamma, beta, eps, and_relu);
     BatchNormed {
         output: Tensor::from_dispatch(output),
         mean: Tensor::from_dispatch(mean),
@@ -90,41 +72,19 @@ pub fn batch_norm<const D: usize>(
     and_relu: bool,
 ) -> Tensor<D> {
     let size = x.dims()[1];
-    let fits = [&gamma, &beta, &mean, &variance]
-        .into_iter()
-        .all(|t| t.dims() == [size]);
-    assert!(
-        fits,
-        "a parameter or statistic has another size than the channels"
-    );
-    let (x, gamma, beta) = (
-        x.into_dispatch(),
-        gamma.into_dispatch(),
-        beta.into_dispatch(),
-    );
-    let (mean, variance) = (
-        mean.detach().into_dispatch(),
-        variance.detach().into_dispatch(),
-    );
+    let fits = [&gamma, &beta, &mean, &variance].into_iter().all(|t| t.dims() == [size]);
+    assert!(fits, "a parameter or statistic has another size than the channels");
+    let (x, gamma, beta) = (x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch());
+    let (mean, variance) = (mean.detach().into_dispatch(), variance.detach().into_dispatch());
     if !flex::applies(&[&x, &gamma, &beta, &mean, &variance]) {
         let x = Tensor::<D>::from_dispatch(x);
         let dims = x.dims();
         let flat = x.reshape([dims[0] as i32, dims[1] as i32, -1]);
         let across = |t| Tensor::<1>::from_dispatch(t).reshape([1, size, 1]);
         let parameters = [Tensor::from_dispatch(gamma), Tensor::from_dispatch(beta)];
-        return composed(
-            flat,
-            parameters,
-            across(mean),
-            across(variance),
-            eps,
-            and_relu,
-        )
-        .reshape(dims);
+        return composed(flat, parameters, across(mean), across(variance), eps, and_relu).reshape(dims);
     }
-    Tensor::from_dispatch(Dispatch::batch_norm_with_relu(
-        x, gamma, beta, mean, variance, eps, and_relu,
-    ))
+    Tensor::from_dispatch(Dispatch::batch_norm_with_relu(x, gamma, beta, mean, variance, eps, and_relu))
 }
 
 fn composed(
@@ -195,18 +155,9 @@ impl<C: CheckpointStrategy> BatchNormOps for Autodiff<Flex, C> {
         and_relu: bool,
     ) -> (Tracked, Tracked, Tracked) {
         let inputs = [x, gamma, beta];
-        let saved = Saved::new(
-            inputs.each_ref().map(|t| t.primitive().clone()),
-            None,
-            eps,
-            and_relu,
-        );
+        let saved = Saved::new(inputs.each_ref().map(|t| t.primitive().clone()), None, eps, and_relu);
         let [mean, variance] = saved.statistics_tensors().map(Self::from_inner);
-        let y = track::<BatchNorm, C, 3>(
-            inputs,
-            |_| saved.forward(),
-            |_| (saved.forward(), saved.clone()),
-        );
+        let y = track::<BatchNorm, C, 3>(inputs, |_| saved.forward(), |_| (saved.forward(), saved.clone()));
         (y, mean, variance)
     }
 
@@ -246,21 +197,12 @@ impl Saved {
         let [x, gamma, beta] = inputs.map(contiguous);
         let (of_batch, eps) = (given.is_none(), eps as f32);
         let statistics = match given.map(|given| given.map(contiguous)) {
-            Some([mean, variance]) => Statistics {
-                mean: values(&mean).to_vec(),
-                variance: values(&variance).to_vec(),
-            },
+            Some([mean, variance]) => {
+                Statistics { mean: values(&mean).to_vec(), variance: values(&variance).to_vec() }
+            }
             None => kernel::statistics(values(&x), sizes(&x)),
         };
-        Saved {
-            x,
-            gamma,
-            beta,
-            statistics,
-            of_batch,
-            eps,
-            relu,
-        }
+        Saved { x, gamma, beta, statistics, of_batch, eps, relu }
     }
 
     fn normalise(&self) -> Normalise<'_> {
@@ -289,11 +231,7 @@ impl Saved {
 /// Takes `[batch, channels, ..]` as batch, channels and space.
 fn sizes(x: &FlexTensor) -> Sizes {
     let shape = x.layout().shape();
-    Sizes {
-        batch: shape[0],
-        channels: shape[1],
-        spatial: shape[2..].iter().product(),
-    }
+    Sizes { batch: shape[0], channels: shape[1], spatial: shape[2..].iter().product() }
 }
 
 struct BatchNorm;
@@ -303,20 +241,10 @@ impl Differentiable<3> for BatchNorm {
 
     fn gradients(saved: Saved, dy: FlexTensor, _needed: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let (dy, x) = (contiguous(dy), &saved.x);
-        let got = kernel::backward(
-            values(x),
-            sizes(x),
-            &saved.normalise(),
-            values(&dy),
-            saved.of_batch,
-        );
+        let got = kernel::backward(values(x), sizes(x), &saved.normalise(), values(&dy), saved.of_batch);
         let size = flex::shape(&saved.gamma);
         let dgamma = flex::tensor(got.dgamma, size.clone());
-        [
-            Some(flex::tensor(got.dx, flex::shape(x))),
-            Some(dgamma),
-            Some(flex::tensor(got.dbeta, size)),
-        ]
+        [Some(flex::tensor(got.dx, flex::shape(x))), Some(dgamma), Some(flex::tensor(got.dbeta, size))]
     }
 }
 
@@ -329,34 +257,16 @@ mod tests {
     #[test]
     fn agrees_with_the_composed_form_in_f64() {
         for and_relu in [false, true] {
-            check(
-                [input([9, 5], 1), input([5], 2), input([5], 3)],
-                |[x, gamma, beta]| {
-                    batch_norm_train::<2>(x.get(), gamma.get(), beta.get(), 1e-5, and_relu).output
-                },
-            );
-            check(
-                [input([3, 5, 4, 6], 1), input([5], 2), input([5], 3)],
-                |[x, gamma, beta]| {
-                    batch_norm_train::<4>(x.get(), gamma.get(), beta.get(), 1e-5, and_relu).output
-                },
-            );
-            let inputs = [
-                input([3, 5, 7], 1),
-                input([5], 2),
-                input([5], 3),
-                input([5], 4),
-                input([5], 5),
-            ];
+            check([input([9, 5], 1), input([5], 2), input([5], 3)], |[x, gamma, beta]| {
+                batch_norm_train::<2>(x.get(), gamma.get(), beta.get(), 1e-5, and_relu).output
+            });
+            check([input([3, 5, 4, 6], 1), input([5], 2), input([5], 3)], |[x, gamma, beta]| {
+                batch_norm_train::<4>(x.get(), gamma.get(), beta.get(), 1e-5, and_relu).output
+            });
+            let inputs = [input([3, 5, 7], 1), input([5], 2), input([5], 3), input([5], 4), input([5], 5)];
             check(inputs, |[x, gamma, beta, mean, variance]| {
                 let statistics = [mean.get(), variance.get::<1>().abs()];
-                batch_norm::<3>(
-                    x.get(),
-                    [gamma.get(), beta.get()],
-                    statistics,
-                    1e-5,
-                    and_relu,
-                )
+                batch_norm::<3>(x.get(), [gamma.get(), beta.get()], statistics, 1e-5, and_relu)
             });
         }
     }
@@ -365,13 +275,8 @@ mod tests {
     fn statistics_come_back_untracked() {
         for device in [Device::flex(), Device::flex().autodiff()] {
             let x = Tensor::<2>::from_data([[1.0, 2.0], [3.0, 6.0]], &device);
-            let got = batch_norm_train(
-                x,
-                Tensor::ones([2], &device),
-                Tensor::zeros([2], &device),
-                1e-5,
-                false,
-            );
+            let got =
+                batch_norm_train(x, Tensor::ones([2], &device), Tensor::zeros([2], &device), 1e-5, false);
             close("mean", &wide(got.mean), &[2.0, 4.0]);
             close("variance", &wide(got.variance), &[1.0, 4.0]);
         }

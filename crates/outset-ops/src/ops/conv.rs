@@ -25,12 +25,7 @@ pub struct Convolution {
 
 impl Default for Convolution {
     fn default() -> Self {
-        Convolution {
-            stride: [1, 1],
-            padding: [0, 0],
-            dilation: [1, 1],
-            groups: 1,
-        }
+        Convolution { stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 }
     }
 }
 
@@ -49,20 +44,11 @@ pub fn conv2d(x: Tensor<4>, w: Tensor<4>, b: Option<Tensor<1>>, how: Convolution
         b.as_ref().is_none_or(|b| b.dims() == [w.dims()[0]]),
         "the bias has another size than the output"
     );
-    let (x, w, b) = (
-        x.into_dispatch(),
-        w.into_dispatch(),
-        b.map(Tensor::into_dispatch),
-    );
+    let (x, w, b) = (x.into_dispatch(), w.into_dispatch(), b.map(Tensor::into_dispatch));
     if !flex::applies(&[&x, &w]) || b.as_ref().is_some_and(|b| !flex::applies(&[b])) {
         let options = ConvOptions::new(how.stride, how.padding, how.dilation, how.groups);
         let b = b.map(Tensor::from_dispatch);
-        return module::conv2d(
-            Tensor::from_dispatch(x),
-            Tensor::from_dispatch(w),
-            b,
-            options,
-        );
+        return module::conv2d(Tensor::from_dispatch(x), Tensor::from_dispatch(w), b, options);
     }
     Tensor::from_dispatch(match b {
         Some(b) => Dispatch::convolve_with_bias(x, w, b, how),
@@ -101,12 +87,7 @@ impl ConvOps for Flex {
         forward(x, w, None, how).0
     }
 
-    fn convolve_with_bias(
-        x: FlexTensor,
-        w: FlexTensor,
-        b: FlexTensor,
-        how: Convolution,
-    ) -> FlexTensor {
+    fn convolve_with_bias(x: FlexTensor, w: FlexTensor, b: FlexTensor, how: Convolution) -> FlexTensor {
         forward(x, w, Some(b), how).0
     }
 }
@@ -144,20 +125,12 @@ fn sizes(x: &FlexTensor, w: &FlexTensor, how: Convolution) -> kernel::Conv {
     }
 }
 
-fn forward(
-    x: FlexTensor,
-    w: FlexTensor,
-    b: Option<FlexTensor>,
-    how: Convolution,
-) -> (FlexTensor, Saved) {
+fn forward(x: FlexTensor, w: FlexTensor, b: Option<FlexTensor>, how: Convolution) -> (FlexTensor, Saved) {
     let (x, w, b) = (contiguous(x), contiguous(w), b.map(contiguous));
     let sizes = sizes(&x, &w, how);
     let [height, width] = sizes.output_image();
     let y = kernel::forward(values(&x), values(&w), b.as_ref().map(values), &sizes);
-    (
-        flex::tensor(y, [sizes.batch, sizes.outputs, height, width]),
-        (x, w, how),
-    )
+    (flex::tensor(y, [sizes.batch, sizes.outputs, height, width]), (x, w, how))
 }
 
 struct Convolve;
@@ -166,18 +139,10 @@ fn gradients((x, w, how): Saved, dy: FlexTensor, needed: [bool; 3]) -> [Option<F
     let (sizes, dy) = (sizes(&x, &w, how), contiguous(dy));
     let [need_x, need_w, need_b] = needed;
     [
-        need_x.then(|| {
-            flex::tensor(
-                kernel::input_gradient(values(&w), values(&dy), &sizes),
-                flex::shape(&x),
-            )
-        }),
-        need_w.then(|| {
-            flex::tensor(
-                kernel::weight_gradient(values(&x), values(&dy), &sizes),
-                flex::shape(&w),
-            )
-        }),
+        need_x
+            .then(|| flex::tensor(kernel::input_gradient(values(&w), values(&dy), &sizes), flex::shape(&x))),
+        need_w
+            .then(|| flex::tensor(kernel::weight_gradient(values(&x), values(&dy), &sizes), flex::shape(&w))),
         need_b.then(|| flex::tensor(kernel::bias_gradient(values(&dy), &sizes), [sizes.outputs])),
     ]
 }
@@ -185,11 +150,7 @@ fn gradients((x, w, how): Saved, dy: FlexTensor, needed: [bool; 3]) -> [Option<F
 impl Differentiable<2> for Convolve {
     type Saved = Saved;
 
-    fn gradients(
-        saved: Saved,
-        dy: FlexTensor,
-        [need_x, need_w]: [bool; 2],
-    ) -> [Option<FlexTensor>; 2] {
+    fn gradients(saved: Saved, dy: FlexTensor, [need_x, need_w]: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let [dx, dw, _] = gradients(saved, dy, [need_x, need_w, false]);
         [dx, dw]
     }
@@ -213,26 +174,11 @@ mod tests {
         let plain = Convolution::default();
         for how in [
             plain,
-            Convolution {
-                stride: [2, 1],
-                padding: [1, 2],
-                ..plain
-            },
-            Convolution {
-                dilation: [2, 1],
-                padding: [2, 1],
-                groups: 2,
-                ..plain
-            },
+            Convolution { stride: [2, 1], padding: [1, 2], ..plain },
+            Convolution { dilation: [2, 1], padding: [2, 1], groups: 2, ..plain },
         ] {
-            let leaves = [
-                input([2, 4, 7, 6], 1),
-                input([6, 4 / how.groups, 3, 3], 2),
-                input([6], 3),
-            ];
-            check(leaves.clone(), |[x, w, b]| {
-                conv2d(x.get(), w.get(), Some(b.get()), how)
-            });
+            let leaves = [input([2, 4, 7, 6], 1), input([6, 4 / how.groups, 3, 3], 2), input([6], 3)];
+            check(leaves.clone(), |[x, w, b]| conv2d(x.get(), w.get(), Some(b.get()), how));
             let [x, w, _] = leaves;
             check([x, w], |[x, w]| conv2d(x.get(), w.get(), None, how));
         }
@@ -240,14 +186,9 @@ mod tests {
 
     #[test]
     fn one_dimension_agrees_with_the_composed_form_in_f64() {
-        let how = Convolution {
-            stride: [9, 2],
-            padding: [9, 1],
-            ..Convolution::default()
-        };
-        check(
-            [input([2, 3, 11], 1), input([4, 3, 5], 2), input([4], 3)],
-            |[x, w, b]| conv1d(x.get(), w.get(), Some(b.get()), how),
-        );
+        let how = Convolution { stride: [9, 2], padding: [9, 1], ..Convolution::default() };
+        check([input([2, 3, 11], 1), input([4, 3, 5], 2), input([4], 3)], |[x, w, b]| {
+            conv1d(x.get(), w.get(), Some(b.get()), how)
+        });
     }
 }

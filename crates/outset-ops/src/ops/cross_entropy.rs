@@ -29,10 +29,7 @@ pub fn cross_entropy(
 ) -> Tensor<1> {
     let [rows, _] = logits.dims();
     assert_eq!(targets.dims(), [rows], "logits and targets differ in rows");
-    assert!(
-        weights.as_ref().is_none_or(|w| w.dims() == [rows]),
-        "logits and weights differ in rows"
-    );
+    assert!(weights.as_ref().is_none_or(|w| w.dims() == [rows]), "logits and weights differ in rows");
     let (logits, weights) = (logits.into_dispatch(), weights.map(Tensor::into_dispatch));
     if !flex::applies(&[&logits]) || weights.as_ref().is_some_and(|w| !flex::applies(&[w])) {
         return composed(
@@ -55,11 +52,7 @@ fn composed(
     weights: Option<Tensor<1>>,
     smoothing: f64,
 ) -> Tensor<1> {
-    let counts = targets
-        .clone()
-        .greater_equal_elem(0)
-        .float()
-        .cast(logits.dtype());
+    let counts = targets.clone().greater_equal_elem(0).float().cast(logits.dtype());
     let weights = match weights {
         Some(weights) => weights.detach() * counts,
         None => counts,
@@ -70,10 +63,7 @@ fn composed(
     let of_all = log_probabilities.mean_dim(1).squeeze_dim(1);
     let loss = (of_target * (1.0 - smoothing) + of_all * smoothing).neg();
     // A total of zero makes the sum zero too; the bound keeps it from becoming a NaN.
-    let total = weights
-        .clone()
-        .sum()
-        .clamp_min(f64::from(f32::MIN_POSITIVE));
+    let total = weights.clone().sum().clamp_min(f64::from(f32::MIN_POSITIVE));
     (loss * weights).sum() / total
 }
 
@@ -131,21 +121,11 @@ impl<C: CheckpointStrategy> CrossEntropyOps for Autodiff<Flex, C> {
     }
 }
 
-fn loss(
-    logits: FlexTensor,
-    targets: &FlexTensor,
-    weights: Option<FlexTensor>,
-    smoothing: f64,
-) -> FlexTensor {
+fn loss(logits: FlexTensor, targets: &FlexTensor, weights: Option<FlexTensor>, smoothing: f64) -> FlexTensor {
     let (logits, weights) = (contiguous(logits), weights.map(contiguous));
     let weights = weights.as_ref().map(values);
-    let loss = kernel::cross_entropy(
-        values(&logits),
-        width(&logits),
-        &integers(targets),
-        weights,
-        smoothing as f32,
-    );
+    let loss =
+        kernel::cross_entropy(values(&logits), width(&logits), &integers(targets), weights, smoothing as f32);
     flex::tensor(vec![loss], [1])
 }
 
@@ -174,11 +154,7 @@ impl Differentiable<1> for CrossEntropy {
     /// The gradient of the logits.
     type Saved = FlexTensor;
 
-    fn gradients(
-        gradient: FlexTensor,
-        dy: FlexTensor,
-        _needed: [bool; 1],
-    ) -> [Option<FlexTensor>; 1] {
+    fn gradients(gradient: FlexTensor, dy: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
         [Some(scaled(gradient, dy))]
     }
 }
@@ -201,10 +177,7 @@ mod tests {
     use burn::tensor::TensorData;
 
     fn targets(like: &Leaf, targets: &[i64]) -> Tensor<1, Int> {
-        Tensor::from_data(
-            TensorData::new(targets.to_vec(), [targets.len()]),
-            &like.get::<2>().device(),
-        )
+        Tensor::from_data(TensorData::new(targets.to_vec(), [targets.len()]), &like.get::<2>().device())
     }
 
     #[test]
@@ -214,10 +187,8 @@ mod tests {
                 cross_entropy(x.get(), targets(x, &[0, 3, -1, 2, 3]), None, smoothing)
             });
             check([input([3, 19], 1)], |[x]| {
-                let weights = Tensor::from_data(
-                    [0.5, 0.0, 2.0],
-                    (&x.get::<2>().device(), x.get::<2>().dtype()),
-                );
+                let weights =
+                    Tensor::from_data([0.5, 0.0, 2.0], (&x.get::<2>().device(), x.get::<2>().dtype()));
                 cross_entropy(x.get(), targets(x, &[18, 0, 7]), Some(weights), smoothing) * 3.0
             });
         }
@@ -225,8 +196,6 @@ mod tests {
 
     #[test]
     fn no_row_gives_no_loss() {
-        check([input([2, 3], 1)], |[x]| {
-            cross_entropy(x.get(), targets(x, &[-1, -1]), None, 0.0)
-        });
+        check([input([2, 3], 1)], |[x]| cross_entropy(x.get(), targets(x, &[-1, -1]), None, 0.0));
     }
 }

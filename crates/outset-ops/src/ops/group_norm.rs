@@ -29,11 +29,7 @@ pub fn group_norm<const D: usize>(
     );
     let fits = gamma.dims() == [channels] && beta.dims() == [channels];
     assert!(fits, "gamma or beta has another size than the channels");
-    let (x, gamma, beta) = (
-        x.into_dispatch(),
-        gamma.into_dispatch(),
-        beta.into_dispatch(),
-    );
+    let (x, gamma, beta) = (x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch());
     if !flex::applies(&[&x, &gamma, &beta]) {
         let parameters = [Tensor::from_dispatch(gamma), Tensor::from_dispatch(beta)];
         return composed(Tensor::from_dispatch(x), groups, parameters, eps);
@@ -41,12 +37,7 @@ pub fn group_norm<const D: usize>(
     Tensor::from_dispatch(Dispatch::group_norm(x, gamma, beta, groups, eps))
 }
 
-fn composed<const D: usize>(
-    x: Tensor<D>,
-    groups: usize,
-    parameters: [Tensor<1>; 2],
-    eps: f64,
-) -> Tensor<D> {
+fn composed<const D: usize>(x: Tensor<D>, groups: usize, parameters: [Tensor<1>; 2], eps: f64) -> Tensor<D> {
     let dims = x.dims();
     let rows = x.reshape([(dims[0] * groups) as i32, -1]);
     let centred = rows.clone() - rows.mean_dim(1);
@@ -68,13 +59,7 @@ trait GroupNormOps: Backend {
 }
 
 impl GroupNormOps for Flex {
-    fn group_norm(
-        x: FlexTensor,
-        gamma: FlexTensor,
-        beta: FlexTensor,
-        groups: usize,
-        eps: f64,
-    ) -> FlexTensor {
+    fn group_norm(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, groups: usize, eps: f64) -> FlexTensor {
         forward([x, gamma, beta], groups, eps).0
     }
 }
@@ -89,23 +74,10 @@ impl<C: CheckpointStrategy> GroupNormOps for Autodiff<Flex, C> {
 fn forward(inputs: [FlexTensor; 3], groups: usize, eps: f64) -> (FlexTensor, Saved) {
     let [x, gamma, beta] = inputs.map(contiguous);
     let shape = x.layout().shape();
-    let sizes = Sizes {
-        batch: shape[0],
-        channels: shape[1],
-        spatial: shape[2..].iter().product(),
-        groups,
-    };
+    let sizes = Sizes { batch: shape[0], channels: shape[1], spatial: shape[2..].iter().product(), groups };
     let result = kernel::forward(values(&x), values(&gamma), values(&beta), sizes, eps as f32);
     let y = flex::tensor(result.output, flex::shape(&x));
-    (
-        y,
-        Saved {
-            x,
-            gamma,
-            statistics: result.statistics,
-            sizes,
-        },
-    )
+    (y, Saved { x, gamma, statistics: result.statistics, sizes })
 }
 
 #[derive(Clone, Debug)]
@@ -122,21 +94,12 @@ impl Differentiable<3> for GroupNorm {
     type Saved = Saved;
 
     fn gradients(saved: Saved, dy: FlexTensor, _needed: [bool; 3]) -> [Option<FlexTensor>; 3] {
-        let Saved {
-            x,
-            gamma,
-            statistics,
-            sizes,
-        } = saved;
+        let Saved { x, gamma, statistics, sizes } = saved;
         let dy = contiguous(dy);
         let got = kernel::backward(values(&x), &statistics, values(&gamma), values(&dy), sizes);
         let size = [sizes.channels];
         let dx = flex::tensor(got.dx, flex::shape(&x));
-        [
-            Some(dx),
-            Some(flex::tensor(got.dgamma, size)),
-            Some(flex::tensor(got.dbeta, size)),
-        ]
+        [Some(dx), Some(flex::tensor(got.dgamma, size)), Some(flex::tensor(got.dbeta, size))]
     }
 }
 
@@ -147,13 +110,11 @@ mod tests {
 
     #[test]
     fn agrees_with_the_composed_form_in_f64() {
-        check(
-            [input([3, 6, 4, 5], 1), input([6], 2), input([6], 3)],
-            |[x, gamma, beta]| group_norm::<4>(x.get(), 2, gamma.get(), beta.get(), 1e-5),
-        );
-        check(
-            [input([5, 12], 1), input([12], 2), input([12], 3)],
-            |[x, gamma, beta]| group_norm::<2>(x.get(), 3, gamma.get(), beta.get(), 1e-5),
-        );
+        check([input([3, 6, 4, 5], 1), input([6], 2), input([6], 3)], |[x, gamma, beta]| {
+            group_norm::<4>(x.get(), 2, gamma.get(), beta.get(), 1e-5)
+        });
+        check([input([5, 12], 1), input([12], 2), input([12], 3)], |[x, gamma, beta]| {
+            group_norm::<2>(x.get(), 3, gamma.get(), beta.get(), 1e-5)
+        });
     }
 }

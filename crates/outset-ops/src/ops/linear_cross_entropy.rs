@@ -30,32 +30,15 @@ pub fn linear_cross_entropy(
     targets: Tensor<1, Int>,
     smoothing: f64,
 ) -> Tensor<1> {
-    assert_eq!(
-        x.dims()[1],
-        w.dims()[0],
-        "the input's width is not the number of rows of the weight"
-    );
-    assert_eq!(
-        targets.dims(),
-        [x.dims()[0]],
-        "inputs and targets differ in rows"
-    );
+    assert_eq!(x.dims()[1], w.dims()[0], "the input's width is not the number of rows of the weight");
+    assert_eq!(targets.dims(), [x.dims()[0]], "inputs and targets differ in rows");
     let (x, w) = (x.into_dispatch(), w.into_dispatch());
     if !flex::applies(&[&x, &w]) {
-        let logits = linear::<2>(
-            Tensor::from_dispatch(x),
-            Tensor::from_dispatch(w),
-            None,
-            Activation::Identity,
-        );
+        let logits =
+            linear::<2>(Tensor::from_dispatch(x), Tensor::from_dispatch(w), None, Activation::Identity);
         return cross_entropy(logits, targets, None, smoothing);
     }
-    Tensor::from_dispatch(Dispatch::linear_cross_entropy(
-        x,
-        w,
-        targets.into_dispatch(),
-        smoothing,
-    ))
+    Tensor::from_dispatch(Dispatch::linear_cross_entropy(x, w, targets.into_dispatch(), smoothing))
 }
 
 #[backend_extension(Flex, Autodiff)]
@@ -69,33 +52,16 @@ trait LinearCrossEntropyOps: Backend {
 }
 
 impl LinearCrossEntropyOps for Flex {
-    fn linear_cross_entropy(
-        x: FlexTensor,
-        w: FlexTensor,
-        targets: FlexTensor,
-        smoothing: f64,
-    ) -> FlexTensor {
+    fn linear_cross_entropy(x: FlexTensor, w: FlexTensor, targets: FlexTensor, smoothing: f64) -> FlexTensor {
         let (x, w) = (contiguous(x), contiguous(w));
         let (targets, smoothing) = (integers(&targets), smoothing as f32);
-        let loss = kernel::linear_cross_entropy(
-            values(&x),
-            values(&w),
-            width(&w),
-            &targets,
-            None,
-            smoothing,
-        );
+        let loss = kernel::linear_cross_entropy(values(&x), values(&w), width(&w), &targets, None, smoothing);
         flex::tensor(vec![loss], [1])
     }
 }
 
 impl<C: CheckpointStrategy> LinearCrossEntropyOps for Autodiff<Flex, C> {
-    fn linear_cross_entropy(
-        x: Tracked,
-        w: Tracked,
-        targets: FlexTensor,
-        smoothing: f64,
-    ) -> Tracked {
+    fn linear_cross_entropy(x: Tracked, w: Tracked, targets: FlexTensor, smoothing: f64) -> Tracked {
         track::<LinearCrossEntropy, C, 2>(
             [x, w],
             |[x, w]| Flex::linear_cross_entropy(x, w, targets.clone(), smoothing),
@@ -109,10 +75,8 @@ impl<C: CheckpointStrategy> LinearCrossEntropyOps for Autodiff<Flex, C> {
                     None,
                     smoothing as f32,
                 );
-                let gradients = (
-                    flex::tensor(got.dx, flex::shape(&x)),
-                    flex::tensor(got.dw, flex::shape(&w)),
-                );
+                let gradients =
+                    (flex::tensor(got.dx, flex::shape(&x)), flex::tensor(got.dw, flex::shape(&w)));
                 (flex::tensor(vec![got.loss], [1]), gradients)
             },
         )
@@ -125,11 +89,7 @@ impl Differentiable<2> for LinearCrossEntropy {
     /// The gradients of both inputs.
     type Saved = (FlexTensor, FlexTensor);
 
-    fn gradients(
-        (dx, dw): Self::Saved,
-        dy: FlexTensor,
-        _needed: [bool; 2],
-    ) -> [Option<FlexTensor>; 2] {
+    fn gradients((dx, dw): Self::Saved, dy: FlexTensor, _needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
         [Some(scaled(dx, dy.clone())), Some(scaled(dw, dy))]
     }
 }

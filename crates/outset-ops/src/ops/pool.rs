@@ -32,16 +32,9 @@ pub struct Window {
 pub fn max_pool2d(x: Tensor<4>, window: Window) -> Tensor<4> {
     let x = x.into_dispatch();
     if !flex::applies(&[&x]) {
-        let Window {
-            kernel,
-            stride,
-            padding,
-        } = window;
-        let options = MaxPoolOptions {
-            stride,
-            padding: padding.map(|p| (p, p)),
-            ..MaxPoolOptions::new(kernel)
-        };
+        let Window { kernel, stride, padding } = window;
+        let options =
+            MaxPoolOptions { stride, padding: padding.map(|p| (p, p)), ..MaxPoolOptions::new(kernel) };
         return module::max_pool2d(Tensor::from_dispatch(x), options);
     }
     Tensor::from_dispatch(Dispatch::max_pool(x, window))
@@ -55,16 +48,9 @@ pub fn max_pool2d(x: Tensor<4>, window: Window) -> Tensor<4> {
 pub fn avg_pool2d(x: Tensor<4>, window: Window) -> Tensor<4> {
     let x = x.into_dispatch();
     if !flex::applies(&[&x]) {
-        let Window {
-            kernel,
-            stride,
-            padding,
-        } = window;
-        let options = AvgPoolOptions {
-            stride,
-            padding: padding.map(|p| (p, p)),
-            ..AvgPoolOptions::new(kernel)
-        };
+        let Window { kernel, stride, padding } = window;
+        let options =
+            AvgPoolOptions { stride, padding: padding.map(|p| (p, p)), ..AvgPoolOptions::new(kernel) };
         return module::avg_pool2d(Tensor::from_dispatch(x), options);
     }
     Tensor::from_dispatch(Dispatch::average_pool(x, window))
@@ -73,11 +59,7 @@ pub fn avg_pool2d(x: Tensor<4>, window: Window) -> Tensor<4> {
 /// Returns the mean of each channel over the image: `[batch, channels]`.
 pub fn global_avg_pool2d(x: Tensor<4>) -> Tensor<2> {
     let [batch, channels, height, width] = x.dims();
-    let window = Window {
-        kernel: [height, width],
-        stride: [1, 1],
-        padding: [0, 0],
-    };
+    let window = Window { kernel: [height, width], stride: [1, 1], padding: [0, 0] };
     avg_pool2d(x, window).reshape([batch, channels])
 }
 
@@ -110,24 +92,11 @@ impl<C: CheckpointStrategy> PoolOps for Autodiff<Flex, C> {
 /// Sizes of the pooling, and the shapes of its input and of its output.
 fn sizes(x: &FlexTensor, window: Window) -> (kernel::Pool, [usize; 4], [usize; 4]) {
     let shape = x.layout().shape();
-    let Window {
-        kernel,
-        stride,
-        padding,
-    } = window;
-    let pool = kernel::Pool {
-        planes: shape[0] * shape[1],
-        image: [shape[2], shape[3]],
-        kernel,
-        stride,
-        padding,
-    };
+    let Window { kernel, stride, padding } = window;
+    let pool =
+        kernel::Pool { planes: shape[0] * shape[1], image: [shape[2], shape[3]], kernel, stride, padding };
     let [height, width] = pool.output_image();
-    (
-        pool,
-        std::array::from_fn(|d| shape[d]),
-        [shape[0], shape[1], height, width],
-    )
+    (pool, std::array::from_fn(|d| shape[d]), [shape[0], shape[1], height, width])
 }
 
 /// Sizes of the pooling, shape of its input, and where each maximum was.
@@ -143,10 +112,7 @@ fn max(x: FlexTensor, window: Window) -> (FlexTensor, SavedMax) {
 fn average(x: FlexTensor, window: Window) -> (FlexTensor, (kernel::Pool, [usize; 4])) {
     let x = contiguous(x);
     let (pool, from, to) = sizes(&x, window);
-    (
-        flex::tensor(kernel::average(values(&x), &pool), to),
-        (pool, from),
-    )
+    (flex::tensor(kernel::average(values(&x), &pool), to), (pool, from))
 }
 
 struct Max;
@@ -154,11 +120,7 @@ struct Max;
 impl Differentiable<1> for Max {
     type Saved = SavedMax;
 
-    fn gradients(
-        (pool, shape, at): SavedMax,
-        dy: FlexTensor,
-        _needed: [bool; 1],
-    ) -> [Option<FlexTensor>; 1] {
+    fn gradients((pool, shape, at): SavedMax, dy: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
         let dx = kernel::max_backward(values(&contiguous(dy)), &at, &pool);
         [Some(flex::tensor(dx, shape))]
     }
@@ -170,15 +132,8 @@ impl Differentiable<1> for Average {
     /// Sizes of the pooling and shape of its input.
     type Saved = (kernel::Pool, [usize; 4]);
 
-    fn gradients(
-        (pool, shape): Self::Saved,
-        dy: FlexTensor,
-        _needed: [bool; 1],
-    ) -> [Option<FlexTensor>; 1] {
-        [Some(flex::tensor(
-            kernel::average_backward(values(&contiguous(dy)), &pool),
-            shape,
-        ))]
+    fn gradients((pool, shape): Self::Saved, dy: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        [Some(flex::tensor(kernel::average_backward(values(&contiguous(dy)), &pool), shape))]
     }
 }
 
@@ -189,16 +144,10 @@ mod tests {
 
     #[test]
     fn agrees_with_the_composed_form_in_f64() {
-        for (kernel, stride, padding) in [
-            ([2, 2], [2, 2], [0, 0]),
-            ([3, 3], [1, 1], [1, 1]),
-            ([3, 2], [2, 1], [1, 0]),
-        ] {
-            let window = Window {
-                kernel,
-                stride,
-                padding,
-            };
+        for (kernel, stride, padding) in
+            [([2, 2], [2, 2], [0, 0]), ([3, 3], [1, 1], [1, 1]), ([3, 2], [2, 1], [1, 0])]
+        {
+            let window = Window { kernel, stride, padding };
             check([input([2, 3, 7, 6], 1)], |[x]| max_pool2d(x.get(), window));
             check([input([2, 3, 7, 6], 1)], |[x]| avg_pool2d(x.get(), window));
         }

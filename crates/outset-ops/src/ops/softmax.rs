@@ -52,10 +52,7 @@ impl Differentiable<1> for Softmax {
 
     fn gradients(y: FlexTensor, dy: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
         let dy = contiguous(dy);
-        [Some(flex::tensor(
-            kernel::backward(values(&y), values(&dy), width(&y)),
-            flex::shape(&y),
-        ))]
+        [Some(flex::tensor(kernel::backward(values(&y), values(&dy), width(&y)), flex::shape(&y)))]
     }
 }
 

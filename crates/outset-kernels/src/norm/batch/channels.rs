@@ -11,9 +11,7 @@ use crate::{
 pub(super) fn statistics(x: &[f32], sizes: Sizes) -> Statistics {
     let cut = Cut::new(sizes.channels, sizes.count());
     let parts = par::run((), cut, |range, ()| {
-        range
-            .map(|channel| channel_statistics(x, sizes, channel))
-            .collect::<Vec<_>>()
+        range.map(|channel| channel_statistics(x, sizes, channel)).collect::<Vec<_>>()
     });
     let (mean, variance) = parts.into_iter().flatten().unzip();
     Statistics { mean, variance }
@@ -26,13 +24,7 @@ pub(super) fn apply(x: &[f32], y: &mut [f32], sizes: Sizes, factors: &Factors, r
             for example in 0..sizes.batch {
                 let run = example * sizes.channels + channel;
                 let x = &x[run * sizes.spatial..][..sizes.spatial];
-                apply_run(
-                    x,
-                    y.take(run),
-                    factors.scale[channel],
-                    factors.shift[channel],
-                    relu,
-                );
+                apply_run(x, y.take(run), factors.scale[channel], factors.shift[channel], relu);
             }
         }
     });
@@ -40,51 +32,31 @@ pub(super) fn apply(x: &[f32], y: &mut [f32], sizes: Sizes, factors: &Factors, r
 
 /// Returns the gradients of beta and of gamma.
 pub(super) fn backward(pass: &Backward, dx: &mut [f32]) -> (Vec<f32>, Vec<f32>) {
-    let Sizes {
-        batch,
-        channels,
-        spatial,
-    } = pass.sizes;
+    let Sizes { batch, channels, spatial } = pass.sizes;
     let dx = Scatter::new(dx, spatial);
     let threshold = pass.threshold();
-    let parts = par::run(
-        (),
-        Cut::new(channels, 2 * pass.sizes.count()),
-        |range, ()| {
-            let mut gradients = Vec::with_capacity(range.len());
-            for channel in range {
-                let (scale, shift, mean) = (
-                    pass.factors.scale[channel],
-                    pass.factors.shift[channel],
-                    pass.mean[channel],
-                );
-                let at = |example: usize| (example * channels + channel) * spatial;
-                let mut sums = [0.0; 2];
-                for example in 0..batch {
-                    let (x, dy) = (
-                        &pass.x[at(example)..][..spatial],
-                        &pass.dy[at(example)..][..spatial],
-                    );
-                    let run = gradient_sums(x, dy, [scale, shift, mean, threshold]);
-                    sums = [sums[0] + run[0], sums[1] + run[1]];
-                }
-                let (a, b, c) = pass.coefficients(channel, sums[0], sums[1]);
-                for example in 0..batch {
-                    let (x, dy) = (
-                        &pass.x[at(example)..][..spatial],
-                        &pass.dy[at(example)..][..spatial],
-                    );
-                    let dx = dx.take(example * channels + channel);
-                    input_gradient(x, dy, dx, [scale, shift, mean, threshold], [a, b, c]);
-                }
-                gradients.push((
-                    sums[0] as f32,
-                    (sums[1] * f64::from(pass.factors.inverse[channel])) as f32,
-                ));
+    let parts = par::run((), Cut::new(channels, 2 * pass.sizes.count()), |range, ()| {
+        let mut gradients = Vec::with_capacity(range.len());
+        for channel in range {
+            let (scale, shift, mean) =
+                (pass.factors.scale[channel], pass.factors.shift[channel], pass.mean[channel]);
+            let at = |example: usize| (example * channels + channel) * spatial;
+            let mut sums = [0.0; 2];
+            for example in 0..batch {
+                let (x, dy) = (&pass.x[at(example)..][..spatial], &pass.dy[at(example)..][..spatial]);
+                let run = gradient_sums(x, dy, [scale, shift, mean, threshold]);
+                sums = [sums[0] + run[0], sums[1] + run[1]];
             }
-            gradients
-        },
-    );
+            let (a, b, c) = pass.coefficients(channel, sums[0], sums[1]);
+            for example in 0..batch {
+                let (x, dy) = (&pass.x[at(example)..][..spatial], &pass.dy[at(example)..][..spatial]);
+                let dx = dx.take(example * channels + channel);
+                input_gradient(x, dy, dx, [scale, shift, mean, threshold], [a, b, c]);
+            }
+            gradients.push((sums[0] as f32, (sums[1] * f64::from(pass.factors.inverse[channel])) as f32));
+        }
+        gradients
+    });
     parts.into_iter().flatten().unzip()
 }
 

@@ -9,15 +9,9 @@ use crate::{
 pub(super) fn statistics(x: &[f32], sizes: Sizes) -> Statistics {
     let width = sizes.channels;
     let count = sizes.batch.max(1) as f64;
-    let mean: Vec<f32> = sums(x, sizes, add_columns)
-        .iter()
-        .map(|s| (s / count) as f32)
-        .collect();
+    let mean: Vec<f32> = sums(x, sizes, add_columns).iter().map(|s| (s / count) as f32).collect();
     let squares = sums(x, sizes, |sums, x| add_squares(sums, x, &mean));
-    let variance = squares[..width]
-        .iter()
-        .map(|s| (s / count) as f32)
-        .collect();
+    let variance = squares[..width].iter().map(|s| (s / count) as f32).collect();
     Statistics { mean, variance }
 }
 
@@ -44,23 +38,13 @@ pub(super) fn apply(x: &[f32], y: &mut [f32], factors: &Factors, relu: bool) {
     let width = factors.scale.len();
     let cut = Cut::new(x.len() / width.max(1), width);
     par::run(Rows::new(y, width), cut, |range, y| {
-        apply_rows(
-            &x[range.start * width..range.end * width],
-            y.data,
-            &factors.scale,
-            &factors.shift,
-            relu,
-        );
+        apply_rows(&x[range.start * width..range.end * width], y.data, &factors.scale, &factors.shift, relu);
     });
 }
 
 /// Returns the gradients of beta and of gamma.
 pub(super) fn backward(pass: &Backward, dx: &mut [f32]) -> (Vec<f32>, Vec<f32>) {
-    let Sizes {
-        batch,
-        channels: width,
-        ..
-    } = pass.sizes;
+    let Sizes { batch, channels: width, .. } = pass.sizes;
     let (factors, threshold) = (pass.factors, pass.threshold());
     let partials = par::run((), Cut::with_partials(batch, 2 * width), |range, ()| {
         let at = range.start * width..range.end * width;
@@ -80,35 +64,16 @@ pub(super) fn backward(pass: &Backward, dx: &mut [f32]) -> (Vec<f32>, Vec<f32>) 
     let mut coefficients = [vec![], vec![], vec![]];
     for channel in 0..width {
         let (a, b, c) = pass.coefficients(channel, sums[channel], sums[width + channel]);
-        coefficients
-            .iter_mut()
-            .zip([a, b, c])
-            .for_each(|(all, one)| all.push(one));
+        coefficients.iter_mut().zip([a, b, c]).for_each(|(all, one)| all.push(one));
     }
-    par::run(
-        Rows::new(dx, width),
-        Cut::new(batch, 2 * width),
-        |range, dx| {
-            let at = range.start * width..range.end * width;
-            let (x, dy) = (&pass.x[at.clone()], &pass.dy[at]);
-            input_gradient(
-                x,
-                dy,
-                dx.data,
-                &factors.scale,
-                &factors.shift,
-                pass.mean,
-                threshold,
-                &coefficients,
-            );
-        },
-    );
+    par::run(Rows::new(dx, width), Cut::new(batch, 2 * width), |range, dx| {
+        let at = range.start * width..range.end * width;
+        let (x, dy) = (&pass.x[at.clone()], &pass.dy[at]);
+        input_gradient(x, dy, dx.data, &factors.scale, &factors.shift, pass.mean, threshold, &coefficients);
+    });
     let dbeta = sums[..width].iter().map(|&s| s as f32).collect();
-    let dgamma = sums[width..]
-        .iter()
-        .zip(&factors.inverse)
-        .map(|(s, &i)| (s * f64::from(i)) as f32)
-        .collect();
+    let dgamma =
+        sums[width..].iter().zip(&factors.inverse).map(|(s, &i)| (s * f64::from(i)) as f32).collect();
     (dbeta, dgamma)
 }
 

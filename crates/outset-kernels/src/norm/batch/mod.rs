@@ -70,35 +70,18 @@ pub struct Normalise<'a> {
 impl Normalise<'_> {
     /// The whole as one multiplication and one addition for each channel.
     fn factors(&self) -> Factors {
-        let inverse: Vec<f32> = self
-            .statistics
-            .variance
-            .iter()
-            .map(|v| 1.0 / (v + self.eps).sqrt())
-            .collect();
+        let inverse: Vec<f32> =
+            self.statistics.variance.iter().map(|v| 1.0 / (v + self.eps).sqrt()).collect();
         let scale: Vec<f32> = inverse.iter().zip(self.gamma).map(|(i, g)| i * g).collect();
-        let shift = self
-            .beta
-            .iter()
-            .zip(&self.statistics.mean)
-            .zip(&scale)
-            .map(|((b, m), s)| b - m * s)
-            .collect();
-        Factors {
-            inverse,
-            scale,
-            shift,
-        }
+        let shift =
+            self.beta.iter().zip(&self.statistics.mean).zip(&scale).map(|((b, m), s)| b - m * s).collect();
+        Factors { inverse, scale, shift }
     }
 
     fn check(&self, sizes: Sizes, x: &[f32]) {
         assert_eq!(x.len(), sizes.len(), "the input has another size");
-        let channels = [
-            self.gamma.len(),
-            self.beta.len(),
-            self.statistics.mean.len(),
-            self.statistics.variance.len(),
-        ];
+        let channels =
+            [self.gamma.len(), self.beta.len(), self.statistics.mean.len(), self.statistics.variance.len()];
         assert_eq!(
             channels, [sizes.channels; 4],
             "a parameter or statistic has another size than the channels"
@@ -116,11 +99,7 @@ struct Factors {
 /// Returns mean and variance of each channel.
 pub fn statistics(x: &[f32], sizes: Sizes) -> Statistics {
     assert_eq!(x.len(), sizes.len(), "the input has another size");
-    if sizes.spatial == 1 {
-        columns::statistics(x, sizes)
-    } else {
-        channels::statistics(x, sizes)
-    }
+    if sizes.spatial == 1 { columns::statistics(x, sizes) } else { channels::statistics(x, sizes) }
 }
 
 /// Normalises the input.
@@ -151,15 +130,7 @@ pub fn backward(
     let mut dx = uninit(x.len());
     let factors = normalise.factors();
     let mean = &normalise.statistics.mean;
-    let pass = Backward {
-        x,
-        dy,
-        sizes,
-        mean,
-        factors: &factors,
-        relu: normalise.relu,
-        through_statistics,
-    };
+    let pass = Backward { x, dy, sizes, mean, factors: &factors, relu: normalise.relu, through_statistics };
     let (dbeta, dgamma) = if sizes.spatial == 1 {
         columns::backward(&pass, &mut dx)
     } else {
@@ -193,10 +164,6 @@ impl Backward<'_> {
         }
         let count = self.sizes.count() as f64;
         let inverse = f64::from(self.factors.inverse[channel]);
-        (
-            self.factors.scale[channel],
-            (dy_sum / count) as f32,
-            (dy_x_sum * inverse * inverse / count) as f32,
-        )
+        (self.factors.scale[channel], (dy_sum / count) as f32, (dy_x_sum * inverse * inverse / count) as f32)
     }
 }
