@@ -139,7 +139,7 @@ pub struct Answers {
     pub rows: Vec<u32>,
     /// One list for each output: `[rows, width]`, numbers in natural units or probabilities.
     pub outputs: Vec<Vec<f64>>,
-    /// The network's loss on the rows, without dropout.
+    /// The network's loss on the rows, without dropout, in the target's own units.
     pub loss: f64,
 }
 
@@ -155,7 +155,7 @@ impl Answers {
         let (answers, loss) = network.answers_and_loss(examples, rows, weights, device);
         let outputs =
             answers.into_iter().zip(examples.truths).map(|(answers, truth)| truth.natural(answers)).collect();
-        Self { rows: rows.to_vec(), outputs, loss }
+        Self { rows: rows.to_vec(), outputs, loss: loss * examples.loss_unit }
     }
 
     /// Metrics of one output.

@@ -39,4 +39,4 @@ mod thresholds;
 mod update;
 
 pub use error::LearnError;
-pub use machine::environment;
+pub use machine::{environment, peak_memory_bytes};

@@ -82,7 +82,9 @@ impl Design {
             .iter()
             .map(|(key, entry)| format!("{key} {}", entry.node.value))
             .collect();
-        format!("{} features → {}", network.features(), kinds.join(", "))
+        let features = network.features();
+        let plural = if features == 1 { "" } else { "s" };
+        [format!("{features} feature{plural}")].into_iter().chain(kinds).collect::<Vec<_>>().join(", ")
     }
 
     /// How much each output's loss counts.

@@ -4,6 +4,7 @@
 use crate::error::LearnError;
 use crate::evaluate::Truth;
 use crate::event::{Event, Observer};
+use crate::losses::Loss;
 use crate::network::Design;
 use crate::recipe;
 use crate::train::{Examples, Recipe};
@@ -479,7 +480,7 @@ fn read_output(
     section: &Section,
     path: &str,
     problems: &mut Problems,
-) -> Option<(ColumnSettings, decoders::Settings, crate::losses::Loss)> {
+) -> Option<(ColumnSettings, decoders::Settings, Loss)> {
     let mut reader = section.reader(path, problems);
     let settings = types::read_output_settings(&section.kind, &mut reader);
     let decoder = decoders::Settings::read(&section.kind, &mut reader);
@@ -546,6 +547,8 @@ fn fill_in(
         .map(|((name, settings), (decoder, loss))| {
             let mut section = Section::of(settings.kind());
             settings.write_to(&mut section.parameters);
+            // The other settings of a type say how an input is encoded.
+            section.parameters.0.retain(|key, _| ["missing", "separator"].contains(&key.as_str()));
             keep_readable(&mut section);
             decoder.write_to(&mut section);
             section.parameters.put("loss", loss.to_section().to_table("kind"));
@@ -581,6 +584,17 @@ impl Prepared {
             truths: &self.truths,
             train: &self.train,
             val: &self.val,
+            loss_unit: self.loss_unit(),
+        }
+    }
+
+    /// What the network's loss, which is one of standardised numbers, is multiplied by to be told in the target's own
+    /// units; 1 for several outputs, whose losses have no common unit.
+    fn loss_unit(&self) -> f64 {
+        match (self.truths.as_slice(), self.design.decoders.as_slice()) {
+            ([truth], [(_, Loss::MeanSquaredError(_))]) => truth.scale * truth.scale,
+            ([truth], [(_, Loss::MeanAbsoluteError(_))]) => truth.scale,
+            _ => 1.0,
         }
     }
 

@@ -63,6 +63,8 @@ pub struct Examples<'a> {
     pub truths: &'a [Truth],
     pub train: &'a [u32],
     pub val: &'a [u32],
+    /// What the network's loss is multiplied by to be told in the target's own units.
+    pub loss_unit: f64,
 }
 
 /// The trained network and how it came about.
@@ -143,8 +145,8 @@ pub fn train(
             if !loss_of_step.is_finite() {
                 return Err(Box::new(NotFinite { step, last: last_loss, learning_rate, last_good }));
             }
-            last_loss = loss_of_step;
-            sum += loss_of_step * rows.len() as f64;
+            last_loss = loss_of_step * examples.loss_unit;
+            sum += last_loss * rows.len() as f64;
             seen += rows.len();
             network = update(
                 network,

@@ -210,7 +210,7 @@ impl Printer {
     fn shown(&self, values: &IndexMap<String, f64>) -> String {
         let few = |name: &str| {
             let metric = name.rsplit('/').next().unwrap_or(name);
-            ["loss", "rmse", "r2", "roc_auc", "accuracy", "f1_micro"].contains(&metric)
+            ["loss", "rmse", "r2", "roc_auc", "accuracy", "subset_accuracy"].contains(&metric)
         };
         let shown = values.iter().filter(|(name, _)| self.verbose || few(name));
         shown.map(|(name, value)| format!("val {name} {}", number(*value))).collect::<Vec<_>>().join(" | ")

@@ -31,6 +31,7 @@ pub fn run(what: &What, runs: Option<&Path>, without_test: bool, printer: &Print
     if let Some(total) = record.timings.get_mut("total") {
         *total += seconds;
     }
+    record.peak_memory_bytes = outset_learn::peak_memory_bytes();
     run::write_record(&folder, &record)?;
     if printer.is_json() {
         printer.object(&record);
