@@ -89,7 +89,7 @@ impl App {
             timeout: settings.timeout,
             key: settings.api_key.as_deref().map(access::Key::new),
             body_budget: Arc::new(Semaphore::new(
-                settings.max_body.saturating_mul(4).clamp(16 << 20, 4 << 30),
+                settings.max_body.saturating_mul(4).clamp(16 << 20, Semaphore::MAX_PERMITS),
             )),
             page: page::render(&model, locked),
             openapi: openapi::describe(&model, settings).to_string().into(),

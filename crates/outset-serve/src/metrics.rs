@@ -181,7 +181,8 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use outset_data::{OutputSignature, Signature};
+    use outset_data::Signature;
+    use outset_data::signature::OutputSignature;
     use serde_json::json;
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::Settings;
 use crate::app::Model;
-use outset_data::{InputSignature, OutputSignature};
+use outset_data::signature::{InputSignature, OutputSignature};
 use serde_json::{Map, Value, json};
 
 /// Classes listed for one column.

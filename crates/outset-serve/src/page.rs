@@ -90,7 +90,8 @@ fn hash(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use outset_data::{InputSignature, Signature};
+    use outset_data::Signature;
+    use outset_data::signature::InputSignature;
 
     #[test]
     fn hashes_are_in_base_64() {

@@ -1,5 +1,6 @@
 //! Built-in examples: experiment file, data that is made by a seeded generator, and a page about it.
 
+mod churn;
 mod line;
 
 /// An example that `outset new --example` writes.
@@ -17,7 +18,7 @@ impl Example {
 }
 
 /// Every example; a new one is a file in `examples/` and a line here.
-const EXAMPLES: &[Example] = &[line::EXAMPLE];
+const EXAMPLES: &[Example] = &[churn::EXAMPLE, line::EXAMPLE];
 
 /// Names and descriptions of all examples.
 pub fn list() -> Vec<(&'static str, &'static str)> {

@@ -4,7 +4,7 @@ use super::{Asked, Plain, Shared, check_model, probabilities_of};
 use crate::app::json as respond;
 use axum::extract::State;
 use axum::response::Response;
-use outset_data::OutputSignature;
+use outset_data::signature::OutputSignature;
 use serde_json::{Map, Value, json};
 
 /// `GET /v2`

@@ -10,7 +10,7 @@ use crate::rows::{Rows, not_json};
 use crate::{body, predict};
 use axum::extract::{Request, State};
 use axum::response::Response;
-use outset_data::OutputSignature;
+use outset_data::signature::OutputSignature;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
