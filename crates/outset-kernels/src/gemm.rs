@@ -73,6 +73,11 @@ pub fn matmul(a: Matrix, b: Matrix, out: &mut [f32]) {
     product(a, b, Output::strided(out, columns), a.rows * a.columns * columns >= PARALLEL_FROM);
 }
 
+/// Writes or adds `a b` to `out`.
+pub fn matmul_into(a: Matrix, b: Matrix, out: Output) {
+    product(a, b, out, a.rows * a.columns * b.columns >= PARALLEL_FROM);
+}
+
 /// Writes `a b` to `out` on the calling thread, for use inside a parallel loop.
 pub fn matmul_here(a: Matrix, b: Matrix, out: Output) {
     product(a, b, out, false);

@@ -11,8 +11,11 @@
 //!
 //! Sizes that don't fit the slices are the caller's bug and panic.
 
+pub mod attention;
 mod buf;
+pub mod conv;
 pub mod dropout;
+pub mod embedding;
 pub mod ensemble;
 pub mod gemm;
 pub mod isa;
@@ -22,7 +25,11 @@ pub mod math;
 pub mod norm;
 pub mod optim;
 mod par;
+pub mod pool;
+pub mod recurrent;
 mod reduce;
+mod scatter;
+pub mod softmax;
 #[cfg(test)]
 mod testing;
 

@@ -35,9 +35,29 @@ impl Cut {
         Cut { parts: cut.parts.min(MOST_PARTIALS), ..cut }
     }
 
+    /// Limits the number of parts.
+    pub(crate) fn at_most(self, parts: usize) -> Cut {
+        Cut {
+            parts: self.parts.min(parts),
+            ..self
+        }
+    }
+
     /// Makes each row a part of its own.
-    pub(crate) fn each(rows: usize) -> Cut {
+    fn each(rows: usize) -> Cut {
         Cut { rows, parts: rows }
+    }
+
+    /// Makes each row a part of its own unless all of them together are small.
+    pub(crate) fn tasks(rows: usize, cost: usize) -> Cut {
+        if cost < GRAIN {
+            Cut {
+                rows,
+                parts: rows.min(1),
+            }
+        } else {
+            Cut::each(rows)
+        }
     }
 
     fn range(self, part: usize) -> Range<usize> {

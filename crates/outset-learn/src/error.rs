@@ -1,6 +1,7 @@
 //! Everything that can go wrong between an experiment and its bundle.
 
 use crate::bundle::BundleError;
+use crate::verdict;
 use outset_data::DataError;
 use outset_data::sources::SourceError;
 use outset_spec::Problems;
@@ -28,6 +29,9 @@ pub enum LearnError {
     /// A file of the run cannot be read.
     #[error("cannot read `{}`", path.display())]
     Read { path: PathBuf, source: std::io::Error },
+    /// The folder is not that of a finished run.
+    #[error("`{}` holds no `run.json`, but a run folder was expected", folder.display())]
+    NotARun { folder: PathBuf },
     /// A file of the run is not what it should be.
     #[error("`{}` is not a record of a run", path.display())]
     Record { path: PathBuf, source: serde_json::Error },
@@ -48,17 +52,21 @@ impl LearnError {
             Self::Bundle(error) => error.hint(),
             Self::NotFinite { checkpoint, learning_rate, .. } => Some(match checkpoint {
                 Some(path) => format!(
-                    "the last good state is `{}`; try a lower `train.optimizer.learning_rate` than {learning_rate}",
-                    path.display()
+                    "the last good state is `{}`; try a lower `train.optimizer.learning_rate` than {}",
+                    path.display(),
+                    verdict::short(*learning_rate)
                 ),
-                None => format!("try a lower `train.optimizer.learning_rate` than {learning_rate}"),
+                None => format!(
+                    "try a lower `train.optimizer.learning_rate` than {}",
+                    verdict::short(*learning_rate)
+                ),
             }),
             Self::DataChanged { .. } => {
                 Some("bring back the rows that it was made with, or run the experiment again".to_owned())
             }
-            Self::Read { path, .. } if path.ends_with("run.json") => {
-                Some("give the folder of a finished run, such as `runs/name-1`".to_owned())
-            }
+            Self::NotARun { .. } => Some(
+                "give the folder that `outset run` named after `Saved`, such as `runs/line-1`".to_owned(),
+            ),
             _ => None,
         }
     }
@@ -73,6 +81,7 @@ impl LearnError {
                 | Self::Bundle(_)
                 | Self::Read { .. }
                 | Self::Record { .. }
+                | Self::NotARun { .. }
                 | Self::DataChanged { .. }
         )
     }

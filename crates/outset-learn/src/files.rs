@@ -33,6 +33,10 @@ pub fn new_run(runs: &Path, name: &str) -> Result<PathBuf, LearnError> {
         let path = path.to_owned();
         move |source| LearnError::Write { path, source }
     };
+    if runs.exists() && !runs.is_dir() {
+        let source = std::io::Error::new(std::io::ErrorKind::NotADirectory, "it is a file, but must be a folder");
+        return Err(failed(runs)(source));
+    }
     fs::create_dir_all(runs).map_err(failed(runs))?;
     for number in 1u32.. {
         let folder = runs.join(format!("{name}-{number}"));

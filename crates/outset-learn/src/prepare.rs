@@ -319,6 +319,7 @@ fn choose_outputs(
             match types::infer_output(name, &table.columns[name], rows) {
                 Guess::Use(inferred) => (section.kind, reason) = (inferred.kind.to_owned(), inferred.reason),
                 Guess::LeaveOut(why) => {
+                    let why = why.strip_prefix("constant: ").unwrap_or(&why);
                     let message = format!("column `{name}` cannot be predicted: {why}");
                     return Err(Problems::from(Problem::new(message).at(section.place.as_ref())).into());
                 }
@@ -545,6 +546,7 @@ fn fill_in(
         .map(|((name, settings), (decoder, loss))| {
             let mut section = Section::of(settings.kind());
             settings.write_to(&mut section.parameters);
+            keep_readable(&mut section);
             decoder.write_to(&mut section);
             section.parameters.put("loss", loss.to_section().to_table("kind"));
             (name.clone(), section)
@@ -553,6 +555,20 @@ fn fill_in(
     filled.model = design.combiner.to_section();
     filled.train = recipe::fill_in(&experiment.train, recipe, design, outputs);
     filled
+}
+
+/// Removes the settings that an output of this type does not read, though an input of it does.
+fn keep_readable(section: &mut Section) {
+    let kind = section.kind.clone();
+    section.parameters.0.retain(|key, entry| {
+        let mut alone = Section::of(&kind);
+        alone.parameters.put(key, entry.node.value.clone());
+        let mut unread = Problems::default();
+        let mut reader = alone.reader("", &mut unread);
+        types::read_output_settings(&kind, &mut reader);
+        reader.finish();
+        unread.is_empty()
+    });
 }
 
 impl Prepared {

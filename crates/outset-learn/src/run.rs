@@ -143,15 +143,15 @@ fn teach(
         batch_size: recipe.batch_size,
         words: recipe.words(),
     });
-    let trained = train(&prepared.design, network, recipe, examples, &device, interrupt, observe).map_err(
-        |NotFinite { step, last, learning_rate, last_good }| {
+    let trained =
+        train(&prepared.design, network, recipe, examples, &device, interrupt, observe).map_err(|error| {
+            let NotFinite { step, last, learning_rate, last_good } = *error;
             let checkpoint = last_good.and_then(|(step, network)| {
                 let path = folder.join(format!("checkpoints/step-{step:06}"));
                 save_checkpoint(&path, &network).ok().map(|()| path)
             });
             LearnError::NotFinite { step, last: verdict::number(last), checkpoint, learning_rate }
-        },
-    )?;
+        })?;
     let objective = prepared.objective_words();
     observe(Event::Best {
         epoch: trained.best_epoch,
@@ -398,6 +398,9 @@ pub fn write_record(folder: &Path, record: &RunRecord) -> Result<(), LearnError>
 /// If the folder holds none.
 pub fn read_record(folder: &Path) -> Result<RunRecord, LearnError> {
     let path = folder.join("run.json");
+    if !path.is_file() {
+        return Err(LearnError::NotARun { folder: folder.to_owned() });
+    }
     let bytes = files::read(&path)?;
     serde_json::from_slice(&bytes).map_err(|source| LearnError::Record { path, source })
 }

@@ -99,7 +99,7 @@ pub fn train(
     device: &Device,
     interrupt: &AtomicBool,
     observe: Observer<'_>,
-) -> Result<Trained, NotFinite> {
+) -> Result<Trained, Box<NotFinite>> {
     let weights = design.weights();
     let steps_per_epoch = examples.train.len().div_ceil(recipe.batch_size);
     let total_steps = recipe.steps.unwrap_or(usize::MAX).min(recipe.epochs * steps_per_epoch);
@@ -141,7 +141,7 @@ pub fn train(
                 loss_of_step += f64::from(loss.inner().into_scalar::<f32>());
             }
             if !loss_of_step.is_finite() {
-                return Err(NotFinite { step, last: last_loss, learning_rate, last_good });
+                return Err(Box::new(NotFinite { step, last: last_loss, learning_rate, last_good }));
             }
             last_loss = loss_of_step;
             sum += loss_of_step * rows.len() as f64;
@@ -184,7 +184,7 @@ pub fn train(
         }
         let (value, values) = validate(&current, recipe, examples, &weights, device);
         if !value.is_finite() {
-            return Err(NotFinite { step, last: last_loss, learning_rate: base_rate, last_good });
+            return Err(Box::new(NotFinite { step, last: last_loss, learning_rate: base_rate, last_good }));
         }
         lines.push(MetricLine { step, epoch, part: "val".to_owned(), values: values.clone() });
         observe(Event::Epoch {

@@ -131,10 +131,21 @@ fn percent(value: f64) -> String {
     format!("{:.1} %", value * 100.0)
 }
 
+/// Numbers from here on are written with an exponent.
+const HUGE: f64 = 1e15;
+
+/// A setting's number as it would be written by hand.
+pub fn short(value: f64) -> String {
+    if value.abs() >= HUGE { format!("{value:e}") } else { value.to_string() }
+}
+
 /// Four significant digits.
 pub fn number(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return value.to_string();
+    }
+    if value.abs() >= HUGE {
+        return format!("{value:.3e}");
     }
     let digits = (3 - value.abs().log10().floor() as i32).clamp(0, 12) as usize;
     format!("{value:.digits$}")

@@ -14,13 +14,25 @@ pub mod optim;
 mod testing;
 mod track;
 
-pub use modules::{LayerNorm, Linear, MemberLinear, RmsNorm};
+pub use modules::{
+    Attention, BatchNorm, Conv1d, Conv2d, Embedding, GroupNorm, Gru, LayerNorm, Linear, Lstm,
+    MemberLinear, RmsNorm,
+};
 pub use ops::{
+    attention::{AttentionMask, attention, packed_attention},
+    batch_norm::{BatchNormed, batch_norm, batch_norm_train},
+    conv::{Convolution, conv1d, conv2d},
     cross_entropy::cross_entropy,
     dropout::dropout,
+    embedding::embedding,
     ensemble::{ensemble_scale, member_linear},
+    group_norm::group_norm,
     layer_norm::layer_norm,
     linear::linear,
+    linear_cross_entropy::linear_cross_entropy,
+    pool::{Window, avg_pool2d, global_avg_pool2d, max_pool2d},
+    recurrent::{gru, lstm},
     rms_norm::rms_norm,
+    softmax::softmax,
 };
 pub use outset_kernels::{Activation, isa};

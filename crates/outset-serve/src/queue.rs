@@ -50,7 +50,15 @@ impl Queue {
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel(WAITING);
         let worker = Worker { answer, receiver, waiting: VecDeque::new(), metrics };
-        thread::Builder::new().name("model".to_owned()).spawn(move || worker.run())?;
+        // The thread is worker 0 of a pool of its own: work that is cut into parts then starts here at once, where a
+        // hand-over to another pool would cost more than a small batch takes.
+        thread::Builder::new().name("model".to_owned()).spawn(move || {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(rayon::current_num_threads());
+            match pool.use_current_thread().build() {
+                Ok(pool) => pool.install(|| worker.run()),
+                Err(_) => worker.run(),
+            }
+        })?;
         Ok(Self { sender })
     }
 

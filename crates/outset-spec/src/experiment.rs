@@ -214,14 +214,27 @@ impl Experiment {
     /// # Errors
     /// Every problem of the closed parts.
     pub fn parse(file: &str, text: &str, folder: &Path, overrides: &[String]) -> Result<Self, Problems> {
-        Self::from_table(Table::parse(file, text)?, folder, overrides)
+        let (experiment, problems) = Self::read(file, text, folder, overrides)?;
+        problems.or(experiment)
     }
 
-    /// Makes the experiment of bare data: a source, its targets, and everything else at defaults.
+    /// Reads an experiment file as far as it can be read, and gives every problem of its closed parts beside it, so that
+    /// the problems of its open parts can be told at the same time.
     ///
     /// # Errors
-    /// Every problem of the overrides.
-    pub fn of_data(source: &str, targets: &[String], overrides: &[String]) -> Result<Self, Problems> {
+    /// If the file is not TOML.
+    pub fn read(
+        file: &str,
+        text: &str,
+        folder: &Path,
+        overrides: &[String],
+    ) -> Result<(Self, Problems), Problems> {
+        Ok(Self::from_table(Table::parse(file, text)?, folder, overrides))
+    }
+
+    /// Makes the experiment of bare data: a source, its targets, and everything else at defaults; beside it every problem
+    /// of the overrides' closed parts.
+    pub fn of_data(source: &str, targets: &[String], overrides: &[String]) -> (Self, Problems) {
         let (mut table, mut data, mut outputs) = (Table::default(), Table::default(), Table::default());
         data.put("source", source);
         for target in targets {
@@ -236,7 +249,7 @@ impl Experiment {
         Self::from_table(table, Path::new(""), overrides)
     }
 
-    fn from_table(mut table: Table, folder: &Path, overrides: &[String]) -> Result<Self, Problems> {
+    fn from_table(mut table: Table, folder: &Path, overrides: &[String]) -> (Self, Problems) {
         let mut problems = Problems::default();
         for assignment in overrides {
             if let Err(problem) = table.set(assignment) {
@@ -298,17 +311,8 @@ impl Experiment {
             problems.push(Problem::new(format!("`name` is `{name}`, but must be a plain name without `/`")));
         }
         let outputs = outputs.unwrap_or_default();
-        problems.or(Self {
-            name,
-            data,
-            inputs,
-            outputs,
-            model,
-            train,
-            bundle,
-            tune,
-            folder: folder.to_owned(),
-        })
+        let folder = folder.to_owned();
+        (Self { name, data, inputs, outputs, model, train, bundle, tune, folder }, problems)
     }
 
     /// The experiment as a table, with every setting that is known by now.
@@ -337,7 +341,10 @@ impl Experiment {
 
 fn default_name(folder: &Path) -> String {
     let absolute = std::path::absolute(folder).unwrap_or_default();
-    absolute.file_name().map_or_else(|| "run".to_owned(), |name| name.to_string_lossy().into_owned())
+    // A hidden folder is as good as any other, but its runs are not to be hidden.
+    let name = absolute.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name = name.trim_start_matches('.');
+    if name.is_empty() { "run".to_owned() } else { name.to_owned() }
 }
 
 fn columns(reader: &mut Reader<'_>, key: &'static str) -> Option<IndexMap<String, Section>> {
@@ -394,6 +401,11 @@ optimizer = { kind = "adamw", learning_rate = 1e-3 }
         assert_eq!(income.train.early_stopping.patience, None);
         assert_eq!(income.inputs.as_ref().unwrap()["glucose"].kind, "number");
         assert_eq!(income.train.optimizer.kind, "adamw");
+    }
+
+    #[test]
+    fn a_hidden_folder_gives_a_name_too() {
+        assert_eq!([".outset", "a/prices", "/"].map(|folder| default_name(Path::new(folder))), ["outset", "prices", "run"]);
     }
 
     #[test]

@@ -91,6 +91,14 @@ impl Problems {
         self.0.push(problem);
     }
 
+    /// Adds the problems of another part, and puts all in the order of the file, those without a place last.
+    #[must_use]
+    pub fn with(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self.0.sort_by_key(|problem| problem.place.as_ref().map_or((usize::MAX, 0), |place| (place.line, place.column)));
+        self
+    }
+
     /// Tells whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

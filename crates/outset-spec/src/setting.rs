@@ -137,14 +137,24 @@ impl<'a> Reader<'a> {
             return default;
         };
         let path = self.path(key);
+        // A negative count is out of bounds before it is of another type.
+        let written = match node.value {
+            Value::Integer(number) => Some(number as f64),
+            _ => None,
+        };
+        let why = |number: Option<f64>| bounds?.violated(number?);
+        let outside = |why: String| {
+            Problem::new(format!("`{path}` is `{}`, {why}", node.value)).at(node.place.as_ref())
+        };
+        if let Some(why) = why(written) {
+            self.problems.push(outside(why));
+            return default;
+        }
         let Some(value) = T::read(node, &path, self.problems) else {
             return default;
         };
-        if let (Some(bounds), Some(number)) = (bounds, value.number())
-            && let Some(why) = bounds.violated(number)
-        {
-            let message = format!("`{path}` is `{}`, {why}", node.value);
-            self.problems.push(Problem::new(message).at(node.place.as_ref()));
+        if let Some(why) = why(value.number()) {
+            self.problems.push(outside(why));
             return default;
         }
         value

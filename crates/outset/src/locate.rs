@@ -2,7 +2,8 @@
 
 use crate::arguments::What;
 use crate::commands::Failure;
-use outset_spec::Experiment;
+use outset_learn::prepare::declared;
+use outset_spec::{Experiment, Problems};
 use std::path::{Path, PathBuf};
 
 /// File that a folder's experiment is read from.
@@ -30,13 +31,14 @@ pub fn locate(what: &What) -> Result<Located, Failure> {
         let Some(source) = first else {
             return Err(Failure::wrong("`--target` needs data: `outset run data.csv --target COLUMN`"));
         };
-        let experiment = Experiment::of_data(source, &what.target, &overrides).map_err(Failure::problems)?;
+        let experiment = sound(Experiment::of_data(source, &what.target, &overrides))?;
         return Ok(Located { experiment, runs: PathBuf::from("runs") });
     }
     let file = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
     if !file.exists() {
         let failure = if path.is_dir() {
-            Failure::wrong(format!("there is no `{FILE}` in `{}`", path.display()))
+            let place = if first.is_some() { format!("`{}`", path.display()) } else { "this folder".to_owned() };
+            Failure::wrong(format!("there is no `{FILE}` in {place}"))
                 .hint("draft one with `outset new DIR --from DATA --target COLUMN`")
         } else {
             Failure::wrong(format!("there is no `{}`", path.display()))
@@ -50,13 +52,21 @@ pub fn locate(what: &What) -> Result<Located, Failure> {
     let text = std::fs::read_to_string(&file)
         .map_err(|error| Failure::wrong(format!("cannot read `{}`: {error}", file.display())))?;
     let folder = file.parent().map_or_else(PathBuf::new, Path::to_owned);
-    let shown = if path.is_dir() { file.display().to_string() } else { path.display().to_string() };
-    let mut experiment = Experiment::parse(&shown, &text, &folder, &overrides).map_err(Failure::problems)?;
+    let shown = file.strip_prefix(".").unwrap_or(&file).display().to_string();
+    let mut experiment =
+        sound(Experiment::read(&shown, &text, &folder, &overrides).map_err(Failure::problems)?)?;
     if file.file_name().is_some_and(|name| name != FILE) && !text_names(&text) {
         experiment.name =
             file.file_stem().map_or(experiment.name, |stem| stem.to_string_lossy().into_owned());
     }
-    Ok(Located { runs: folder.join("runs"), experiment })
+    let runs = folder.strip_prefix(".").unwrap_or(&folder).join("runs");
+    Ok(Located { experiment, runs })
+}
+
+/// The experiment, unless something is wrong with its closed or its open parts: then all of that at once.
+fn sound((experiment, problems): (Experiment, Problems)) -> Result<Experiment, Failure> {
+    let problems = problems.with(declared(&experiment));
+    problems.or(experiment).map_err(Failure::problems)
 }
 
 /// Whether the file itself names the experiment.

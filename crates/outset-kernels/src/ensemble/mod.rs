@@ -10,9 +10,6 @@ use crate::{
     par::{self, Cut, Rows},
 };
 
-/// Multiplications below which a member's product isn't worth a part of its own.
-const PARALLEL_FROM: usize = 1 << 15;
-
 /// Returns `y [members * batch, width]` with `y[m * batch + b] = x[b] * r[m]`, for `x [batch, width]` and
 /// `r [members, width]`.
 pub fn scale(x: &[f32], r: &[f32], width: usize) -> Vec<f32> {
@@ -67,11 +64,10 @@ pub struct MemberLinear {
 
 impl MemberLinear {
     fn cut(self) -> Cut {
-        if self.members * self.batch * self.inputs * self.outputs < PARALLEL_FROM {
-            Cut::new(self.members, 0)
-        } else {
-            Cut::each(self.members)
-        }
+        Cut::tasks(
+            self.members,
+            self.members * self.batch * self.inputs * self.outputs,
+        )
     }
 
     /// Returns `y = h W[m] + b[m]` for the rows of each member `m`: `h [members * batch, inputs]`,

@@ -5,10 +5,12 @@
 
 mod adam;
 mod lion;
+mod muon;
 mod sgd;
 
 pub use adam::{Adam, adam_step};
 pub use lion::{Lion, lion_step};
+pub use muon::{QUINTIC, orthogonalise};
 pub use sgd::{Sgd, sgd_step};
 
 use crate::{

@@ -1,12 +1,22 @@
-//! Modules of one operation: parameters and their initial values.
+//! Modules around an operation: parameters and their initial values.
 
+mod attention;
+mod batch_norm;
+mod conv;
+mod embedding;
 mod linear;
 mod member_linear;
 mod norm;
+mod recurrent;
 
+pub use attention::Attention;
+pub use batch_norm::BatchNorm;
+pub use conv::{Conv1d, Conv2d};
+pub use embedding::Embedding;
 pub use linear::Linear;
 pub use member_linear::MemberLinear;
-pub use norm::{LayerNorm, RmsNorm};
+pub use norm::{GroupNorm, LayerNorm, RmsNorm};
+pub use recurrent::{Gru, Lstm};
 
 use burn::module::Param;
 use burn::tensor::{Device, Distribution, Tensor};

@@ -1,6 +1,6 @@
-//! Normalisation over the last dimension, with its scale and shift.
+//! Normalisation of each example, with its scale and shift.
 
-use crate::{layer_norm, rms_norm};
+use crate::{group_norm, layer_norm, rms_norm};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
@@ -47,6 +47,40 @@ impl RmsNorm {
     /// Returns `x [.., width]` normalised.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         rms_norm(x, self.gamma.val(), self.epsilon)
+    }
+}
+
+/// Group normalisation of `[batch, channels, ..]` (arXiv 1803.08494).
+#[derive(Debug, Module)]
+pub struct GroupNorm {
+    /// `[channels]`, ones at first.
+    pub gamma: Param<Tensor<1>>,
+    /// `[channels]`, zeros at first.
+    pub beta: Param<Tensor<1>>,
+    groups: usize,
+    epsilon: f64,
+}
+
+impl GroupNorm {
+    /// Normalises `channels` channels in `groups` groups, with PyTorch's epsilon of 1e-5.
+    pub fn new(groups: usize, channels: usize, device: &Device) -> GroupNorm {
+        GroupNorm {
+            gamma: Param::from_tensor(Tensor::ones([channels], device)),
+            beta: Param::from_tensor(Tensor::zeros([channels], device)),
+            groups,
+            epsilon: 1e-5,
+        }
+    }
+
+    /// Returns `x [batch, channels, ..]` normalised.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        group_norm(
+            x,
+            self.groups,
+            self.gamma.val(),
+            self.beta.val(),
+            self.epsilon,
+        )
     }
 }
 

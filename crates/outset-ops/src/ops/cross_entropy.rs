@@ -29,7 +29,10 @@ pub fn cross_entropy(
 ) -> Tensor<1> {
     let [rows, _] = logits.dims();
     assert_eq!(targets.dims(), [rows], "logits and targets differ in rows");
-    assert!(weights.as_ref().is_none_or(|w| w.dims() == [rows]), "logits and weights differ in rows");
+    assert!(
+        weights.as_ref().is_none_or(|w| w.dims() == [rows]),
+        "logits and weights differ in rows"
+    );
     let (logits, weights) = (logits.into_dispatch(), weights.map(Tensor::into_dispatch));
     if !flex::applies(&[&logits]) || weights.as_ref().is_some_and(|w| !flex::applies(&[w])) {
         return composed(
@@ -52,7 +55,11 @@ fn composed(
     weights: Option<Tensor<1>>,
     smoothing: f64,
 ) -> Tensor<1> {
-    let counts = targets.clone().greater_equal_elem(0).float().cast(logits.dtype());
+    let counts = targets
+        .clone()
+        .greater_equal_elem(0)
+        .float()
+        .cast(logits.dtype());
     let weights = match weights {
         Some(weights) => weights.detach() * counts,
         None => counts,
@@ -63,7 +70,10 @@ fn composed(
     let of_all = log_probabilities.mean_dim(1).squeeze_dim(1);
     let loss = (of_target * (1.0 - smoothing) + of_all * smoothing).neg();
     // A total of zero makes the sum zero too; the bound keeps it from becoming a NaN.
-    let total = weights.clone().sum().clamp_min(f64::from(f32::MIN_POSITIVE));
+    let total = weights
+        .clone()
+        .sum()
+        .clamp_min(f64::from(f32::MIN_POSITIVE));
     (loss * weights).sum() / total
 }
 
@@ -121,11 +131,21 @@ impl<C: CheckpointStrategy> CrossEntropyOps for Autodiff<Flex, C> {
     }
 }
 
-fn loss(logits: FlexTensor, targets: &FlexTensor, weights: Option<FlexTensor>, smoothing: f64) -> FlexTensor {
+fn loss(
+    logits: FlexTensor,
+    targets: &FlexTensor,
+    weights: Option<FlexTensor>,
+    smoothing: f64,
+) -> FlexTensor {
     let (logits, weights) = (contiguous(logits), weights.map(contiguous));
     let weights = weights.as_ref().map(values);
-    let loss =
-        kernel::cross_entropy(values(&logits), width(&logits), &integers(targets), weights, smoothing as f32);
+    let loss = kernel::cross_entropy(
+        values(&logits),
+        width(&logits),
+        &integers(targets),
+        weights,
+        smoothing as f32,
+    );
     flex::tensor(vec![loss], [1])
 }
 
@@ -154,15 +174,24 @@ impl Differentiable<1> for CrossEntropy {
     /// The gradient of the logits.
     type Saved = FlexTensor;
 
-    fn gradients(gradient: FlexTensor, dy: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let factor = values(&contiguous(dy))[0];
-        if factor == 1.0 {
-            return [Some(gradient)];
-        }
-        let mut gradient = owned(gradient);
-        kernel::scale(values_mut(&mut gradient), factor);
-        [Some(gradient)]
+    fn gradients(
+        gradient: FlexTensor,
+        dy: FlexTensor,
+        _needed: [bool; 1],
+    ) -> [Option<FlexTensor>; 1] {
+        [Some(scaled(gradient, dy))]
     }
+}
+
+/// Multiplies the gradient of a loss by the gradient of what came after it.
+pub(crate) fn scaled(gradient: FlexTensor, dy: FlexTensor) -> FlexTensor {
+    let factor = values(&contiguous(dy))[0];
+    if factor == 1.0 {
+        return gradient;
+    }
+    let mut gradient = owned(gradient);
+    kernel::scale(values_mut(&mut gradient), factor);
+    gradient
 }
 
 #[cfg(test)]
@@ -172,7 +201,10 @@ mod tests {
     use burn::tensor::TensorData;
 
     fn targets(like: &Leaf, targets: &[i64]) -> Tensor<1, Int> {
-        Tensor::from_data(TensorData::new(targets.to_vec(), [targets.len()]), &like.get::<2>().device())
+        Tensor::from_data(
+            TensorData::new(targets.to_vec(), [targets.len()]),
+            &like.get::<2>().device(),
+        )
     }
 
     #[test]
@@ -182,8 +214,10 @@ mod tests {
                 cross_entropy(x.get(), targets(x, &[0, 3, -1, 2, 3]), None, smoothing)
             });
             check([input([3, 19], 1)], |[x]| {
-                let weights =
-                    Tensor::from_data([0.5, 0.0, 2.0], (&x.get::<2>().device(), x.get::<2>().dtype()));
+                let weights = Tensor::from_data(
+                    [0.5, 0.0, 2.0],
+                    (&x.get::<2>().device(), x.get::<2>().dtype()),
+                );
                 cross_entropy(x.get(), targets(x, &[18, 0, 7]), Some(weights), smoothing) * 3.0
             });
         }
@@ -191,6 +225,8 @@ mod tests {
 
     #[test]
     fn no_row_gives_no_loss() {
-        check([input([2, 3], 1)], |[x]| cross_entropy(x.get(), targets(x, &[-1, -1]), None, 0.0));
+        check([input([2, 3], 1)], |[x]| {
+            cross_entropy(x.get(), targets(x, &[-1, -1]), None, 0.0)
+        });
     }
 }

@@ -1,8 +1,17 @@
 //! One file an operation: the function on tensors, its composed form, and the fused one with its gradient.
 
+pub(crate) mod attention;
+pub(crate) mod batch_norm;
+pub(crate) mod conv;
 pub(crate) mod cross_entropy;
 pub(crate) mod dropout;
+pub(crate) mod embedding;
 pub(crate) mod ensemble;
+pub(crate) mod group_norm;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
+pub(crate) mod linear_cross_entropy;
+pub(crate) mod pool;
+pub(crate) mod recurrent;
 pub(crate) mod rms_norm;
+pub(crate) mod softmax;

@@ -71,10 +71,12 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {
+        // The number of an operating system's error says nothing to a user.
         let text = source.to_string();
-        if !message.ends_with(&text) {
+        let text = text.find(" (os error").map_or(text.as_str(), |end| &text[..end]);
+        if !message.ends_with(text) {
             message.push_str(": ");
-            message.push_str(&text);
+            message.push_str(text);
         }
         cause = source.source();
     }

@@ -54,7 +54,7 @@ pub fn new(
 
 /// The experiment file of data, with every column's type as it was understood.
 fn draft(dir: &Path, data: &str, targets: &[String], printer: &Printer) -> Result<String, Failure> {
-    let experiment = Experiment::of_data(data, targets, &[]).map_err(Failure::problems)?;
+    let (experiment, _) = Experiment::of_data(data, targets, &[]);
     let mut columns: Vec<(String, String, String, String)> = Vec::new();
     let prepared = prepare(&experiment, &mut |event| match event {
         Event::Column { name, role, kind, reason } => columns.push((name, role, kind, reason)),

@@ -17,7 +17,8 @@ pub fn predict(bundle: &Path, data: &str, output: Option<&Path>, printer: &Print
         sources::open_file(data, Path::new(""), &options, &|_| Vec::new()).map_err(LearnError::from)?;
     let table = loaded.table;
     let answers = predictor.predict_table(&table).map_err(|error| match error {
-        PredictError::Data(error) => Failure::from(LearnError::from(error)),
+        // Its hint is about the experiment, which no longer matters here.
+        PredictError::Data(error) => Failure::wrong(format!("cannot answer the rows of `{data}`: {error}")),
         error => Failure::wrong(with_causes(&error)),
     })?;
     let lines = match output {

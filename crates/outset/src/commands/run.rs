@@ -20,7 +20,9 @@ pub fn run(what: &What, runs: Option<&Path>, without_test: bool, printer: &Print
     let Finished { folder, mut record } =
         run::run(&located.experiment, &options, &mut |event| printer.event(event))?;
     let clock = Instant::now();
-    super::report::write(&folder)?;
+    super::report::write(&folder).map_err(|failure| {
+        failure.hint(format!("the run itself is whole; write its report with `outset report {}`", folder.display()))
+    })?;
     let seconds = clock.elapsed().as_secs_f64();
     record.timings.insert("report".to_owned(), seconds);
     if let Some(total) = record.timings.get_mut("total") {

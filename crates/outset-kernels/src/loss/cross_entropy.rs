@@ -23,28 +23,13 @@ pub fn cross_entropy_in_place(
     weights: Option<&[f32]>,
     smoothing: f32,
 ) -> f32 {
-    check(logits.len(), classes, targets, weights);
-    let total = total_weight(targets, weights);
-    if total == 0.0 {
-        logits.fill(0.0);
-        return 0.0;
-    }
-    let cut = Cut::new(targets.len(), 4 * classes);
-    let sums = par::run(Rows::new(logits, classes), cut, |range, rows| {
-        let mut sum = 0.0;
-        for (row, r) in rows.data.chunks_exact_mut(classes).zip(range) {
-            let weight = row_weight(targets[r], weights, r);
-            if weight == 0.0 {
-                row.fill(0.0);
-            } else {
-                let scale = (f64::from(weight) / total) as f32;
-                sum +=
-                    f64::from(weight) * f64::from(gradient_row(row, targets[r] as usize, smoothing, scale));
-            }
-        }
-        sum
-    });
-    (sums.into_iter().sum::<f64>() / total) as f32
+    assert_eq!(
+        logits.len(),
+        targets.len() * classes,
+        "logits and targets differ in rows"
+    );
+    let weighing = Weighing::new(targets, weights, classes);
+    weighing.mean(gradient_rows(logits, classes, 0, &weighing, smoothing))
 }
 
 /// Returns the loss alone, for evaluation.
@@ -58,38 +43,114 @@ pub fn cross_entropy(
     weights: Option<&[f32]>,
     smoothing: f32,
 ) -> f32 {
-    check(logits.len(), classes, targets, weights);
-    let total = total_weight(targets, weights);
-    if total == 0.0 {
-        return 0.0;
+    assert_eq!(
+        logits.len(),
+        targets.len() * classes,
+        "logits and targets differ in rows"
+    );
+    let weighing = Weighing::new(targets, weights, classes);
+    weighing.mean(loss_rows(logits, classes, 0, &weighing, smoothing))
+}
+
+/// What each row aims at and how much it counts.
+pub(super) struct Weighing<'a> {
+    targets: &'a [i64],
+    weights: Option<&'a [f32]>,
+    total: f64,
+}
+
+impl<'a> Weighing<'a> {
+    /// Checks targets and weights against each other and adds the weights up.
+    pub(super) fn new(targets: &'a [i64], weights: Option<&'a [f32]>, classes: usize) -> Self {
+        assert!(
+            weights.is_none_or(|w| w.len() == targets.len()),
+            "weights and targets differ in rows"
+        );
+        let highest = targets.iter().copied().max().unwrap_or(-1);
+        assert!(
+            highest < classes as i64,
+            "target {highest} is not below {classes} classes"
+        );
+        let mut weighing = Weighing {
+            targets,
+            weights,
+            total: 0.0,
+        };
+        weighing.total = (0..targets.len())
+            .map(|row| f64::from(weighing.of(row)))
+            .sum();
+        weighing
     }
-    let sums = par::run((), Cut::new(targets.len(), 4 * classes), |range, ()| {
+
+    fn of(&self, row: usize) -> f32 {
+        if self.targets[row] < 0 {
+            0.0
+        } else {
+            self.weights.map_or(1.0, |w| w[row])
+        }
+    }
+
+    /// Divides a weighted sum of losses by the total weight; nothing weighed is nothing lost.
+    pub(super) fn mean(&self, sum: f64) -> f32 {
+        if self.total == 0.0 {
+            0.0
+        } else {
+            (sum / self.total) as f32
+        }
+    }
+}
+
+/// Turns rows of logits, the first of them row `first` of the batch, into the gradient of the mean loss; returns their
+/// weighted sum of losses.
+pub(super) fn gradient_rows(
+    logits: &mut [f32],
+    classes: usize,
+    first: usize,
+    weighing: &Weighing,
+    smoothing: f32,
+) -> f64 {
+    let cut = Cut::new(logits.len() / classes.max(1), 4 * classes);
+    let sums = par::run(Rows::new(logits, classes), cut, |range, rows| {
         let mut sum = 0.0;
-        for r in range {
-            let weight = row_weight(targets[r], weights, r);
-            if weight != 0.0 {
-                let row = &logits[r * classes..][..classes];
-                sum += f64::from(weight) * f64::from(loss_row(row, targets[r] as usize, smoothing));
+        for (x, row) in rows.data.chunks_exact_mut(classes).zip(range) {
+            let weight = f64::from(weighing.of(first + row));
+            if weight == 0.0 {
+                x.fill(0.0);
+            } else {
+                let (target, scale) = (
+                    weighing.targets[first + row] as usize,
+                    (weight / weighing.total) as f32,
+                );
+                sum += weight * f64::from(gradient_row(x, target, smoothing, scale));
             }
         }
         sum
     });
-    (sums.into_iter().sum::<f64>() / total) as f32
+    sums.into_iter().sum()
 }
 
-fn check(len: usize, classes: usize, targets: &[i64], weights: Option<&[f32]>) {
-    assert_eq!(len, targets.len() * classes, "logits and targets differ in rows");
-    assert!(weights.is_none_or(|w| w.len() == targets.len()), "weights and targets differ in rows");
-    let highest = targets.iter().copied().max().unwrap_or(-1);
-    assert!(highest < classes as i64, "target {highest} is not below {classes} classes");
-}
-
-fn row_weight(target: i64, weights: Option<&[f32]>, row: usize) -> f32 {
-    if target < 0 { 0.0 } else { weights.map_or(1.0, |w| w[row]) }
-}
-
-fn total_weight(targets: &[i64], weights: Option<&[f32]>) -> f64 {
-    targets.iter().enumerate().map(|(r, &t)| f64::from(row_weight(t, weights, r))).sum()
+/// Returns the weighted sum of losses of rows of logits, the first of them row `first` of the batch.
+pub(super) fn loss_rows(
+    logits: &[f32],
+    classes: usize,
+    first: usize,
+    weighing: &Weighing,
+    smoothing: f32,
+) -> f64 {
+    let cut = Cut::new(logits.len() / classes.max(1), 4 * classes);
+    let sums = par::run((), cut, |range, ()| {
+        let mut sum = 0.0;
+        for row in range {
+            let weight = weighing.of(first + row);
+            if weight != 0.0 {
+                let x = &logits[row * classes..][..classes];
+                let target = weighing.targets[first + row] as usize;
+                sum += f64::from(weight) * f64::from(loss_row(x, target, smoothing));
+            }
+        }
+        sum
+    });
+    sums.into_iter().sum()
 }
 
 kernel! {
@@ -132,7 +193,11 @@ kernel! {
 fn row_loss(total: f32, largest: f32, x_target: f32, x_mean: f32, smoothing: f32) -> f32 {
     // Each difference to the largest logit is small where their sum with it would not be.
     let to_target = (1.0 - smoothing) * (largest - x_target);
-    let to_mean = if smoothing == 0.0 { 0.0 } else { smoothing * (largest - x_mean) };
+    let to_mean = if smoothing == 0.0 {
+        0.0
+    } else {
+        smoothing * (largest - x_mean)
+    };
     total.ln() + to_target + to_mean
 }
 
@@ -153,17 +218,23 @@ kernel! {
 /// Replaces `x` by `exp(x - shift)` and returns the sum.
 #[inline(always)]
 pub(crate) fn exp_and_sum<A: Arithmetic>(x: &mut [f32], shift: f32) -> f32 {
+    exp_and_sum_scaled::<A>(x, 1.0, shift)
+}
+
+/// Replaces `x` by `exp(x * factor - shift)` and returns the sum.
+#[inline(always)]
+pub(crate) fn exp_and_sum_scaled<A: Arithmetic>(x: &mut [f32], factor: f32, shift: f32) -> f32 {
     let mut lanes = [0.0; LANES];
     let (chunks, rest) = x.as_chunks_mut::<LANES>();
     for chunk in chunks {
         for i in 0..LANES {
-            chunk[i] = exp::<A>(chunk[i] - shift);
+            chunk[i] = exp::<A>(A::mul_add(chunk[i], factor, -shift));
             lanes[i] += chunk[i];
         }
     }
     let mut total = add_lanes(lanes);
     for v in rest {
-        *v = exp::<A>(*v - shift);
+        *v = exp::<A>(A::mul_add(*v, factor, -shift));
         total += *v;
     }
     total
@@ -175,7 +246,13 @@ mod tests {
     use crate::testing::{check_gradient, close, same_bits_with_one_and_two_threads, values, wide};
 
     /// The naive twin: loss and gradient.
-    fn twin(x: &[f64], classes: usize, targets: &[i64], weights: &[f64], smoothing: f64) -> (f64, Vec<f64>) {
+    fn twin(
+        x: &[f64],
+        classes: usize,
+        targets: &[i64],
+        weights: &[f64],
+        smoothing: f64,
+    ) -> (f64, Vec<f64>) {
         let weight = |r: usize| if targets[r] < 0 { 0.0 } else { weights[r] };
         let total: f64 = (0..targets.len()).map(weight).sum();
         let (mut loss, mut gradient) = (0.0, vec![]);
@@ -194,7 +271,15 @@ mod tests {
     }
 
     fn targets(rows: usize, classes: usize) -> Vec<i64> {
-        (0..rows).map(|r| if r % 5 == 4 { -1 } else { (r * 7 % classes) as i64 }).collect()
+        (0..rows)
+            .map(|r| {
+                if r % 5 == 4 {
+                    -1
+                } else {
+                    (r * 7 % classes) as i64
+                }
+            })
+            .collect()
     }
 
     #[test]
@@ -212,7 +297,10 @@ mod tests {
                     close(&dx, &gradient);
                     if classes > 1 {
                         close(&[got], &[loss]);
-                        close(&[cross_entropy(&x, classes, &t, weights, smoothing)], &[loss]);
+                        close(
+                            &[cross_entropy(&x, classes, &t, weights, smoothing)],
+                            &[loss],
+                        );
                     }
                 }
             }

@@ -1,0 +1,285 @@
+//! Scaled dot-product attention, `softmax(q kᵀ / √size) v` for each head (arXiv 1706.03762), without the matrix of
+//! scores ever being whole (arXiv 2205.14135).
+//!
+//! Queries are `[batch, queries, heads, size]`, keys and values `[batch, keys, kv_heads, size]`, each possibly a part
+//! of wider rows, as those of one projection to all three. With fewer key heads than heads, neighbouring heads share
+//! one (arXiv 2305.13245).
+
+mod backward;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub use backward::{Gradients, backward};
+
+use crate::{
+    buf::uninit,
+    gemm::{Matrix, Output, matmul_here},
+    par::{self, Cut},
+    scatter::Scatter,
+};
+use std::ops::Range;
+
+/// Queries multiplied at a time, and keys.
+const QUERY_BLOCK: usize = 64;
+const KEY_BLOCK: usize = 256;
+
+/// Queries of a head that are one task.
+const TASK_QUERIES: usize = 256;
+
+/// Sizes of an attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Number of sequences.
+    pub batch: usize,
+    /// Length of the sequences of queries.
+    pub queries: usize,
+    /// Length of the sequences of keys and values.
+    pub keys: usize,
+    /// Number of query heads, a multiple of `kv_heads`.
+    pub heads: usize,
+    /// Number of key and value heads.
+    pub kv_heads: usize,
+    /// Values of a head.
+    pub size: usize,
+}
+
+impl Sizes {
+    fn scale(self) -> f32 {
+        1.0 / (self.size as f32).sqrt()
+    }
+
+    /// Rough cost of all scores.
+    fn cost(self) -> usize {
+        self.batch * self.heads * self.queries * self.keys * self.size
+    }
+
+    fn check(self) {
+        let divides = self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads);
+        assert!(
+            divides,
+            "{} heads can't share {} key heads",
+            self.heads, self.kv_heads
+        );
+    }
+}
+
+/// Which keys a query sees. Query `i` stands at position `i + keys - queries`, so that the last query is at the last
+/// key, as when decoding with a cache.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mask<'a> {
+    /// Whether keys after the query's position are hidden.
+    pub causal: bool,
+    /// How many keys up to and with the query's position are seen; those after it are left to `causal`.
+    pub window: Option<usize>,
+    /// Number of keys of each sequence that aren't padding; the others come after them.
+    pub key_lengths: Option<&'a [usize]>,
+}
+
+impl Mask<'_> {
+    /// Returns the keys that a query of a sequence sees.
+    pub fn visible(&self, sizes: Sizes, sequence: usize, query: usize) -> Range<usize> {
+        let length = self
+            .key_lengths
+            .map_or(sizes.keys, |lengths| lengths[sequence].min(sizes.keys));
+        // One past the query's position; queries before the first key see nothing.
+        let after = (query + 1 + sizes.keys).saturating_sub(sizes.queries);
+        let end = if self.causal {
+            after.min(length)
+        } else {
+            length
+        };
+        let start = self.window.map_or(0, |window| after.saturating_sub(window));
+        start.min(end)..end
+    }
+
+    /// Returns the keys that any of the queries sees.
+    fn visible_to_any(&self, sizes: Sizes, sequence: usize, queries: Range<usize>) -> Range<usize> {
+        let seen = queries
+            .map(|query| self.visible(sizes, sequence, query))
+            .filter(|seen| !seen.is_empty());
+        seen.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))
+            .unwrap_or(0..0)
+    }
+}
+
+/// Heads inside rows: row `r` holds `per_row` heads, of which these are those from `first` on.
+#[derive(Clone, Copy, Debug)]
+pub struct Heads<'a> {
+    values: &'a [f32],
+    per_row: usize,
+    first: usize,
+}
+
+impl<'a> Heads<'a> {
+    /// Takes rows that hold `per_row` heads; head 0 is the one at `first`.
+    pub fn new(values: &'a [f32], per_row: usize, first: usize) -> Self {
+        Heads {
+            values,
+            per_row,
+            first,
+        }
+    }
+
+    fn matrix(&self, size: usize, rows: Range<usize>, head: usize) -> Matrix<'a> {
+        let start = (rows.start * self.per_row + self.first + head) * size;
+        Matrix::strided(
+            &self.values[start.min(self.values.len())..],
+            rows.len(),
+            size,
+            self.per_row * size,
+        )
+    }
+
+    fn row(&self, size: usize, row: usize, head: usize) -> &'a [f32] {
+        &self.values[(row * self.per_row + self.first + head) * size..][..size]
+    }
+}
+
+/// Queries, keys and values.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// Queries.
+    pub q: Heads<'a>,
+    /// Keys.
+    pub k: Heads<'a>,
+    /// Values.
+    pub v: Heads<'a>,
+}
+
+impl<'a> Inputs<'a> {
+    /// Takes rows that hold all query heads, then all key heads, then all value heads.
+    pub fn packed(values: &'a [f32], sizes: Sizes) -> Self {
+        let per_row = sizes.heads + 2 * sizes.kv_heads;
+        let at = |first| Heads::new(values, per_row, first);
+        Inputs {
+            q: at(0),
+            k: at(sizes.heads),
+            v: at(sizes.heads + sizes.kv_heads),
+        }
+    }
+
+    /// Takes queries, keys and values from a slice each.
+    pub fn separate(q: &'a [f32], k: &'a [f32], v: &'a [f32], sizes: Sizes) -> Self {
+        Inputs {
+            q: Heads::new(q, sizes.heads, 0),
+            k: Heads::new(k, sizes.kv_heads, 0),
+            v: Heads::new(v, sizes.kv_heads, 0),
+        }
+    }
+}
+
+/// What [`forward`] returns.
+#[derive(Debug)]
+pub struct Forward {
+    /// `[batch, queries, heads, size]`; zeros where a query sees no key.
+    pub output: Vec<f32>,
+    /// Logarithm of the sum of exponentials of each query's scores, `[batch, heads, queries]`.
+    pub log_sums: Vec<f32>,
+}
+
+/// Computes the attention.
+pub fn forward(inputs: Inputs, sizes: Sizes, mask: Mask) -> Forward {
+    sizes.check();
+    let mut output = uninit(sizes.batch * sizes.queries * sizes.heads * sizes.size);
+    let chunks = sizes.queries.div_ceil(TASK_QUERIES);
+    let tasks = sizes.batch * sizes.heads * chunks;
+    let scattered = Scatter::new(&mut output, sizes.size);
+    let parts = par::run((), Cut::tasks(tasks, sizes.cost()), |range, ()| {
+        let mut block = Block::new(sizes);
+        let mut log_sums = Vec::new();
+        for task in range {
+            let (sequence, head, chunk) = (
+                task / chunks / sizes.heads,
+                task / chunks % sizes.heads,
+                task % chunks,
+            );
+            let last = ((chunk + 1) * TASK_QUERIES).min(sizes.queries);
+            for first in (chunk * TASK_QUERIES..last).step_by(QUERY_BLOCK) {
+                let queries = first..(first + QUERY_BLOCK).min(last);
+                block.run(&inputs, sizes, &mask, sequence, head, queries.clone());
+                for (i, query) in queries.enumerate() {
+                    let row = (sequence * sizes.queries + query) * sizes.heads + head;
+                    scattered
+                        .take(row)
+                        .copy_from_slice(&block.output[i * sizes.size..][..sizes.size]);
+                    log_sums.push(block.largest[i] + block.sums[i].ln());
+                }
+            }
+        }
+        log_sums
+    });
+    Forward {
+        output,
+        log_sums: parts.concat(),
+    }
+}
+
+/// The state of a block of queries while it goes over its keys: a running maximum, sum and output for each query.
+struct Block {
+    scores: Vec<f32>,
+    output: Vec<f32>,
+    largest: Vec<f32>,
+    sums: Vec<f32>,
+}
+
+impl Block {
+    fn new(sizes: Sizes) -> Block {
+        let (queries, keys) = (QUERY_BLOCK.min(sizes.queries), KEY_BLOCK.min(sizes.keys));
+        Block {
+            scores: uninit(queries * keys),
+            output: uninit(queries * sizes.size),
+            largest: uninit(queries),
+            sums: uninit(queries),
+        }
+    }
+
+    fn run(
+        &mut self,
+        inputs: &Inputs,
+        sizes: Sizes,
+        mask: &Mask,
+        sequence: usize,
+        head: usize,
+        queries: Range<usize>,
+    ) {
+        let (size, count) = (sizes.size, queries.len());
+        let kv_head = head / (sizes.heads / sizes.kv_heads);
+        self.output[..count * size].fill(0.0);
+        self.largest.fill(f32::NEG_INFINITY);
+        self.sums.fill(0.0);
+        let q_row = sequence * sizes.queries;
+        let q = inputs
+            .q
+            .matrix(size, q_row + queries.start..q_row + queries.end, head);
+        let seen = mask.visible_to_any(sizes, sequence, queries.clone());
+        for start in seen.clone().step_by(KEY_BLOCK) {
+            let keys = start..(start + KEY_BLOCK).min(seen.end);
+            let k_rows = sequence * sizes.keys + keys.start..sequence * sizes.keys + keys.end;
+            let scores = &mut self.scores[..count * keys.len()];
+            let k = inputs.k.matrix(size, k_rows.clone(), kv_head);
+            matmul_here(q, k.transposed(), Output::strided(scores, keys.len()));
+            for (i, query) in queries.clone().enumerate() {
+                let visible = mask.visible(sizes, sequence, query);
+                let visible = visible.start.clamp(keys.start, keys.end) - keys.start
+                    ..visible.end.clamp(keys.start, keys.end) - keys.start;
+                let scores = &mut scores[i * keys.len()..][..keys.len()];
+                let output = &mut self.output[i * size..][..size];
+                rows::absorb(
+                    scores,
+                    visible,
+                    sizes.scale(),
+                    &mut self.largest[i],
+                    &mut self.sums[i],
+                    output,
+                );
+            }
+            let v = inputs.v.matrix(size, k_rows, kv_head);
+            let output = Output::strided(&mut self.output[..count * size], size).adding();
+            matmul_here(Matrix::new(scores, count, keys.len()), v, output);
+        }
+        for i in 0..count {
+            rows::finish(&mut self.output[i * size..][..size], self.sums[i]);
+        }
+    }
+}

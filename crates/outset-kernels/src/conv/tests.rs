@@ -1,0 +1,221 @@
+use super::*;
+use crate::testing::{check_gradient, close, same_bits_with_one_and_two_threads, values, wide};
+
+/// Small, odd and general sizes: kernel, stride, padding, dilation, groups.
+fn cases() -> Vec<Conv> {
+    let base = Conv {
+        batch: 2,
+        channels: 3,
+        outputs: 4,
+        image: [7, 6],
+        kernel: [3, 3],
+        stride: [1, 1],
+        padding: [1, 1],
+        dilation: [1, 1],
+        groups: 1,
+    };
+    vec![
+        base,
+        Conv {
+            kernel: [1, 1],
+            padding: [0, 0],
+            ..base
+        },
+        Conv {
+            kernel: [1, 1],
+            padding: [0, 0],
+            stride: [2, 2],
+            ..base
+        },
+        Conv {
+            batch: 1,
+            channels: 1,
+            outputs: 1,
+            image: [1, 1],
+            ..base
+        },
+        Conv {
+            stride: [2, 2],
+            ..base
+        },
+        Conv {
+            stride: [2, 3],
+            padding: [0, 2],
+            kernel: [2, 5],
+            ..base
+        },
+        Conv {
+            dilation: [2, 2],
+            padding: [2, 2],
+            ..base
+        },
+        Conv {
+            channels: 4,
+            outputs: 6,
+            groups: 2,
+            ..base
+        },
+        Conv {
+            channels: 5,
+            outputs: 5,
+            groups: 5,
+            ..base
+        },
+        Conv {
+            image: [1, 19],
+            kernel: [1, 5],
+            padding: [0, 2],
+            dilation: [1, 2],
+            ..base
+        },
+        Conv {
+            padding: [3, 3],
+            ..base
+        },
+        Conv { batch: 0, ..base },
+        // Several tiles.
+        Conv {
+            batch: 1,
+            channels: 40,
+            outputs: 8,
+            image: [33, 37],
+            ..base
+        },
+    ]
+}
+
+/// Calls `f` with the positions in x, W and y of every multiplication.
+fn for_each_product(c: &Conv, mut f: impl FnMut(usize, usize, usize)) {
+    let [out_height, out_width] = c.output_image();
+    let (cg, og) = (c.channels / c.groups, c.outputs / c.groups);
+    for n in 0..c.batch {
+        for o in 0..c.outputs {
+            for (oy, ox) in (0..out_height).flat_map(|y| (0..out_width).map(move |x| (y, x))) {
+                for ch in 0..cg {
+                    for (ky, kx) in
+                        (0..c.kernel[0]).flat_map(|y| (0..c.kernel[1]).map(move |x| (y, x)))
+                    {
+                        let y =
+                            (oy * c.stride[0] + ky * c.dilation[0]) as i64 - c.padding[0] as i64;
+                        let x =
+                            (ox * c.stride[1] + kx * c.dilation[1]) as i64 - c.padding[1] as i64;
+                        if (0..c.image[0] as i64).contains(&y)
+                            && (0..c.image[1] as i64).contains(&x)
+                        {
+                            let channel = o / og * cg + ch;
+                            let at_x = ((n * c.channels + channel) * c.image[0] + y as usize)
+                                * c.image[1]
+                                + x as usize;
+                            let at_w = ((o * cg + ch) * c.kernel[0] + ky) * c.kernel[1] + kx;
+                            let at_y = ((n * c.outputs + o) * out_height + oy) * out_width + ox;
+                            f(at_x, at_w, at_y);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The naive twin: output without bias, and gradients (x, W).
+fn twin(x: &[f64], w: &[f64], dy: &[f64], conv: &Conv) -> [Vec<f64>; 3] {
+    let [mut y, mut dx, mut dw] = [vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]];
+    for_each_product(conv, |i, j, k| {
+        y[k] += x[i] * w[j];
+        dx[i] += dy[k] * w[j];
+        dw[j] += dy[k] * x[i];
+    });
+    [y, dx, dw]
+}
+
+fn made_up(conv: &Conv) -> [Vec<f32>; 3] {
+    [
+        values(conv.batch * conv.channels * conv.input_pixels(), 1),
+        values(conv.outputs * conv.patch(), 2),
+        values(conv.batch * conv.outputs * conv.output_pixels(), 3),
+    ]
+}
+
+#[test]
+fn matches_the_twin() {
+    for conv in cases() {
+        let [x, w, dy] = made_up(&conv);
+        let [y, dx, dw] = twin(&wide(&x), &wide(&w), &wide(&dy), &conv);
+        close(&forward(&x, &w, None, &conv), &y);
+        close(&input_gradient(&w, &dy, &conv), &dx);
+        close(&weight_gradient(&x, &dy, &conv), &dw);
+
+        let b = values(conv.outputs, 4);
+        let channel = |i: usize| i / conv.output_pixels() % conv.outputs;
+        let with_bias: Vec<f64> = y
+            .iter()
+            .enumerate()
+            .map(|(i, v)| v + f64::from(b[channel(i)]))
+            .collect();
+        close(&forward(&x, &w, Some(&b), &conv), &with_bias);
+        let mut db = vec![0.0; conv.outputs];
+        dy.iter()
+            .enumerate()
+            .for_each(|(i, d)| db[channel(i)] += f64::from(*d));
+        close(&bias_gradient(&dy, &conv), &db);
+    }
+}
+
+#[test]
+fn the_twin_s_gradients_are_slopes() {
+    let conv = Conv {
+        image: [3, 4],
+        stride: [2, 1],
+        ..cases()[0]
+    };
+    let [x, w, dy] = made_up(&conv).map(|v| wide(&v));
+    let loss = |x: &[f64], w: &[f64]| -> f64 {
+        twin(x, w, &dy, &conv)[0]
+            .iter()
+            .zip(&dy)
+            .map(|(y, d)| y * d)
+            .sum()
+    };
+    let [_, dx, dw] = twin(&x, &w, &dy, &conv);
+    check_gradient(&x, &dx, |x| loss(x, &w));
+    check_gradient(&w, &dw, |w| loss(&x, w));
+}
+
+#[test]
+#[should_panic(expected = "larger than an image of 2")]
+fn a_kernel_beyond_the_image_is_refused() {
+    Conv {
+        image: [2, 2],
+        padding: [0, 0],
+        ..cases()[0]
+    }
+    .output_image();
+}
+
+#[test]
+fn bits_do_not_depend_on_threads() {
+    for conv in [
+        Conv {
+            batch: 9,
+            channels: 16,
+            outputs: 16,
+            image: [20, 20],
+            ..cases()[0]
+        },
+        cases()[1],
+    ] {
+        let [x, w, dy] = made_up(&conv);
+        same_bits_with_one_and_two_threads(|| {
+            let (dx, dw) = (
+                input_gradient(&w, &dy, &conv),
+                weight_gradient(&x, &dy, &conv),
+            );
+            vec![
+                forward(&x, &w, None, &conv),
+                dx,
+                dw,
+                bias_gradient(&dy, &conv),
+            ]
+        });
+    }
+}

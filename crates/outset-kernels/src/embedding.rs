@@ -1,0 +1,142 @@
+//! Rows looked up in a table, and the gradient added up where they came from.
+//!
+//! Shapes: `table [rows, width]`, `indices [n]`, output `[n, width]`.
+
+use crate::{
+    buf::uninit,
+    isa::kernel,
+    par::{self, Cut, Rows},
+};
+
+/// Returns the rows of `table` that `indices` name.
+///
+/// # Panics
+/// If an index is negative or not below the number of rows.
+pub fn forward(table: &[f32], width: usize, indices: &[i64]) -> Vec<f32> {
+    check(indices, table.len() / width.max(1));
+    let mut y = uninit(indices.len() * width);
+    par::run(
+        Rows::new(&mut y, width),
+        Cut::new(indices.len(), width),
+        |range, y| {
+            for (y, &index) in y.data.chunks_exact_mut(width.max(1)).zip(&indices[range]) {
+                y.copy_from_slice(&table[index as usize * width..][..width]);
+            }
+        },
+    );
+    y
+}
+
+/// Returns the gradient of a table of `rows` rows, given that of the output.
+///
+/// Each part owns a range of the table's rows and adds what belongs there in the order of the indices: no conflicts,
+/// and one result whatever the threads.
+///
+/// # Panics
+/// If an index is negative or not below `rows`.
+pub fn backward(dy: &[f32], width: usize, indices: &[i64], rows: usize) -> Vec<f32> {
+    check(indices, rows);
+    assert_eq!(
+        dy.len(),
+        indices.len() * width,
+        "gradient and indices differ in size"
+    );
+    let (starts, order) = sort_by_row(indices, rows);
+    let mut dtable = vec![0.0; rows * width];
+    // Some rows get many gradients and most none: what a part costs is at best even on the average.
+    let row_cost = (indices.len() * width).div_ceil(rows.max(1)) + width;
+    par::run(
+        Rows::new(&mut dtable, width),
+        Cut::new(rows, row_cost),
+        |range, dtable| {
+            for (sum, row) in dtable.data.chunks_exact_mut(width.max(1)).zip(range) {
+                for &at in &order[starts[row]..starts[row + 1]] {
+                    add(sum, &dy[at * width..][..width]);
+                }
+            }
+        },
+    );
+    dtable
+}
+
+fn check(indices: &[i64], rows: usize) {
+    let inside = indices
+        .iter()
+        .all(|&i| usize::try_from(i).is_ok_and(|i| i < rows));
+    assert!(inside, "an index is outside the table's {rows} rows");
+}
+
+/// Returns the positions in `indices` ordered by the row they name, and where each row's positions start.
+fn sort_by_row(indices: &[i64], rows: usize) -> (Vec<usize>, Vec<usize>) {
+    let mut starts = vec![0; rows + 1];
+    for &index in indices {
+        starts[index as usize + 1] += 1;
+    }
+    for row in 0..rows {
+        starts[row + 1] += starts[row];
+    }
+    let mut next = starts.clone();
+    let mut order = vec![0; indices.len()];
+    for (at, &index) in indices.iter().enumerate() {
+        order[next[index as usize]] = at;
+        next[index as usize] += 1;
+    }
+    (starts, order)
+}
+
+kernel! {
+    fn add<A>(sum: &mut [f32], x: &[f32]) {
+        for (s, x) in sum.iter_mut().zip(x) {
+            *s += x;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{close, same_bits_with_one_and_two_threads, values, wide};
+
+    fn indices(n: usize, rows: usize) -> Vec<i64> {
+        (0..n).map(|i| (i * i * 7 % rows) as i64).collect()
+    }
+
+    #[test]
+    fn matches_the_twin() {
+        for (rows, width, n) in [
+            (1, 1, 1),
+            (5, 3, 17),
+            (100, 16, 64),
+            (1000, 33, 700),
+            (4, 2, 0),
+        ] {
+            let (table, dy, at) = (
+                values(rows * width, 1),
+                values(n * width, 2),
+                indices(n, rows),
+            );
+            let mut expected = vec![0.0; rows * width];
+            let mut looked_up = vec![];
+            for (i, &row) in at.iter().enumerate() {
+                for j in 0..width {
+                    looked_up.push(table[row as usize * width + j]);
+                    expected[row as usize * width + j] += wide(&dy)[i * width + j];
+                }
+            }
+            assert_eq!(forward(&table, width, &at), looked_up);
+            close(&backward(&dy, width, &at, rows), &expected);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "outside the table's 3 rows")]
+    fn an_index_outside_is_refused() {
+        forward(&[0.0; 6], 2, &[3]);
+    }
+
+    #[test]
+    fn bits_do_not_depend_on_threads() {
+        let (dy, at) = (values(5000 * 32, 1), indices(5000, 300));
+        same_bits_with_one_and_two_threads(|| vec![backward(&dy, 32, &at, 300)]);
+    }
+}
