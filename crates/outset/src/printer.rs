@@ -106,8 +106,9 @@ impl Printer {
             Event::Data { source, format, rows, inputs, outputs } => self.say(
                 "Data",
                 &format!(
-                    "{source} · {} rows · {inputs} columns → {} · {format}",
+                    "{source} · {} rows · {inputs} column{} → {} · {format}",
                     count(rows),
+                    if inputs == 1 { "" } else { "s" },
                     quoted(&outputs)
                 ),
             ),
@@ -221,7 +222,7 @@ impl Printer {
         metrics: &IndexMap<String, IndexMap<String, f64>>,
         intervals: Option<&IndexMap<String, IndexMap<String, [f64; 2]>>>,
     ) -> String {
-        const FEW: [&str; 11] = [
+        const FEW: [&str; 10] = [
             "loss",
             "rmse",
             "mae",
@@ -230,7 +231,6 @@ impl Printer {
             "roc_auc",
             "f1",
             "f1_macro",
-            "f1_micro",
             "recall",
             "subset_accuracy",
         ];

@@ -22,13 +22,7 @@ pub fn list(kind: Listable, printer: &Printer) -> Result<(), Failure> {
     let entries = entries(kind);
     if printer.is_json() {
         for entry in &entries {
-            let settings: Vec<_> = entry
-                .fields
-                .iter()
-                .map(|field| {
-                    serde_json::json!({ "name": field.name, "about": field.doc, "type": field.expected, "default": field.default })
-                })
-                .collect();
+            let settings = described(&entry.fields);
             printer.object(
                 &serde_json::json!({ "name": entry.name, "about": entry.about, "settings": settings }),
             );
@@ -40,6 +34,23 @@ pub fn list(kind: Listable, printer: &Printer) -> Result<(), Failure> {
         write_fields(&entry.fields, 1, printer);
     }
     Ok(())
+}
+
+/// Settings as JSON, those of nested tables within.
+fn described(fields: &[Field]) -> Vec<serde_json::Value> {
+    let of = |field: &Field| {
+        let mut setting = serde_json::json!({
+            "name": field.name,
+            "about": field.doc,
+            "type": field.expected,
+            "default": field.default,
+        });
+        if !field.fields.is_empty() {
+            setting["settings"] = described(&field.fields).into();
+        }
+        setting
+    };
+    fields.iter().map(of).collect()
 }
 
 fn write_fields(fields: &[Field], depth: usize, printer: &Printer) {
