@@ -1,5 +1,6 @@
 //! First values of parameters, from one seeded generator, so that equal seeds give equal networks.
 
+use crate::initializers::Initializer;
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt as _, SeedableRng as _};
@@ -35,6 +36,12 @@ impl Init {
             let (radius, angle): (f64, f64) = (1.0 - generator.random::<f64>(), generator.random());
             (deviation * (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()) as f32
         })
+    }
+
+    /// A weight between `inputs` and `outputs` as an initializer draws it, `[inputs, outputs]`.
+    pub fn draw(&mut self, initializer: &Initializer, inputs: usize, outputs: usize) -> Param<Tensor<2>> {
+        let shape = [inputs, outputs];
+        Param::from_tensor(initializer.fill(shape, inputs, outputs, &mut self.generator, &self.device))
     }
 
     /// `-1` or `1` by a fair coin.

@@ -2,6 +2,7 @@
 
 use crate::activations::Activation;
 use crate::init::Init;
+use crate::initializers::Initializer;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
@@ -15,10 +16,14 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Draws weights as PyTorch's `nn.Linear` does, evenly within `±1/√inputs`; biases begin at 0.
-    pub fn new(inputs: usize, outputs: usize, init: &mut Init) -> Self {
-        let bound = 1.0 / (inputs.max(1) as f64).sqrt();
-        Self { weight: init.uniform([inputs, outputs], bound), bias: init.constant([outputs], 0.0) }
+    /// Draws weights by the initializer, or as PyTorch's `nn.Linear` does, evenly within `±1/√inputs`; biases begin
+    /// at 0.
+    pub fn new(inputs: usize, outputs: usize, initializer: Option<&Initializer>, init: &mut Init) -> Self {
+        let weight = match initializer {
+            Some(initializer) => init.draw(initializer, inputs, outputs),
+            None => init.uniform([inputs, outputs], 1.0 / (inputs.max(1) as f64).sqrt()),
+        };
+        Self { weight, bias: init.constant([outputs], 0.0) }
     }
 
     /// Maps a batch, `[rows, inputs]` to `[rows, outputs]`.

@@ -160,6 +160,11 @@ impl<'a> Reader<'a> {
         value
     }
 
+    /// The problems found so far, for readers of sections within.
+    pub fn problems(&mut self) -> &mut Problems {
+        self.problems
+    }
+
     /// Reports a problem with a key.
     pub fn problem(&mut self, problem: Problem) {
         self.problems.push(problem);

@@ -4,7 +4,7 @@ use super::Vectors;
 use crate::init::Init;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use outset_spec::settings;
+use outset_spec::{Problems, settings};
 
 settings! {
     /// Settings of the linear model.
@@ -13,7 +13,7 @@ settings! {
 
 impl Settings {
     /// There is nothing to fill in.
-    pub(super) fn resolve(self, _: usize) -> Self {
+    pub(super) fn resolve(self, _: usize, _: &mut Problems) -> Self {
         self
     }
 }

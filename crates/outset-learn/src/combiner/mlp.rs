@@ -6,11 +6,12 @@
 use super::Vectors;
 use crate::activations::Activation;
 use crate::init::Init;
+use crate::initializers::Initializer;
 use crate::layers::{LayerNorm, Linear};
 use crate::order::mix;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use outset_spec::{Bounds, choices, settings};
+use outset_spec::{Bounds, Problems, Section, choices, settings};
 
 choices! {
     /// How large the network is, in one word.
@@ -45,6 +46,8 @@ settings! {
         num_layers: Option<usize> = None, in Bounds::at_least(1.0);
         /// Networks that share their weights and are averaged; 1 for an ordinary network.
         members: Option<usize> = None, in Bounds::at_least(1.0);
+        /// Distribution of the first weights; evenly within `±1/√inputs`, as PyTorch draws them, where left out.
+        initializer: Section = Section::default();
         /// Activation after each hidden layer.
         activation: Activation = Activation::Relu;
         /// Share of units that are dropped while training; more where rows are few.
@@ -58,7 +61,8 @@ settings! {
 
 impl Settings {
     /// Fills in what the dial sets.
-    pub(super) fn resolve(mut self, rows: usize) -> Self {
+    pub(super) fn resolve(mut self, rows: usize, problems: &mut Problems) -> Self {
+        self.initializer(problems);
         let (hidden_size, num_layers, members) = match self.size {
             Size::Tiny => (64, 2, 4),
             Size::Small => (192, 3, 8),
@@ -69,6 +73,15 @@ impl Settings {
         self.members.get_or_insert(members);
         self.dropout.get_or_insert(if rows < 2_000 { 0.3 } else { 0.1 });
         self
+    }
+
+    /// The initializer that the file names, if any.
+    fn initializer(&self, problems: &mut Problems) -> Option<Initializer> {
+        let named = !self.initializer.kind.is_empty();
+        named.then(|| {
+            let default = Initializer::Zeros(Default::default());
+            Initializer::read(&self.initializer, "model.initializer", &default, problems)
+        })
     }
 }
 
@@ -97,8 +110,13 @@ impl Combiner {
         let hidden_size = settings.hidden_size.unwrap_or(192);
         let members = settings.members.unwrap_or(1);
         let num_layers = settings.num_layers.unwrap_or(3);
+        // The settings were checked when they were read, so there is nothing to report any more.
+        let initializer = settings.initializer(&mut Problems::default());
         let layers = (0..num_layers)
-            .map(|layer| Linear::new(if layer == 0 { width } else { hidden_size }, hidden_size, init))
+            .map(|layer| {
+                let inputs = if layer == 0 { width } else { hidden_size };
+                Linear::new(inputs, hidden_size, initializer.as_ref(), init)
+            })
             .collect();
         let norms = match settings.normalization {
             Normalization::Plain => Vec::new(),

@@ -46,7 +46,7 @@ macro_rules! combiners {
                 }
                 let mut reader = section.reader("model", problems);
                 let settings = match kind {
-                    $( $kind => Self::$variant($module::Settings::read_from(&mut reader).resolve(rows)), )*
+                    $( $kind => Self::$variant($module::Settings::read_from(&mut reader).resolve(rows, reader.problems())), )*
                     _ => return None,
                 };
                 reader.finish();
