@@ -1,5 +1,8 @@
 //! Every error that a user can meet: exit code, wording and hint.
 
+// A test that the machine does not allow says so.
+#![allow(clippy::print_stderr)]
+
 mod common;
 
 use common::Sandbox;

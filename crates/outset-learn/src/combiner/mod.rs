@@ -26,8 +26,9 @@ macro_rules! combiners {
         #[derive(Module, Debug)]
         pub enum Combiner { $( $(#[doc = $doc])* $variant($module::Combiner), )* }
 
-        /// The settings of a combiner.
+        /// The settings of a combiner; there is one of them, so its size is no matter.
         #[derive(Clone, Debug, PartialEq)]
+        #[allow(clippy::large_enum_variant)]
         pub enum Settings { $( $(#[doc = $doc])* $variant($module::Settings), )* }
 
         /// Every combiner: kind, description, settings.

@@ -1,5 +1,8 @@
 //! Runs the program in a folder of its own.
 
+// Each test file takes from here what it needs.
+#![allow(dead_code)]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -66,14 +69,4 @@ impl Sandbox {
         }
         text.replace(&self.folder.path().display().to_string(), "<folder>")
     }
-}
-
-/// The real data sets, where this machine has them; says so in a line where it does not.
-#[allow(dead_code)]
-pub fn real_data(test: &str) -> Option<PathBuf> {
-    let found = std::env::var_os("OUTSET_DATA").map(PathBuf::from).filter(|path| path.is_dir());
-    if found.is_none() {
-        eprintln!("{test}: left out, OUTSET_DATA names no folder with the real data sets");
-    }
-    found
 }
