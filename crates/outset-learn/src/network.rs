@@ -183,10 +183,7 @@ impl Network {
             let batch = self.batch(examples.features, examples.targets, examples.weights, rows, device);
             let raw = self.forward(&batch.inputs, None);
             let loss = f64::from(self.total_loss(raw.clone(), &batch, loss_weights).into_scalar::<f32>());
-            let weight: f64 = match examples.weights {
-                Some(weights) => rows.iter().map(|row| f64::from(weights[*row as usize])).sum(),
-                None => rows.len() as f64,
-            };
+            let weight = examples.weight_of(rows);
             sum += loss * weight;
             total += weight;
             self.append(raw, &mut answers);

@@ -12,6 +12,9 @@ use outset_data::types::ColumnSettings;
 use outset_spec::problem::quote_list;
 use outset_spec::{EarlyStopping, Problem, Problems, Section, Train};
 
+/// Rows that go through the network at a time where the file says nothing: more would only take more memory.
+const PASS: usize = 1024;
+
 /// Epochs where the file says nothing: by the rows that all epochs together go through.
 ///
 /// Classes are learned in fewer passes than quantities, and overfitted sooner (`docs/benchmarks.md` has the figures).
@@ -57,7 +60,7 @@ pub fn resolve(
         time_limit: train.time_limit.map(|limit| limit.0),
         seed: train.seed,
         batch_size,
-        micro_batch_size: train.micro_batch_size.unwrap_or(batch_size).min(batch_size),
+        micro_batch_size: train.micro_batch_size.unwrap_or(PASS).min(batch_size),
         optimizer,
         schedule,
         clip_norm: train.clip_norm.unwrap_or(if linear { 0.0 } else { 1.0 }),

@@ -67,6 +67,16 @@ pub struct Examples<'a> {
     pub loss_unit: f64,
 }
 
+impl Examples<'_> {
+    /// What the rows count together.
+    pub fn weight_of(&self, rows: &[u32]) -> f64 {
+        match self.weights {
+            Some(weights) => rows.iter().map(|row| f64::from(weights[*row as usize])).sum(),
+            None => rows.len() as f64,
+        }
+    }
+}
+
 /// The trained network and how it came about.
 pub struct Trained {
     /// Without gradients.
@@ -134,8 +144,8 @@ pub fn train(
                     network.batch(examples.features, examples.targets, examples.weights, micro, device);
                 let key = mix(mix(recipe.seed, step as u64), pass as u64);
                 let mut loss = network.loss(&batch, &weights, Some(key));
-                // Each pass counts by its rows, so that a step's gradient is the mean over its batch.
-                let share = micro.len() as f64 / rows.len() as f64;
+                // Each pass counts by its rows' weights, so that a step's gradient is the mean over its batch.
+                let share = examples.weight_of(micro) / examples.weight_of(rows).max(f64::MIN_POSITIVE);
                 if share < 1.0 {
                     loss = loss * share;
                 }

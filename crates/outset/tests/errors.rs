@@ -407,7 +407,7 @@ fn a_loss_that_runs_away() {
     ]);
     expect![[r#"
         exit 1
-        error: training stopped at step 2: the loss is no longer finite (last finite value 1.439)
+        error: training stopped at step 2: the loss is no longer finite (last finite value 861.6)
         hint: try a lower `train.optimizer.learning_rate` than 1e30
     "#]]
     .assert_eq(&transcript);
@@ -480,10 +480,10 @@ fn a_disk_that_is_full() {
         return;
     };
     assert_eq!(String::from_utf8_lossy(&output.stdout), "", "nothing half-written counts as a run");
-    expect![[r#"
-        error: cannot write `full/data-1/checkpoints/step-000002/model.safetensors`: No space left on device
-    "#]]
-    .assert_eq(&String::from_utf8_lossy(&output.stderr));
+    // Which file no longer fits depends on the size of the others.
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.starts_with("error: cannot write `full/data-1/"), "{error}");
+    assert!(error.ends_with("`: No space left on device\n"), "{error}");
 }
 
 #[test]
