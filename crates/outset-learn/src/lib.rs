@@ -28,6 +28,7 @@ pub mod weights;
 
 mod baseline;
 mod card;
+mod columns;
 mod details;
 mod error;
 mod importance;

@@ -1,6 +1,10 @@
 //! From a declaration to everything that training needs: the data read, columns understood, rows divided, the
 //! preprocessor fitted, every default filled in.
 
+use crate::columns::{
+    Role, check_columns, choose_inputs, choose_outputs, declared_missing, leave_out_leaks, read_input,
+    read_output,
+};
 use crate::error::LearnError;
 use crate::evaluate::Truth;
 use crate::event::{Event, Observer};
@@ -10,13 +14,11 @@ use crate::recipe;
 use crate::train::{Examples, Recipe};
 use crate::{combiner, decoders, encoders};
 use indexmap::IndexMap;
-use outset_data::types::{self, ColumnSettings, Guess};
-use outset_data::{
-    Features, Part, Preprocessor, Table, Targets, leaks, overview, rows_sha256, sources, split,
-};
-use outset_spec::problem::{self, quote_list};
+use outset_data::types::{self, ColumnSettings};
+use outset_data::{Features, Part, Preprocessor, Table, Targets, overview, rows_sha256, sources, split};
+use outset_spec::problem;
 use outset_spec::record::{ColumnRecord, DataRecord};
-use outset_spec::{Experiment, Problem, Problems, Section, Value};
+use outset_spec::{Experiment, Problem, Problems, Section};
 
 /// An experiment that is ready to be trained.
 pub struct Prepared {
@@ -37,13 +39,6 @@ pub struct Prepared {
     /// Part of each row, for `split.csv`.
     pub parts: Vec<Option<Part>>,
     pub data: DataRecord,
-}
-
-/// What becomes of a column.
-struct Role {
-    role: &'static str,
-    kind: String,
-    reason: String,
 }
 
 /// Checks all that can be checked without the data.
@@ -245,92 +240,6 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     })
 }
 
-/// The texts that mean "missing" in one column.
-fn declared_missing(experiment: &Experiment, column: &str) -> Vec<String> {
-    let section = experiment
-        .inputs
-        .as_ref()
-        .and_then(|inputs| inputs.get(column))
-        .or_else(|| experiment.outputs.get(column));
-    let Some(Value::Array(items)) =
-        section.and_then(|section| section.parameters.get("missing")).map(|node| &node.value)
-    else {
-        return Vec::new();
-    };
-    items
-        .iter()
-        .map(|item| item.value.as_str().map_or_else(|| item.value.to_string(), str::to_owned))
-        .collect()
-}
-
-/// Reports every column that is named but not there.
-fn check_columns(experiment: &Experiment, table: &Table) -> Result<(), LearnError> {
-    let known: Vec<&str> = table.columns.keys().map(String::as_str).collect();
-    let mut problems = Problems::default();
-    let mut check = |name: &str, place: Option<&outset_spec::Place>, what: &str| {
-        if !table.columns.contains_key(name) {
-            let source = experiment
-                .data
-                .source
-                .0
-                .first()
-                .or(experiment.data.train.0.first())
-                .cloned()
-                .unwrap_or_default();
-            let mut problem =
-                Problem::new(format!("{what} names column `{name}`, which `{source}` does not have"))
-                    .at(place);
-            problem.hint = Some(match problem::nearest(name, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if known.len() <= 30 => format!("its columns are {}", quote_list(&known)),
-                None => format!("it has {} columns; `outset check` lists them", known.len()),
-            });
-            problems.push(problem);
-        }
-    };
-    for (name, section) in experiment.inputs.iter().flatten() {
-        check(name, section.place.as_ref(), "`[inputs]`");
-    }
-    for (name, section) in &experiment.outputs {
-        check(name, section.place.as_ref(), "`[outputs]`");
-    }
-    for name in &experiment.data.exclude {
-        check(name, None, "`data.exclude`");
-    }
-    if let Some(name) = &experiment.data.weight {
-        check(name, None, "`data.weight`");
-    }
-    if let Some(name) = &experiment.data.split.column {
-        check(name, None, "`data.split.column`");
-    }
-    problems.or(()).map_err(LearnError::from)
-}
-
-/// Finds the type of each output.
-fn choose_outputs(
-    experiment: &Experiment,
-    table: &Table,
-    rows: &[u32],
-    roles: &mut IndexMap<String, Role>,
-) -> Result<IndexMap<String, Section>, LearnError> {
-    let mut outputs = experiment.outputs.clone();
-    for (name, section) in &mut outputs {
-        let mut reason = "named in `[outputs]`".to_owned();
-        if section.kind.is_empty() {
-            match types::infer_output(name, &table.columns[name], rows) {
-                Guess::Use(inferred) => (section.kind, reason) = (inferred.kind.to_owned(), inferred.reason),
-                Guess::LeaveOut(why) => {
-                    let why = why.strip_prefix("constant: ").unwrap_or(&why);
-                    let message = format!("column `{name}` cannot be predicted: {why}");
-                    return Err(Problems::from(Problem::new(message).at(section.place.as_ref())).into());
-                }
-            }
-        }
-        roles.insert(name.clone(), Role { role: "output", kind: section.kind.clone(), reason });
-    }
-    Ok(outputs)
-}
-
 /// Encodes the targets of the rows that have a part; the others, which are left out, get zeros.
 fn encode_targets(
     preprocessor: &Preprocessor,
@@ -357,145 +266,6 @@ fn encode_targets(
         }
     });
     Ok(spread_all.collect())
-}
-
-/// Takes the declared inputs, or every column that is of use; writes down why.
-fn choose_inputs(
-    experiment: &Experiment,
-    table: &Table,
-    train: &[u32],
-    roles: &mut IndexMap<String, Role>,
-) -> IndexMap<String, Section> {
-    let settings = &experiment.data;
-    let by = settings.split.by;
-    let mut inputs = IndexMap::new();
-    for (name, cells) in &table.columns {
-        if experiment.outputs.contains_key(name) {
-            continue;
-        }
-        let declared = experiment.inputs.as_ref().and_then(|inputs| inputs.get(name));
-        let mut role = |role, kind: &str, reason: &str| {
-            roles.insert(name.clone(), Role { role, kind: kind.to_owned(), reason: reason.to_owned() });
-        };
-        if settings.weight.as_ref() == Some(name) {
-            role("weight", "", "`data.weight`");
-        } else if settings.split.column.as_ref() == Some(name)
-            && declared.is_none()
-            && by != Some(outset_spec::experiment::SplitBy::Time)
-        {
-            role("split", "", "`data.split.column`");
-        } else if let Some(section) = declared {
-            let mut section = section.clone();
-            if section.kind.is_empty() {
-                match types::infer(name, cells, train) {
-                    Guess::Use(inferred) => {
-                        role("input", inferred.kind, &inferred.reason);
-                        section.kind = inferred.kind.to_owned();
-                    }
-                    Guess::LeaveOut(why) => {
-                        role("left out", "", &why);
-                        continue;
-                    }
-                }
-            } else {
-                role("input", &section.kind, "named in `[inputs]`");
-            }
-            inputs.insert(name.clone(), section);
-        } else if experiment.inputs.is_some() {
-            role("left out", "", "not in `[inputs]`");
-        } else if settings.exclude.contains(name) {
-            role("left out", "", "in `data.exclude`");
-        } else {
-            match types::infer(name, cells, train) {
-                Guess::Use(inferred) => {
-                    role("input", inferred.kind, &inferred.reason);
-                    inputs.insert(name.clone(), Section::of(inferred.kind));
-                }
-                Guess::LeaveOut(why) => role("left out", "", &why),
-            }
-        }
-    }
-    // The order of the declaration, where there is one, is the order of the signature.
-    if let Some(declared) = &experiment.inputs {
-        inputs.sort_by_key(|name, _| declared.get_index_of(name));
-    }
-    inputs
-}
-
-/// Leaves out undeclared inputs that give a category away.
-fn leave_out_leaks(
-    experiment: &Experiment,
-    table: &Table,
-    train: &[u32],
-    settings: &IndexMap<String, ColumnSettings>,
-    outputs: &IndexMap<String, ColumnSettings>,
-    inputs: &mut IndexMap<String, Section>,
-    roles: &mut IndexMap<String, Role>,
-) -> Result<(), LearnError> {
-    if experiment.inputs.is_some() {
-        return Ok(());
-    }
-    for leak in leaks(table, train, settings, outputs)? {
-        if inputs.len() > 1 && inputs.shift_remove(&leak.column).is_some() {
-            let reason = format!("{}; name it in `[inputs]` to use it", leak.reason());
-            roles.insert(leak.column, Role { role: "left out", kind: String::new(), reason });
-        }
-    }
-    Ok(())
-}
-
-/// Reads an input's type settings and its encoder's section; some defaults go by the number of train rows.
-fn read_input(
-    section: &Section,
-    path: &str,
-    linear: bool,
-    rows: usize,
-    problems: &mut Problems,
-) -> Option<(ColumnSettings, Section)> {
-    let mut section = section.clone();
-    // A linear model is to find straight lines, so its numbers are scaled but not bent.
-    if linear && section.kind == "number" && section.parameters.get("scale").is_none() {
-        section.parameters.put("scale", "standard");
-    }
-    // What a handful of rows says of a class is mostly chance.
-    if rows >= 200 && section.kind == "category" && section.parameters.get("min_count").is_none() {
-        section.parameters.put("min_count", 5i64);
-    }
-    let mut reader = section.reader(path, problems);
-    let settings = types::read_settings(&section.kind, &mut reader);
-    let mut encoder = reader.get("encoder", Section::default(), None);
-    if linear && section.kind == "number" && encoder.parameters.get("embedding").is_none() {
-        encoder.parameters.put("embedding", "none");
-    }
-    // Few rows cannot fill many bins.
-    if section.kind == "number" && encoder.parameters.get("bins").is_none() {
-        encoder.parameters.put("bins", (rows as f64).sqrt().clamp(8.0, 48.0) as i64);
-    }
-    reader.finish();
-    settings.map(|settings| (settings, encoder))
-}
-
-/// Reads an output's type settings, its decoder's settings and its loss.
-fn read_output(
-    section: &Section,
-    path: &str,
-    problems: &mut Problems,
-) -> Option<(ColumnSettings, decoders::Settings, Loss)> {
-    let mut reader = section.reader(path, problems);
-    let settings = types::read_output_settings(&section.kind, &mut reader);
-    let decoder = decoders::Settings::read(&section.kind, &mut reader);
-    if decoder.is_none() {
-        let kinds: Vec<&str> = decoders::all().into_iter().map(|(kind, ..)| kind).collect();
-        reader.problem(
-            Problem::new(format!("`{path}` is of type `{}`, which cannot be predicted yet", section.kind))
-                .at(section.kind_place.as_ref())
-                .hint(format!("types that can be predicted: {}", quote_list(&kinds))),
-        );
-    }
-    reader.finish();
-    let decoder = decoder?;
-    let loss = decoder.loss(&format!("{path}.loss"), problems);
-    Some((settings?, decoder, loss))
 }
 
 /// The class that precision, recall and F1 speak of.
