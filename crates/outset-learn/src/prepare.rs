@@ -15,7 +15,9 @@ use crate::train::{Examples, Recipe};
 use crate::{combiner, decoders, encoders};
 use indexmap::IndexMap;
 use outset_data::types::{self, ColumnSettings};
-use outset_data::{Features, Part, Preprocessor, Table, Targets, overview, rows_sha256, sources, split};
+use outset_data::{
+    DataError, Features, Part, Preprocessor, Table, Targets, overview, rows_sha256, sources, split,
+};
 use outset_spec::problem;
 use outset_spec::record::{ColumnRecord, DataRecord};
 use outset_spec::{Experiment, Problem, Problems, Section};
@@ -135,9 +137,17 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     };
     let (all_inputs, _) = read_inputs(&inputs, 0, &mut problems);
     std::mem::take(&mut problems).or(())?;
-    let splits = split(&table, &experiment.data.split, given.as_deref(), &all_inputs, &output_settings)?;
+    let divide = |inputs: &IndexMap<String, ColumnSettings>| {
+        split(&table, &experiment.data.split, given.as_deref(), inputs, &output_settings)
+            .map_err(|error| error.located(&loaded.files))
+    };
+    let mut splits = divide(&all_inputs)?;
+    let train = splits.rows(Part::Train);
+    if leave_out_leaks(experiment, &table, &train, &all_inputs, &output_settings, &mut inputs, &mut roles)? {
+        // Rows that differed in a column that is left out now may be alike without it.
+        splits = divide(&read_inputs(&inputs, 0, &mut problems).0)?;
+    }
     let (train, val, test) = (splits.rows(Part::Train), splits.rows(Part::Val), splits.rows(Part::Test));
-    leave_out_leaks(experiment, &table, &train, &all_inputs, &output_settings, &mut inputs, &mut roles)?;
     if inputs.is_empty() {
         let left_out = roles.iter().filter(|(_, role)| role.role == "left out");
         let reasons: Vec<String> =
@@ -166,15 +176,17 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     let Some(combiner) = combiner else { unreachable!("a model without problems has settings") };
     let left = roles.iter().filter(|(_, role)| role.role != "input" && role.role != "output");
     let ignored: Vec<String> = left.map(|(name, _)| name.clone()).collect();
-    let preprocessor = Preprocessor::fit(&table, &train, &input_settings, &output_settings, ignored)?;
+    let in_file = |error: DataError| LearnError::from(error.located(&loaded.files));
+    let preprocessor =
+        Preprocessor::fit(&table, &train, &input_settings, &output_settings, ignored).map_err(in_file)?;
     let mut encoders = Vec::new();
     for ((name, input), section) in preprocessor.inputs.iter().zip(&encoder_sections) {
         let path = format!("inputs.{name}.encoder");
         encoders.extend(encoders::Settings::read(section, &input.shape(), &path, &mut problems));
     }
     std::mem::take(&mut problems).or(())?;
-    let features = preprocessor.encode_inputs(&table, &all)?;
-    let targets = encode_targets(&preprocessor, &table, &splits.parts)?;
+    let features = preprocessor.encode_inputs(&table, &all).map_err(in_file)?;
+    let targets = encode_targets(&preprocessor, &table, &splits.parts).map_err(in_file)?;
     let mut truths = Vec::new();
     for (((name, output), targets), (decoder, loss)) in
         preprocessor.outputs.iter().zip(&targets).zip(&mut decoders)
@@ -185,7 +197,7 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         loss.settle(output.classes(), &shares).map_err(Problems::from)?;
     }
     let weights = match &experiment.data.weight {
-        Some(name) => Some(outset_data::weights(&table, name, &all)?),
+        Some(name) => Some(outset_data::weights(&table, name, &all).map_err(in_file)?),
         None => None,
     };
     let design = Design { encoders, combiner, decoders };
@@ -245,7 +257,7 @@ fn encode_targets(
     preprocessor: &Preprocessor,
     table: &Table,
     parts: &[Option<Part>],
-) -> Result<Vec<Targets>, LearnError> {
+) -> Result<Vec<Targets>, DataError> {
     let rows: Vec<u32> = (0..parts.len() as u32).filter(|row| parts[*row as usize].is_some()).collect();
     let targets = preprocessor.encode_targets(table, &rows)?;
     if rows.len() == parts.len() {

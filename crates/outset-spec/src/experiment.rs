@@ -1,6 +1,6 @@
 //! The experiment file: `[data]`, `[inputs]`, `[outputs]`, `[model]`, `[train]`, `[bundle]`.
 
-use crate::problem::{Problem, Problems};
+use crate::problem::{Place, Problem, Problems};
 use crate::section::Section;
 use crate::setting::{Bounds, Duration, Field, Files, Reader, Setting};
 use crate::value::{Node, Table, Value};
@@ -201,6 +201,8 @@ pub struct Experiment {
     pub tune: Option<Table>,
     /// Folder that relative paths start from.
     pub folder: PathBuf,
+    /// The file as it was read, with places.
+    declared: Table,
 }
 
 /// The `[bundle]` table.
@@ -312,7 +314,19 @@ impl Experiment {
         }
         let outputs = outputs.unwrap_or_default();
         let folder = folder.to_owned();
-        (Self { name, data, inputs, outputs, model, train, bundle, tune, folder }, problems)
+        let declared = table;
+        (Self { name, data, inputs, outputs, model, train, bundle, tune, folder, declared }, problems)
+    }
+
+    /// Where a word stands in the file: the value at a path of keys, or the item of the list there.
+    pub fn place(&self, path: &str, word: &str) -> Option<&Place> {
+        let node = self.declared.find(path)?;
+        match &node.value {
+            Value::Array(items) => {
+                items.iter().find(|item| item.value.as_str() == Some(word))?.place.as_ref()
+            }
+            _ => node.place.as_ref(),
+        }
     }
 
     /// The experiment as a table, with every setting that is known by now.

@@ -284,6 +284,10 @@ fn columns_that_are_not_there() {
             hint: did you mean `age`?
 
             error: `data.exclude` names column `citty`, which `data.csv` does not have
+             --> outset.toml:3:12
+              |
+            3 | exclude = ["citty"]
+              |            ^^^^^^^
             hint: did you mean `city`?
         "#]],
     );
@@ -371,7 +375,7 @@ fn a_number_column_that_holds_text() {
         &["-q", "run"],
         expect![[r#"
             exit 2
-            error: column `age` is a number, but row 2 holds `unknown`
+            error: column `age` is a number, but row 2 holds `unknown` (in `data.csv`)
             hint: add `"unknown"` to `data.missing`, or set the column's type to `category`
         "#]],
     );
