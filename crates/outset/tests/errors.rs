@@ -412,7 +412,7 @@ fn a_loss_that_runs_away() {
     expect![[r#"
         exit 1
         error: training stopped at step 2: the loss is no longer finite (last finite value 861.6)
-        hint: try a lower `train.optimizer.learning_rate` than 1e30
+        hint: the last good state is `runs/data-1/checkpoints/step-000000`; try a lower `train.optimizer.learning_rate` than 1e30
     "#]]
     .assert_eq(&transcript);
     assert!(!sandbox.path("runs/data-1/run.json").exists());
@@ -431,6 +431,7 @@ fn a_loss_that_runs_away() {
     ]);
     assert!(later.contains("hint: the last good state is `runs/data-2/checkpoints/step-0000"), "{later}");
     assert_eq!(std::fs::read_dir(sandbox.path("runs/data-2/checkpoints")).unwrap().count(), 1);
+    assert_eq!(sandbox.json("runs/data-2/state.json")["state"], "failed");
     assert!(!sandbox.path("runs/data-2/run.json").exists());
 }
 
