@@ -22,6 +22,7 @@ pub mod predict;
 pub mod prepare;
 pub mod run;
 pub mod schedules;
+pub mod size;
 pub mod train;
 pub mod verdict;
 pub mod weights;

@@ -5,12 +5,14 @@ use crate::columns::{
     Role, check_columns, choose_inputs, choose_outputs, declared_missing, leave_out_leaks, read_input,
     read_output,
 };
+use crate::encoders::Wishes;
 use crate::error::LearnError;
 use crate::evaluate::Truth;
 use crate::event::{Event, Observer};
 use crate::losses::Loss;
 use crate::network::Design;
 use crate::recipe;
+use crate::size::Size;
 use crate::train::{Examples, Recipe};
 use crate::{combiner, decoders, encoders};
 use indexmap::IndexMap;
@@ -44,7 +46,7 @@ pub struct Prepared {
 /// Checks all that can be checked without the data.
 pub fn declared(experiment: &Experiment) -> Problems {
     let mut problems = Problems::default();
-    let model = combiner::Settings::read(&experiment.model, 0, &mut problems);
+    let model = combiner::Settings::read(&experiment.model, Default::default(), &mut problems);
     recipe::check(&experiment.train, &mut problems);
     let linear = matches!(model, Some(combiner::Settings::Linear(_)));
     let kinds: Vec<&str> = types::KINDS.iter().map(|(kind, _)| *kind).collect();
@@ -160,19 +162,22 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         words: splits.words.clone(),
     });
 
-    let combiner = combiner::Settings::read(&experiment.model, train.len(), &mut problems);
     let (input_settings, encoder_sections) = read_inputs(&inputs, train.len(), &mut problems);
     std::mem::take(&mut problems).or(())?;
-    let Some(combiner) = combiner else { unreachable!("a model without problems has settings") };
     let left = roles.iter().filter(|(_, role)| role.role != "input" && role.role != "output");
     let ignored: Vec<String> = left.map(|(name, _)| name.clone()).collect();
     let preprocessor = Preprocessor::fit(&table, &train, &input_settings, &output_settings, ignored)?;
     let mut encoders = Vec::new();
     for ((name, input), section) in preprocessor.inputs.iter().zip(&encoder_sections) {
         let path = format!("inputs.{name}.encoder");
-        encoders.extend(encoders::Settings::read(section, &input.shape(), &path, &mut problems));
+        let (shape, size) = (input.shape(), Size::of(&experiment.model));
+        encoders.extend(encoders::Settings::read(section, &shape, size, train.len(), &path, &mut problems));
     }
+    let wishes = Wishes::of_all(encoders.iter().map(|encoder| encoder.wishes(train.len())));
+    let given = combiner::Given { rows: train.len(), ready: wishes.ready };
+    let combiner = combiner::Settings::read(&experiment.model, given, &mut problems);
     std::mem::take(&mut problems).or(())?;
+    let Some(combiner) = combiner else { unreachable!("a model without problems has settings") };
     let features = preprocessor.encode_inputs(&table, &all)?;
     let targets = encode_targets(&preprocessor, &table, &splits.parts)?;
     let mut truths = Vec::new();
@@ -183,6 +188,9 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         let total = output.train_counts().iter().sum::<u64>().max(1) as f64;
         let shares: Vec<f64> = output.train_counts().iter().map(|count| *count as f64 / total).collect();
         loss.settle(output.classes(), &shares).map_err(Problems::from)?;
+        if let Some(share) = wishes.label_smoothing.filter(|_| !names_smoothing(&outputs[name])) {
+            loss.smooth(share);
+        }
     }
     let weights = match &experiment.data.weight {
         Some(name) => Some(outset_data::weights(&table, name, &all)?),
@@ -238,6 +246,12 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         test,
         data,
     })
+}
+
+/// Whether an output's section says how much of the target is spread over all classes.
+fn names_smoothing(output: &Section) -> bool {
+    let loss = output.parameters.get("loss").and_then(|node| Section::from_node(node, "kind").ok());
+    loss.is_some_and(|loss| loss.parameters.get("label_smoothing").is_some())
 }
 
 /// Encodes the targets of the rows that have a part; the others, which are left out, get zeros.

@@ -225,7 +225,7 @@ fn keys_and_kinds_misspelt() {
 #[test]
 fn values_of_another_type() {
     check_file(
-        "[data]\nsource = \"data.csv\"\n[outputs]\nprice = \"number\"\n[model]\ndropout = \"a lot\"\nnum_layers = 0\n[train]\nepochs = -3\noptimizer = { kind = \"sgd\", learning_rate = -0.001 }\n",
+        "[data]\nsource = \"data.csv\"\n[outputs]\nprice = \"number\"\n[model]\ndropout = \"a lot\"\nhidden_size = 0\n[train]\nepochs = -3\noptimizer = { kind = \"sgd\", learning_rate = -0.001 }\n",
         expect![[r#"
             exit 2
             error: `model.dropout` is `"a lot"`, but must be a number
@@ -234,11 +234,11 @@ fn values_of_another_type() {
             6 | dropout = "a lot"
               |           ^^^^^^^
 
-            error: `model.num_layers` is `0`, but must be at least 1
-             --> outset.toml:7:14
+            error: `model.hidden_size` is `0`, but must be at least 1
+             --> outset.toml:7:15
               |
-            7 | num_layers = 0
-              |              ^
+            7 | hidden_size = 0
+              |               ^
 
             error: `train.epochs` is `-3`, but must be at least 1
              --> outset.toml:9:10
