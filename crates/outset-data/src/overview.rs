@@ -52,8 +52,11 @@ fn fill(table: &Table, train: &[u32], mut record: ColumnRecord, preprocessor: &P
         _ => None,
     };
     if let Cells::Image(images) = cells {
-        let mut different: Vec<u64> =
-            train.iter().filter(|row| !cells.is_missing(**row as usize)).map(|row| images.identity(*row as usize)).collect();
+        let mut different: Vec<u64> = train
+            .iter()
+            .filter(|row| !cells.is_missing(**row as usize))
+            .map(|row| images.identity(*row as usize))
+            .collect();
         different.sort_unstable();
         different.dedup();
         record.distinct = different.len();

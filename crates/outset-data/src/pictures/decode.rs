@@ -114,7 +114,10 @@ fn decoder(bytes: &[u8]) -> Result<(impl ImageDecoder + '_, Header, Orientation)
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let turned = matches!(
         orientation,
-        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+        Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH
     );
     let color = decoder.color_type();
     let header = Header {
@@ -221,7 +224,8 @@ fn resized(image: DynamicImage, width: u32, height: u32) -> DynamicImage {
 }
 
 fn padded(image: DynamicImage, width: u32, height: u32) -> DynamicImage {
-    let scale = (f64::from(width) / f64::from(image.width())).min(f64::from(height) / f64::from(image.height()));
+    let scale =
+        (f64::from(width) / f64::from(image.width())).min(f64::from(height) / f64::from(image.height()));
     let side = |length: u32, most: u32| ((f64::from(length) * scale).round() as u32).clamp(1, most);
     let inner_size = (side(image.width(), width), side(image.height(), height));
     let inner = resized(image, inner_size.0, inner_size.1);
@@ -234,7 +238,7 @@ fn padded(image: DynamicImage, width: u32, height: u32) -> DynamicImage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{GrayImage, ImageFormat, Luma, RgbaImage, Rgba};
+    use image::{GrayImage, ImageFormat, Luma, Rgba, RgbaImage};
 
     fn written(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
@@ -252,7 +256,10 @@ mod tests {
         let shape = Shape { channels: 1, height: 1, width: 1 };
         for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff] {
             let bytes = written(&columns(), format);
-            assert_eq!(header(&bytes).unwrap(), Header { size: [3, 1], grey: header(&bytes).unwrap().grey, alpha: false });
+            assert_eq!(
+                header(&bytes).unwrap(),
+                Header { size: [3, 1], grey: header(&bytes).unwrap().grey, alpha: false }
+            );
             assert_eq!(file(&bytes, shape, Fit::Crop).unwrap(), [100], "{format:?}");
         }
         let bytes = written(&columns(), ImageFormat::Png);
@@ -260,7 +267,10 @@ mod tests {
         let padded = file(&bytes, wide, Fit::Pad).unwrap();
         assert_eq!(padded[..9], [0, 0, 0, 0, 100, 200, 0, 0, 0]);
         assert_eq!(padded[9..18], padded[..9]);
-        assert_eq!(file(&bytes, Shape { channels: 1, height: 1, width: 3 }, Fit::Stretch).unwrap(), [0, 100, 200]);
+        assert_eq!(
+            file(&bytes, Shape { channels: 1, height: 1, width: 3 }, Fit::Stretch).unwrap(),
+            [0, 100, 200]
+        );
         let tall = Shape { channels: 1, height: 3, width: 1 };
         assert_eq!(file(&bytes, tall, Fit::Crop).unwrap(), [100, 100, 100]);
     }
@@ -269,8 +279,14 @@ mod tests {
     fn transparency_shows_white() {
         let image: DynamicImage = RgbaImage::from_pixel(1, 1, Rgba([0, 0, 200, 51])).into();
         let bytes = written(&image, ImageFormat::Png);
-        assert_eq!(file(&bytes, Shape { channels: 3, height: 1, width: 1 }, Fit::Crop).unwrap(), [204, 204, 244]);
-        assert_eq!(file(&bytes, Shape { channels: 4, height: 1, width: 1 }, Fit::Crop).unwrap(), [0, 0, 200, 51]);
+        assert_eq!(
+            file(&bytes, Shape { channels: 3, height: 1, width: 1 }, Fit::Crop).unwrap(),
+            [204, 204, 244]
+        );
+        assert_eq!(
+            file(&bytes, Shape { channels: 4, height: 1, width: 1 }, Fit::Crop).unwrap(),
+            [0, 0, 200, 51]
+        );
         assert!(header(&bytes).unwrap().alpha);
     }
 
@@ -299,14 +315,17 @@ mod tests {
     /// The checksum of a PNG chunk, bit by bit.
     fn crc(bytes: &[u8]) -> u32 {
         !bytes.iter().fold(u32::MAX, |sum, byte| {
-            (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 })
+            (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
+                if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 }
+            })
         })
     }
 
     #[test]
     fn a_turned_camera_is_turned_back() {
         // A JPEG whose notes say that it is to be turned to the right: its left edge becomes its top.
-        let picture = DynamicImage::from(GrayImage::from_fn(16, 8, |x, _| Luma([if x < 8 { 0 } else { 255 }])));
+        let picture =
+            DynamicImage::from(GrayImage::from_fn(16, 8, |x, _| Luma([if x < 8 { 0 } else { 255 }])));
         let jpeg = written(&picture, ImageFormat::Jpeg);
         let exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
         let mut turned = jpeg[..2].to_vec();
@@ -315,6 +334,8 @@ mod tests {
         turned.extend(&jpeg[2..]);
         assert_eq!(header(&turned).unwrap().size, [8, 16]);
         let pixels = file(&turned, Shape { channels: 1, height: 16, width: 8 }, Fit::Crop).unwrap();
-        assert!(pixels[..8].iter().all(|value| *value < 40) && pixels[120..].iter().all(|value| *value > 200));
+        assert!(
+            pixels[..8].iter().all(|value| *value < 40) && pixels[120..].iter().all(|value| *value > 200)
+        );
     }
 }

@@ -13,8 +13,9 @@ use image::{ExtendedColorType, ImageEncoder as _};
 pub fn png(values: &[u8], shape: Shape) -> Vec<u8> {
     assert_eq!(values.len(), shape.length(), "the pixels have another shape");
     let plane = shape.height * shape.width;
-    let interleaved: Vec<u8> =
-        (0..plane).flat_map(|pixel| (0..shape.channels).map(move |channel| values[channel * plane + pixel])).collect();
+    let interleaved: Vec<u8> = (0..plane)
+        .flat_map(|pixel| (0..shape.channels).map(move |channel| values[channel * plane + pixel]))
+        .collect();
     let color = match shape.channels {
         1 => ExtendedColorType::L8,
         3 => ExtendedColorType::Rgb8,
@@ -52,7 +53,8 @@ pub fn from_base64(text: &str) -> Option<Vec<u8>> {
 /// Draws a made-up picture: a few soft spots of any colour on a shaded ground.
 pub fn made(size: usize, channels: Channels, lot: &mut Lot) -> Vec<u8> {
     let shape = Shape { channels: channels.count(), height: size, width: size };
-    let ground: Vec<[f64; 3]> = (0..shape.channels).map(|_| [lot.unit(), lot.unit() - 0.5, lot.unit() - 0.5]).collect();
+    let ground: Vec<[f64; 3]> =
+        (0..shape.channels).map(|_| [lot.unit(), lot.unit() - 0.5, lot.unit() - 0.5]).collect();
     let spots: Vec<(f64, f64, f64, Vec<f64>)> = (0..2 + lot.below(3))
         .map(|_| {
             let color = (0..shape.channels).map(|_| 2.0 * lot.unit() - 1.0).collect();

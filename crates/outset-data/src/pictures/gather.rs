@@ -1,7 +1,7 @@
 //! Whole columns of pictures: found by their paths, described by their headers, decoded on all cores.
 
 use super::{Channels, ENDINGS, Fault, Fit, Images, Picture, Place, Shape};
-use crate::table::{Text, MISSING};
+use crate::table::{MISSING, Text};
 use outset_spec::record::FileRecord;
 use rayon::prelude::*;
 use std::path::{Component, Path, PathBuf};
@@ -144,11 +144,22 @@ mod tests {
         assert!(find_paths(&text));
         let files = [FileRecord { path: "data/rows.csv".into(), rows: 7, ..FileRecord::default() }];
         let images = resolve(&text, &files, folder.path());
-        let faults: Vec<Option<Fault>> =
-            images.0.iter().map(|picture| picture.as_ref().and_then(|picture| picture.fault().cloned())).collect();
+        let faults: Vec<Option<Fault>> = images
+            .0
+            .iter()
+            .map(|picture| picture.as_ref().and_then(|picture| picture.fault().cloned()))
+            .collect();
         assert_eq!(
             faults,
-            [None, Some(Fault::Outside), Some(Fault::NotFound), Some(Fault::NotAPicture), None, Some(Fault::Outside), None]
+            [
+                None,
+                Some(Fault::Outside),
+                Some(Fault::NotFound),
+                Some(Fault::NotAPicture),
+                None,
+                Some(Fault::Outside),
+                None
+            ]
         );
         assert_eq!((images.0[0].clone(), images.0[6].is_none()), (images.0[4].clone(), true));
         assert_eq!(describe(&images), (8, Channels::Grey));

@@ -151,8 +151,7 @@ impl Picture {
     /// # Errors
     /// What is wrong with the picture.
     pub fn pixels(&self, shape: Shape, fit: Fit) -> Result<Pixels, Fault> {
-        let (of, how, kept) =
-            self.decoded.get_or_init(|| (shape, fit, self.decode(shape, fit)));
+        let (of, how, kept) = self.decoded.get_or_init(|| (shape, fit, self.decode(shape, fit)));
         if *of == shape && *how == fit { kept.clone() } else { self.decode(shape, fit) }
     }
 

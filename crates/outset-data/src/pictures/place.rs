@@ -15,10 +15,20 @@ const MAX_BYTES: u64 = 1 << 28;
 pub(crate) enum Place {
     File(PathBuf),
     /// Bytes within an archive, as they are or deflated.
-    Part { archive: Arc<Path>, start: u64, length: u64, deflated: bool },
+    Part {
+        archive: Arc<Path>,
+        start: u64,
+        length: u64,
+        deflated: bool,
+    },
     Memory(Arc<[u8]>),
     /// Grey pixels, row by row.
-    Raw { buffer: Arc<[u8]>, start: usize, width: u32, height: u32 },
+    Raw {
+        buffer: Arc<[u8]>,
+        start: usize,
+        width: u32,
+        height: u32,
+    },
     Nowhere,
 }
 
@@ -65,5 +75,9 @@ fn part(archive: &Path, start: u64, length: u64, deflated: bool) -> io::Result<V
     let mut file = File::open(archive)?;
     file.seek(SeekFrom::Start(start))?;
     let packed = file.take(length);
-    if deflated { limited(flate2::read::DeflateDecoder::new(io::BufReader::new(packed))) } else { limited(packed) }
+    if deflated {
+        limited(flate2::read::DeflateDecoder::new(io::BufReader::new(packed)))
+    } else {
+        limited(packed)
+    }
 }

@@ -19,12 +19,14 @@ pub(super) fn list(shown: &str, path: &Path) -> Result<Option<(&'static str, Vec
     let failed = |source| SourceError::Io { path: shown.to_owned(), source };
     let mut head = Vec::new();
     File::open(path).and_then(|file| file.take(4).read_to_end(&mut head)).map_err(failed)?;
-    let damaged =
-        |format| move |source| SourceError::Damaged { path: shown.to_owned(), format, source };
+    let damaged = |format| move |source| SourceError::Damaged { path: shown.to_owned(), format, source };
     match head[..] {
-        [b'P', b'K', 3, 4] => zip(path).map(|listed| Some(("zip archive of pictures", listed))).map_err(damaged("zip")),
+        [b'P', b'K', 3, 4] => {
+            zip(path).map(|listed| Some(("zip archive of pictures", listed))).map_err(damaged("zip"))
+        }
         [0x1f, 0x8b, ..] => {
-            let open = || File::open(path).map(|file| flate2::read::MultiGzDecoder::new(BufReader::new(file)));
+            let open =
+                || File::open(path).map(|file| flate2::read::MultiGzDecoder::new(BufReader::new(file)));
             if !is_tar(open().map_err(failed)?) {
                 return Ok(None);
             }
@@ -87,12 +89,9 @@ fn zip(path: &Path) -> io::Result<Vec<Listed>> {
             _ => None,
         };
         let place = match (deflated, entry.data_start()) {
-            (Some(deflated), Some(start)) if !entry.encrypted() => Ok(Place::Part {
-                archive: whole.clone(),
-                start,
-                length: entry.compressed_size(),
-                deflated,
-            }),
+            (Some(deflated), Some(start)) if !entry.encrypted() => {
+                Ok(Place::Part { archive: whole.clone(), start, length: entry.compressed_size(), deflated })
+            }
             (_, _) if entry.encrypted() => Err(Fault::Unreadable("it is encrypted".to_owned())),
             _ => Err(Fault::Unreadable(format!("it is compressed as {}", entry.compression()))),
         };

@@ -21,8 +21,11 @@ use std::sync::Arc;
 /// Folders within each other that are looked into.
 const DEPTH: usize = 6;
 
-/// Names of the columns that pictures in folders give.
-pub(super) const COLUMNS: [&str; 2] = ["image", "label"];
+/// Name of the column that holds the pictures of a folder.
+pub const PICTURES: &str = "image";
+
+/// Name of the column that holds their classes.
+const CLASSES: &str = "label";
 
 /// Pictures of one folder, archive or pair of files.
 pub(super) struct Set {
@@ -60,7 +63,9 @@ pub(super) fn open(path: &str, folder: &Path) -> Result<Option<Vec<Set>>, Source
         return Ok(Some(arranged(path, "picture", listed, Vec::new())));
     }
     match archive::list(path, &full)? {
-        Some((format, listed)) if listed.iter().any(|file| file.path.last().is_some_and(|name| is_path(name))) => {
+        Some((format, listed))
+            if listed.iter().any(|file| file.path.last().is_some_and(|name| is_path(name))) =>
+        {
             Ok(Some(arranged(path, format, listed, Vec::new())))
         }
         _ => Ok(None),
@@ -161,7 +166,8 @@ fn arranged(shown: &str, format: &str, mut listed: Vec<Listed>, empty: Vec<Strin
             file.path.remove(0);
         });
     }
-    let part = |file: &Listed| file.path.first().filter(|_| file.path.len() > 2).and_then(|name| part_of(name));
+    let part =
+        |file: &Listed| file.path.first().filter(|_| file.path.len() > 2).and_then(|name| part_of(name));
     let parts: Vec<Option<Given>> = listed.iter().map(|file| part(file).map(Given::from)).collect();
     let divided = parts.iter().all(Option::is_some) && parts.iter().any(|part| *part != parts[0]);
     let mut sets: Vec<(Option<Given>, Vec<Listed>)> = Vec::new();
@@ -244,10 +250,10 @@ pub(super) fn load(sets: Vec<Set>) -> Loaded {
         }
     }
     let rows = pictures.len();
-    let mut columns = IndexMap::from([(COLUMNS[0].to_owned(), Cells::Image(Images(pictures)))]);
+    let mut columns = IndexMap::from([(PICTURES.to_owned(), Cells::Image(Images(pictures)))]);
     if classes.iter().any(Option::is_some) {
         let text: Text = classes.iter().map(Option::as_deref).collect();
-        columns.insert(COLUMNS[1].to_owned(), Cells::Text(text));
+        columns.insert(CLASSES.to_owned(), Cells::Text(text));
     }
     loaded.table = Table::new(columns, rows);
     loaded.given = (given.len() == rows && rows > 0).then_some(given);

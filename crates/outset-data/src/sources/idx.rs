@@ -50,7 +50,10 @@ pub(super) fn open(shown: &str, path: &Path, given: Option<Given>) -> Result<Opt
     if let Some(labels) = &labels
         && labels.len() != count as usize
     {
-        return Err(malformed(format!("it holds {count} pictures, but {} labels are beside it", labels.len())));
+        return Err(malformed(format!(
+            "it holds {count} pictures, but {} labels are beside it",
+            labels.len()
+        )));
     }
     let buffer: Arc<[u8]> = bytes.into();
     let name = Path::new(shown).file_name().map_or(shown.into(), |name| name.to_string_lossy());
@@ -78,7 +81,8 @@ fn read(input: &Input) -> Result<Vec<u8>, SourceError> {
 
 /// The labels in the file whose name says `labels` where the other says `images`, compressed or not.
 fn labels_of(shown: &str, path: &Path) -> Result<Option<Vec<u8>>, SourceError> {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| name.contains("images")) else {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| name.contains("images"))
+    else {
         return Ok(None);
     };
     let plain = name.replace("images", "labels").replace("idx3", "idx1");

@@ -24,6 +24,7 @@ mod records;
 mod tests;
 
 pub use error::SourceError;
+pub use folders::PICTURES;
 
 use crate::table::Table;
 use columns::Columns;
@@ -129,7 +130,9 @@ pub fn open(
         for path in &files.0 {
             if let Some(of_path) = folders::open(path, folder)? {
                 // What the experiment says of a path counts more than the names within.
-                sets.extend(of_path.into_iter().map(|set| folders::Set { given: given.or(set.given), ..set }));
+                sets.extend(
+                    of_path.into_iter().map(|set| folders::Set { given: given.or(set.given), ..set }),
+                );
                 continue;
             }
             inputs.extend(locate::open(path, folder)?.into_iter().map(|input| (input, given)));

@@ -80,7 +80,8 @@ impl ImageInput {
         let shape = self.pixel_shape();
         let plane = self.size * self.size;
         let blank = std::sync::LazyLock::new(|| {
-            let values = self.mean.iter().flat_map(|mean| std::iter::repeat_n((mean * 255.0).round() as u8, plane));
+            let values =
+                self.mean.iter().flat_map(|mean| std::iter::repeat_n((mean * 255.0).round() as u8, plane));
             Pixels::new(values.collect())
         });
         column
@@ -106,7 +107,12 @@ fn images<'a>(column: Column<'a>) -> Result<&'a Images, DataError> {
         cells => Err(DataError::NotPictures {
             column: column.name.to_owned(),
             row: column.rows.first().map_or(1, |row| *row as usize + 1),
-            found: column.rows.iter().find_map(|row| cells.text(*row as usize)).unwrap_or_default().into_owned(),
+            found: column
+                .rows
+                .iter()
+                .find_map(|row| cells.text(*row as usize))
+                .unwrap_or_default()
+                .into_owned(),
         }),
     }
 }
@@ -196,7 +202,8 @@ mod tests {
     use super::*;
 
     fn column(pictures: &[Option<Vec<u8>>]) -> Cells {
-        let open = |bytes: &Option<Vec<u8>>| bytes.clone().map(|bytes| Arc::new(Picture::from_bytes("p", bytes)));
+        let open =
+            |bytes: &Option<Vec<u8>>| bytes.clone().map(|bytes| Arc::new(Picture::from_bytes("p", bytes)));
         Cells::Image(Images(pictures.iter().map(open).collect()))
     }
 
@@ -210,7 +217,9 @@ mod tests {
         let rows = |rows: &'static [u32]| Column { name: "x", cells: &cells, rows };
         let fitted = ImageInput::fit(rows(&[0, 1]), &ImageSettings::default()).unwrap();
         assert_eq!((fitted.size, fitted.channels), (8, Channels::Grey));
-        assert!((fitted.mean[0] - 50.0 / 255.0).abs() < 1e-6 && (fitted.deviation[0] - 50.0 / 255.0).abs() < 1e-6);
+        assert!(
+            (fitted.mean[0] - 50.0 / 255.0).abs() < 1e-6 && (fitted.deviation[0] - 50.0 / 255.0).abs() < 1e-6
+        );
         let Features::Image(pixels) = fitted.encode(rows(&[2, 3])).unwrap() else { panic!("pictures") };
         assert_eq!((pixels[0].values()[0], pixels[1].values()[63]), (255, 50));
         let copy: ImageInput = serde_json::from_str(&serde_json::to_string(&fitted).unwrap()).unwrap();
@@ -220,12 +229,16 @@ mod tests {
     #[test]
     fn requests_hold_base_64() {
         let cells = column(&[plain(0), plain(100)]);
-        let fitted = ImageInput::fit(Column { name: "x", cells: &cells, rows: &[0, 1] }, &Default::default()).unwrap();
+        let fitted =
+            ImageInput::fit(Column { name: "x", cells: &cells, rows: &[0, 1] }, &Default::default()).unwrap();
         let text = pictures::base64(&plain(7).unwrap());
         assert!(matches!(fitted.read(&text.into()), Ok(Entry::Picture(_))));
         assert!(matches!(fitted.read(&fitted.draw(&mut Lot::new(3))), Ok(Entry::Picture(_))));
         for wrong in [Value::from(3), "***".into(), pictures::base64(b"text").into()] {
-            assert!(fitted.read(&wrong).unwrap_err().starts_with("the file of a picture in base 64"), "{wrong}");
+            assert!(
+                fitted.read(&wrong).unwrap_err().starts_with("the file of a picture in base 64"),
+                "{wrong}"
+            );
         }
     }
 

@@ -49,9 +49,9 @@ settings! {
         /// How strong these operations are, from 0 to 10.
         magnitude: Option<f64> = None, in Bounds::between(0.0, 10.0);
         /// Strength of mixing two pictures, 0 for none: the parameter of the beta distribution (arXiv 1710.09412).
-        mixup: Option<f64> = None, in Bounds::between(0.0, 10.0);
+        mixup: Option<f64> = None, in Bounds::between(0.0, 2.0);
         /// Strength of pasting a part of one picture into another, 0 for none (arXiv 1905.04899).
-        cutmix: Option<f64> = None, in Bounds::between(0.0, 10.0);
+        cutmix: Option<f64> = None, in Bounds::between(0.0, 2.0);
     }
 }
 
@@ -144,6 +144,11 @@ impl Augment {
         }
     }
 
+    /// Tells whether pictures are mirrored.
+    pub fn mirrors(&self) -> bool {
+        self.flip
+    }
+
     /// Tells whether single pictures change.
     pub fn is_none(&self) -> bool {
         *self == Self { mixup: self.mixup, cutmix: self.cutmix, magnitude: self.magnitude, ..Self::default() }
@@ -210,9 +215,11 @@ mod tests {
     #[test]
     fn equal_keys_give_equal_pictures() {
         for kind in [Level::Light, Level::Standard, Level::Random] {
-            let settings = AugmentSettings { kind, color: Some(0.4), rotate: Some(20.0), ..Default::default() };
+            let settings =
+                AugmentSettings { kind, color: Some(0.4), rotate: Some(20.0), ..Default::default() };
             assert_eq!(varied(settings.clone(), 5), varied(settings.clone(), 5));
-            let different = (0..10).filter(|key| varied(settings.clone(), *key) != varied(settings.clone(), 5));
+            let different =
+                (0..10).filter(|key| varied(settings.clone(), *key) != varied(settings.clone(), 5));
             assert!(different.count() >= 8, "{kind:?}");
             assert!(varied(settings, 5).iter().all(|value| (0.0..=1.0).contains(value)), "{kind:?}");
         }

@@ -72,7 +72,8 @@ fn by_channel(values: &mut [u8], shape: Shape, change: impl Fn(&mut [u8])) {
 
 /// Stretches the values from black to white.
 fn stretch(plane: &mut [u8]) {
-    let (low, high) = plane.iter().fold((255, 0), |(low, high), value| (value.min(&low).to_owned(), high.max(*value)));
+    let (low, high) =
+        plane.iter().fold((255, 0), |(low, high), value| (value.min(&low).to_owned(), high.max(*value)));
     if low < high {
         map(plane, |value| (u32::from(value - low) * 255 / u32::from(high - low)) as u8);
     }

@@ -43,14 +43,18 @@ pub fn infer(name: &str, cells: &Cells, rows: &[u32]) -> Guess {
         Cells::Image(images) => infer_images(images),
         Cells::Text(text) if pictures::find_paths(text) => Guess::Use(Inferred {
             kind: "image",
-            reason: format!("paths of pictures, such as `{}`", shorten(text.values.first().map_or("", |path| path))),
+            reason: format!(
+                "paths of pictures, such as `{}`",
+                shorten(text.values.first().map_or("", |path| path))
+            ),
         }),
         Cells::Text(_) => infer_text(Column { name, cells, rows }),
     }
 }
 
 fn infer_images(images: &Images) -> Guess {
-    let sizes = || images.0.iter().flatten().filter_map(|picture| picture.header().as_ref().ok()).map(|h| h.size);
+    let sizes =
+        || images.0.iter().flatten().filter_map(|picture| picture.header().as_ref().ok()).map(|h| h.size);
     let (low, high) = sizes().fold(([u32::MAX; 2], [0; 2]), |(low, high), size| {
         (std::array::from_fn(|d| low[d].min(size[d])), std::array::from_fn(|d| high[d].max(size[d])))
     });
