@@ -36,11 +36,31 @@ pub enum LearnError {
     #[error("`{}` is not a record of a run", path.display())]
     Record { path: PathBuf, source: serde_json::Error },
     /// The data has changed since a run was made.
-    #[error("the data of `{}` is no longer what the run was made with", run.display())]
-    DataChanged { run: PathBuf },
+    #[error("the data of `{}` is no longer what the run was made with{}", run.display(), listed(differences))]
+    DataChanged { run: PathBuf, differences: Vec<String> },
+    /// The experiment has changed since a run was begun.
+    #[error("`{}` is no longer what `{}` was begun with{}", file.display(), run.display(), listed(differences))]
+    ExperimentChanged { file: PathBuf, run: PathBuf, differences: Vec<String> },
+    /// There is nothing in a folder to go on with.
+    #[error("`{}` holds no `state.json`, but the folder of a run was expected", folder.display())]
+    NothingToResume { folder: PathBuf },
+    /// Another process works on the run.
+    #[error("another process is at work on `{}`", folder.display())]
+    Busy { folder: PathBuf },
     /// The loss is no longer a number.
-    #[error("training stopped at step {step}: the loss is no longer finite (last finite value {last})")]
-    NotFinite { step: usize, last: String, checkpoint: Option<PathBuf>, learning_rate: f64 },
+    #[error("training stopped at step {step}: {}", not_finite(last.as_deref()))]
+    NotFinite { step: usize, last: Option<String>, checkpoint: Option<PathBuf>, learning_rate: f64 },
+}
+
+fn listed(differences: &[String]) -> String {
+    if differences.is_empty() { String::new() } else { format!(": {}", differences.join("; ")) }
+}
+
+fn not_finite(last: Option<&str>) -> String {
+    match last {
+        Some(value) => format!("the loss is no longer finite (last finite value {value})"),
+        None => "the very first loss is not finite".to_owned(),
+    }
 }
 
 impl LearnError {
@@ -64,6 +84,11 @@ impl LearnError {
             Self::DataChanged { .. } => {
                 Some("bring back the rows that it was made with, or run the experiment again".to_owned())
             }
+            Self::ExperimentChanged { .. } => {
+                Some("put it back to go on with this run, or begin a new one with `outset run`".to_owned())
+            }
+            Self::NothingToResume { .. } => Some("begin again with `outset run`".to_owned()),
+            Self::Busy { .. } => Some("wait for it, or stop it first".to_owned()),
             Self::NotARun { .. } => Some(
                 "give the folder that `outset run` named after `Saved`, such as `runs/line-1`".to_owned(),
             ),
@@ -83,6 +108,9 @@ impl LearnError {
                 | Self::Record { .. }
                 | Self::NotARun { .. }
                 | Self::DataChanged { .. }
+                | Self::ExperimentChanged { .. }
+                | Self::NothingToResume { .. }
+                | Self::Busy { .. }
         )
     }
 }

@@ -17,6 +17,8 @@ pub enum Event {
     Preprocess { words: String },
     /// The network was built.
     Model { kind: String, parameters: usize, members: usize, device: String, words: String },
+    /// A run goes on where it was stopped.
+    Resume { run: String, step: usize, epoch: usize },
     /// Training is about to begin.
     Train { epochs: usize, steps_per_epoch: usize, batch_size: usize, words: String },
     /// Some steps of an epoch are done; only for live progress.

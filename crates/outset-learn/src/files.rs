@@ -50,6 +50,78 @@ pub fn new_run(runs: &Path, name: &str) -> Result<PathBuf, LearnError> {
     unreachable!("numbers do not run out")
 }
 
+/// Writes a folder of files under a temporary name and renames it, replacing one of that name.
+///
+/// Where the program dies half-way, the folder before is still there, if only as `<name>.replaced`.
+///
+/// # Errors
+/// If the folder cannot be written or the disk is full; what was there before is left then.
+pub fn write_folder(path: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), LearnError> {
+    let beside = |ending: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let (partial, replaced) = (beside(".partial"), beside(".replaced"));
+    let write = || {
+        if partial.exists() {
+            fs::remove_dir_all(&partial)?;
+        }
+        fs::create_dir_all(&partial)?;
+        for (name, bytes) in files {
+            let mut file = fs::File::create(partial.join(name))?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+        }
+        sync_folder(&partial)?;
+        if path.exists() {
+            if replaced.exists() {
+                fs::remove_dir_all(&replaced)?;
+            }
+            fs::rename(path, &replaced)?;
+        }
+        fs::rename(&partial, path)?;
+        sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+        if replaced.exists() {
+            fs::remove_dir_all(&replaced)?;
+        }
+        Ok(())
+    };
+    write().map_err(|source| {
+        let _ = fs::remove_dir_all(&partial);
+        LearnError::Write { path: path.to_owned(), source }
+    })
+}
+
+/// Makes the names in a folder outlast a power cut, where the system has a way to.
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// Held while a process works on a folder; the system lets go of it when the process ends, however it ends.
+pub struct Lock(#[allow(dead_code)] fs::File);
+
+/// Takes a run's folder for this process, or gives `None` where another one has it.
+///
+/// # Errors
+/// If the folder cannot be opened.
+pub fn lock(folder: &Path) -> Result<Option<Lock>, LearnError> {
+    // Elsewhere than on Unix a folder cannot be opened as a file.
+    let path = if cfg!(unix) { folder.to_owned() } else { folder.join("run.lock") };
+    let opened = if cfg!(unix) { fs::File::open(&path) } else { fs::File::create(&path) };
+    let failed = |source| LearnError::Write { path: path.clone(), source };
+    let file = opened.map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Lock(file))),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        // A file system without locks gives no protection, but must not keep anyone from working.
+        Err(fs::TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
+            Ok(Some(Lock(file)))
+        }
+        Err(fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
 /// Reads a file of a run.
 ///
 /// # Errors

@@ -21,11 +21,38 @@ fn processor() -> String {
     name.unwrap_or("unknown").to_owned()
 }
 
+/// Forgets the most memory so far, so that [`peak_memory_bytes`] counts from now on; where the system lets it.
+pub fn reset_peak_memory() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+/// Memory that this process could still take, in bytes; `None` where the system does not say.
+pub fn available_memory_bytes() -> Option<u64> {
+    let information = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = information.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let free = line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024;
+    // A container may be allowed less than the machine has.
+    let read = |name: &str| {
+        std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse::<u64>().ok()
+    };
+    let limit = read("memory.max").zip(read("memory.current")).map(|(most, now)| most.saturating_sub(now));
+    Some(limit.map_or(free, |limit| limit.min(free)))
+}
+
 /// The most memory that this process has held at once, in bytes; 0 where the system does not say.
 pub fn peak_memory_bytes() -> u64 {
+    status("VmHWM:")
+}
+
+/// The memory that this process holds, in bytes; 0 where the system does not say.
+pub fn resident_memory_bytes() -> u64 {
+    status("VmRSS:")
+}
+
+fn status(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kib = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+        .find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }

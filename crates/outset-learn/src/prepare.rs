@@ -17,7 +17,9 @@ use crate::train::{Examples, Recipe};
 use crate::{combiner, decoders, encoders, pictures};
 use indexmap::IndexMap;
 use outset_data::types::{self, ColumnSettings};
-use outset_data::{Features, Part, Preprocessor, Table, Targets, overview, rows_sha256, sources, split};
+use outset_data::{
+    DataError, Features, Part, Preprocessor, Table, Targets, overview, rows_sha256, sources, split,
+};
 use outset_spec::problem;
 use outset_spec::record::{ColumnRecord, DataRecord};
 use outset_spec::{Experiment, Problem, Problems, Section};
@@ -139,10 +141,18 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     let (all_inputs, _) = read_inputs(&inputs, 0, &mut problems);
     std::mem::take(&mut problems).or(())?;
     let skipped = pictures::decode(&pictures, &table, &all_inputs, experiment.data.max_skipped, observe)?;
-    let splits = split(&table, &experiment.data.split, given.as_deref(), &all_inputs, &output_settings)?;
+    let divide = |inputs: &IndexMap<String, ColumnSettings>| {
+        split(&table, &experiment.data.split, given.as_deref(), inputs, &output_settings)
+            .map_err(|error| error.located(&loaded.files))
+    };
+    let mut splits = divide(&all_inputs)?;
+    let train = splits.rows(Part::Train);
+    if leave_out_leaks(experiment, &table, &train, &all_inputs, &output_settings, &mut inputs, &mut roles)? {
+        // Rows that differed in a column that is left out now may be alike without it.
+        splits = divide(&read_inputs(&inputs, 0, &mut problems).0)?;
+    }
     pictures::clear(&mut table, &skipped);
     let (train, val, test) = (splits.rows(Part::Train), splits.rows(Part::Val), splits.rows(Part::Test));
-    leave_out_leaks(experiment, &table, &train, &all_inputs, &output_settings, &mut inputs, &mut roles)?;
     if inputs.is_empty() {
         let left_out = roles.iter().filter(|(_, role)| role.role == "left out");
         let reasons: Vec<String> =
@@ -169,7 +179,9 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     std::mem::take(&mut problems).or(())?;
     let left = roles.iter().filter(|(_, role)| role.role != "input" && role.role != "output");
     let ignored: Vec<String> = left.map(|(name, _)| name.clone()).collect();
-    let preprocessor = Preprocessor::fit(&table, &train, &input_settings, &output_settings, ignored)?;
+    let in_file = |error: DataError| LearnError::from(error.located(&loaded.files));
+    let preprocessor =
+        Preprocessor::fit(&table, &train, &input_settings, &output_settings, ignored).map_err(in_file)?;
     let mut encoders = Vec::new();
     for ((name, input), section) in preprocessor.inputs.iter().zip(&encoder_sections) {
         let path = format!("inputs.{name}.encoder");
@@ -181,8 +193,8 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     let combiner = combiner::Settings::read(&experiment.model, given, &mut problems);
     std::mem::take(&mut problems).or(())?;
     let Some(combiner) = combiner else { unreachable!("a model without problems has settings") };
-    let features = preprocessor.encode_inputs(&table, &all)?;
-    let targets = encode_targets(&preprocessor, &table, &splits.parts)?;
+    let features = preprocessor.encode_inputs(&table, &all).map_err(in_file)?;
+    let targets = encode_targets(&preprocessor, &table, &splits.parts).map_err(in_file)?;
     let mut truths = Vec::new();
     for (((name, output), targets), (decoder, loss)) in
         preprocessor.outputs.iter().zip(&targets).zip(&mut decoders)
@@ -196,7 +208,7 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         }
     }
     let weights = match &experiment.data.weight {
-        Some(name) => Some(outset_data::weights(&table, name, &all)?),
+        Some(name) => Some(outset_data::weights(&table, name, &all).map_err(in_file)?),
         None => None,
     };
     let design = Design { encoders, combiner, decoders };
@@ -262,7 +274,7 @@ fn encode_targets(
     preprocessor: &Preprocessor,
     table: &Table,
     parts: &[Option<Part>],
-) -> Result<Vec<Targets>, LearnError> {
+) -> Result<Vec<Targets>, DataError> {
     let rows: Vec<u32> = (0..parts.len() as u32).filter(|row| parts[*row as usize].is_some()).collect();
     let targets = preprocessor.encode_targets(table, &rows)?;
     if rows.len() == parts.len() {

@@ -60,6 +60,7 @@ pub fn resolve(
         epochs,
         steps: train.steps,
         time_limit: train.time_limit.map(|limit| limit.0),
+        cost_limit: train.cost_limit,
         seed: train.seed,
         batch_size,
         micro_batch_size: train.micro_batch_size.or(wishes.rows_at_once).unwrap_or(PASS).min(batch_size),
@@ -74,6 +75,7 @@ pub fn resolve(
         },
         objective: objective(train, truths, problems),
         keep_best: train.keep_best,
+        checkpoint: train.checkpoint.clone(),
         log_every: if epochs <= 30 { 1 } else { 10 },
     }
 }
@@ -195,6 +197,9 @@ impl Recipe {
             format!("{}, learning rate {}", self.optimizer.kind(), self.optimizer.learning_rate());
         if let Some(limit) = self.time_limit {
             words.push_str(&format!(", at most {} s", limit.as_secs_f64()));
+        }
+        if let Some(limit) = self.cost_limit {
+            words.push_str(&format!(", at a cost of at most {limit}"));
         }
         if let Some(patience) = self.patience {
             words.push_str(&format!(", stops early after {patience} epochs without improvement"));

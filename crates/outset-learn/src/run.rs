@@ -4,20 +4,25 @@
 
 use crate::baseline::Baselines;
 use crate::bundle::{self, Manifest, Probe};
+use crate::checkpoint::Checkpoint;
 use crate::error::LearnError;
 use crate::evaluate::Answers;
 use crate::event::{Event, Observer};
+use crate::keeper::Keeper;
 use crate::network::Network;
 use crate::predict::Predictor;
 use crate::prepare::{Prepared, prepare};
-use crate::train::{Examples, NotFinite, Trained, train};
-use crate::{details, files, gallery, importance, machine, metrics, thresholds, verdict, weights};
+use crate::train::{Examples, Progress, Trained, Training};
+use crate::{
+    details, files, gallery, importance, machine, metrics, resume, thresholds, verdict, weights,
+};
 use burn::tensor::Device;
 use indexmap::IndexMap;
 use outset_data::Preprocessor;
 use outset_spec::Experiment;
 use outset_spec::experiment::Probes;
 use outset_spec::record::{self, Metrics, ModelRecord, RunRecord, TrainingRecord};
+use outset_spec::state::{Origin, RunState};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -32,6 +37,10 @@ pub struct Options<'a> {
     pub runs: PathBuf,
     /// Whether to stop after training and evaluation on val, leaving the test part alone.
     pub without_test: bool,
+    /// The file that the experiment was read from, as seen from the current folder, and the settings that go with it.
+    pub origin: Option<Origin>,
+    /// What a second on this machine costs, for `train.cost_limit`.
+    pub price_per_second: f64,
     /// Set from outside to end training early with the best state so far.
     pub interrupt: &'a AtomicBool,
 }
@@ -52,81 +61,130 @@ pub fn run(
     observe: Observer<'_>,
 ) -> Result<Finished, LearnError> {
     let started = Instant::now();
-    let mut timings = IndexMap::new();
     let prepared = prepare(experiment, observe)?;
-    timings.insert("prepare".to_owned(), started.elapsed().as_secs_f64());
     let folder = files::new_run(&options.runs, &prepared.experiment.name)?;
-    let written = from_folder(&prepared.experiment, &folder);
-    files::write(&folder.join("experiment.toml"), written.to_table().to_toml().as_bytes())?;
-    files::write(&folder.join("split.csv"), &split_csv(&prepared))?;
-
-    let device = Device::flex();
-    let examples = prepared.examples();
-    let clock = Instant::now();
-    let trained = teach(&prepared, &examples, &folder, options.interrupt, observe)?;
-    timings.insert("train".to_owned(), clock.elapsed().as_secs_f64());
-    files::write(&folder.join("metrics.jsonl"), &lines(&trained.lines))?;
-    let checkpoint = folder.join(format!("checkpoints/step-{:06}", trained.steps));
-    save_checkpoint(&checkpoint, &trained.network)?;
-
-    let clock = Instant::now();
-    let loss_weights = prepared.design.weights();
-    let on = |rows: &[u32]| Answers::of(&trained.network, &examples, rows, &loss_weights, &device);
-    let mut record = new_record(&prepared, &trained);
-    let answers_train = on(&evenly(&prepared.train, 20_000));
-    let answers_val = on(&prepared.val);
-    record.metrics.insert("train".to_owned(), with_loss(&answers_train, &prepared));
-    record.metrics.insert("val".to_owned(), with_loss(&answers_val, &prepared));
-    observe(Event::Evaluate { metrics: record.metrics["val"].clone() });
-    let thresholds = thresholds::choose(&prepared, &answers_val);
-    for (name, threshold) in &thresholds {
-        observe(Event::Threshold {
-            output: name.clone(),
-            value: threshold.value,
-            chosen_by: threshold.chosen_by.clone(),
-        });
-    }
-    let shuffled = importance::importance(
-        &trained.network,
-        &examples,
-        &prepared.recipe.objective,
-        prepared.recipe.seed,
-        &device,
-    );
-    for (name, value) in prepared.preprocessor.inputs.keys().zip(shuffled) {
-        if let Some(column) = record.data.columns.iter_mut().find(|column| column.name == *name) {
-            column.importance = Some(value);
-        }
-    }
-    let baselines = Baselines::fit(&prepared);
-    for text in baselines.notes(&prepared, &trained.network) {
-        observe(Event::Note { text });
-    }
-    baselines.measure(&prepared, "val", &prepared.val, &mut record);
-    if !options.without_test {
-        test(&prepared, &trained.network, &examples, &baselines, &thresholds, &folder, &mut record, observe)?;
-    }
-    timings.insert("evaluate".to_owned(), clock.elapsed().as_secs_f64());
-
-    let clock = Instant::now();
-    let probes = write_bundle(&folder, &prepared, trained, &record, &thresholds)?;
-    observe(Event::Bundle { path: folder.join("bundle").display().to_string(), probes });
-    timings.insert("bundle".to_owned(), clock.elapsed().as_secs_f64());
-    timings.insert("total".to_owned(), started.elapsed().as_secs_f64());
-    record.timings = timings;
-    record.peak_memory_bytes = machine::peak_memory_bytes();
-    write_record(&folder, &record)?;
-    Ok(Finished { folder, record })
+    let Some(_lock) = files::lock(&folder)? else { return Err(LearnError::Busy { folder }) };
+    let mut state = resume::begin(experiment, &prepared, options, &folder)?;
+    let way = Way {
+        prepared,
+        folder,
+        checkpoint: None,
+        price_per_second: options.price_per_second,
+        interrupt: options.interrupt,
+        started,
+    };
+    way.go(&mut state, observe)
 }
 
-/// Builds the network, trains it, and keeps the last good state if the loss runs away.
-fn teach(
-    prepared: &Prepared,
-    examples: &Examples<'_>,
-    folder: &Path,
-    interrupt: &AtomicBool,
-    observe: Observer<'_>,
-) -> Result<Trained, LearnError> {
+/// A run under way: what it works with, and where it stands.
+pub(crate) struct Way<'a> {
+    pub prepared: Prepared,
+    pub folder: PathBuf,
+    /// Where training goes on from.
+    pub checkpoint: Option<Checkpoint>,
+    pub price_per_second: f64,
+    pub interrupt: &'a AtomicBool,
+    pub started: Instant,
+}
+
+impl Way<'_> {
+    /// Goes the whole way and writes into the run's state how it ended.
+    pub(crate) fn go(&self, state: &mut RunState, observe: Observer<'_>) -> Result<Finished, LearnError> {
+        let result = self.stages(state, observe);
+        (state.state, state.error) = match &result {
+            Ok(finished) => (finished.record.state.clone(), None),
+            Err(error) => ("failed".to_owned(), Some(error.to_string())),
+        };
+        let written = resume::write_state(&self.folder, state);
+        let finished = result?;
+        written?;
+        Ok(finished)
+    }
+
+    fn stages(&self, state: &mut RunState, observe: Observer<'_>) -> Result<Finished, LearnError> {
+        let mut timings = IndexMap::from([("prepare".to_owned(), self.started.elapsed().as_secs_f64())]);
+        let examples = self.prepared.examples();
+        let trained = teach(self, &examples, observe)?;
+        timings.insert("train".to_owned(), trained.seconds);
+        let mut record = self.conclude(trained, &examples, state, observe)?;
+        timings.append(&mut record.timings);
+        // What was spent before an interruption counts too.
+        let carried = self.checkpoint.as_ref().map_or(0.0, |checkpoint| checkpoint.progress.seconds);
+        timings.insert("total".to_owned(), carried + self.started.elapsed().as_secs_f64());
+        record.timings = timings;
+        record.peak_memory_bytes = machine::peak_memory_bytes();
+        write_record(&self.folder, &record)?;
+        Ok(Finished { folder: self.folder.clone(), record })
+    }
+
+    /// Everything after training: evaluation on val, importance, baselines, the look at the test part, the bundle.
+    pub(crate) fn conclude(
+        &self,
+        trained: Trained,
+        examples: &Examples<'_>,
+        state: &mut RunState,
+        observe: Observer<'_>,
+    ) -> Result<RunRecord, LearnError> {
+        let (prepared, folder) = (&self.prepared, &self.folder);
+        let device = Device::flex();
+        let clock = Instant::now();
+        let loss_weights = prepared.design.weights();
+        let on = |rows: &[u32]| Answers::of(&trained.network, examples, rows, &loss_weights, &device);
+        let mut record = new_record(prepared, &trained);
+        record.test_looks = state.test_looks;
+        let answers_train = on(&evenly(&prepared.train, 20_000));
+        let answers_val = on(&prepared.val);
+        record.metrics.insert("train".to_owned(), with_loss(&answers_train, prepared));
+        record.metrics.insert("val".to_owned(), with_loss(&answers_val, prepared));
+        observe(Event::Evaluate { metrics: record.metrics["val"].clone() });
+        let thresholds = thresholds::choose(prepared, &answers_val);
+        for (name, threshold) in &thresholds {
+            observe(Event::Threshold {
+                output: name.clone(),
+                value: threshold.value,
+                chosen_by: threshold.chosen_by.clone(),
+            });
+        }
+        let (objective, seed) = (&prepared.recipe.objective, prepared.recipe.seed);
+        let shuffled = importance::importance(&trained.network, examples, objective, seed, &device);
+        for (name, value) in prepared.preprocessor.inputs.keys().zip(shuffled) {
+            if let Some(column) = record.data.columns.iter_mut().find(|column| column.name == *name) {
+                column.importance = Some(value);
+            }
+        }
+        let baselines = Baselines::fit(prepared);
+        for text in baselines.notes(prepared, &trained.network) {
+            observe(Event::Note { text });
+        }
+        baselines.measure(prepared, "val", &prepared.val, &mut record);
+        if !state.without_test {
+            // Counted before the look, so that no look is forgotten if the program dies during it.
+            state.test_looks += 1;
+            resume::write_state(folder, state)?;
+            test(
+                prepared,
+                &trained.network,
+                examples,
+                &baselines,
+                &thresholds,
+                folder,
+                &mut record,
+                observe,
+            )?;
+        }
+        record.timings.insert("evaluate".to_owned(), clock.elapsed().as_secs_f64());
+
+        let clock = Instant::now();
+        let probes = write_bundle(folder, prepared, trained, &record, &thresholds)?;
+        observe(Event::Bundle { path: folder.join("bundle").display().to_string(), probes });
+        record.timings.insert("bundle".to_owned(), clock.elapsed().as_secs_f64());
+        Ok(record)
+    }
+}
+
+/// Builds the network and trains it, from its first weights or from a checkpoint.
+fn teach(way: &Way<'_>, examples: &Examples<'_>, observe: Observer<'_>) -> Result<Trained, LearnError> {
+    let Way { prepared, folder, checkpoint, .. } = way;
     let device = Device::flex().autodiff();
     let recipe = &prepared.recipe;
     let network = prepared.design.build(&prepared.preprocessor, recipe.seed, &device);
@@ -143,15 +201,21 @@ fn teach(
         batch_size: recipe.batch_size,
         words: recipe.words(),
     });
-    let trained =
-        train(&prepared.design, network, recipe, examples, &device, interrupt, observe).map_err(|error| {
-            let NotFinite { step, last, learning_rate, last_good } = *error;
-            let checkpoint = last_good.and_then(|(step, network)| {
-                let path = folder.join(format!("checkpoints/step-{step:06}"));
-                save_checkpoint(&path, &network).ok().map(|()| path)
-            });
-            LearnError::NotFinite { step, last: verdict::number(last), checkpoint, learning_rate }
-        })?;
+    let mut training = Training::new(&prepared.design, network, recipe, examples, &device);
+    training.price_per_second = way.price_per_second;
+    let mut so_far = &[][..];
+    if let Some(checkpoint) = checkpoint {
+        training
+            .restore(checkpoint)
+            .map_err(|source| bundle::BundleError::Weights { path: folder.join("checkpoints"), source })?;
+        so_far = checkpoint.files.get("metrics.jsonl").map_or(&[][..], Vec::as_slice);
+        let Progress { step, epoch, .. } = *training.progress();
+        observe(Event::Resume { run: folder.display().to_string(), step, epoch });
+    }
+    let step = training.progress().step;
+    let mut keeper = Keeper::new(folder, &recipe.checkpoint, recipe.seed, so_far, step)?;
+    let pause = training.advance(None, Some(&mut keeper), way.interrupt, observe)?;
+    let trained = training.finish(pause);
     let objective = prepared.objective_words();
     observe(Event::Best {
         epoch: trained.best_epoch,
@@ -210,7 +274,8 @@ pub fn test_again(folder: &Path, observe: Observer<'_>) -> Result<RunRecord, Lea
     let predictor = Predictor::load(folder)?;
     let prepared = prepare(&experiment, observe)?;
     if prepared.data.rows_sha256 != record.data.rows_sha256 {
-        return Err(LearnError::DataChanged { run: folder.to_owned() });
+        let differences = resume::data_differences(&record.data, &prepared.data);
+        return Err(LearnError::DataChanged { run: folder.to_owned(), differences });
     }
     let examples = prepared.examples();
     let baselines = Baselines::fit(&prepared);
@@ -320,6 +385,11 @@ fn write_bundle(
     files::write(&partial.join("bundle.json"), &pretty(&manifest))?;
     Predictor::load(&partial)?;
     let bundle = folder.join("bundle");
+    if bundle.exists() {
+        // Of a run that was stopped and goes on.
+        std::fs::remove_dir_all(&bundle)
+            .map_err(|source| LearnError::Write { path: bundle.clone(), source })?;
+    }
     std::fs::rename(&partial, &bundle).map_err(|source| LearnError::Write { path: bundle, source })?;
     Ok(count)
 }
@@ -350,7 +420,7 @@ pub fn evenly(rows: &[u32], count: usize) -> Vec<u32> {
 }
 
 /// The experiment with its files named as seen from the run's folder, so that it runs again from there.
-fn from_folder(experiment: &Experiment, folder: &Path) -> Experiment {
+pub(crate) fn from_folder(experiment: &Experiment, folder: &Path) -> Experiment {
     let mut moved = experiment.clone();
     let data = &mut moved.data;
     for list in [&mut data.source, &mut data.train, &mut data.val, &mut data.test] {
@@ -361,16 +431,12 @@ fn from_folder(experiment: &Experiment, folder: &Path) -> Experiment {
     moved
 }
 
-fn split_csv(prepared: &Prepared) -> Vec<u8> {
+pub(crate) fn split_csv(prepared: &Prepared) -> Vec<u8> {
     let mut text = String::from("row,part\n");
     for (row, part) in prepared.parts.iter().enumerate() {
         text.push_str(&format!("{},{}\n", row + 1, part.map_or("", outset_data::Part::word)));
     }
     text.into_bytes()
-}
-
-fn lines<T: serde::Serialize>(items: &[T]) -> Vec<u8> {
-    items.iter().flat_map(json_line).collect()
 }
 
 fn json_line<T: serde::Serialize>(item: &T) -> Vec<u8> {
@@ -379,7 +445,7 @@ fn json_line<T: serde::Serialize>(item: &T) -> Vec<u8> {
     line
 }
 
-fn pretty<T: serde::Serialize>(item: &T) -> Vec<u8> {
+pub(crate) fn pretty<T: serde::Serialize>(item: &T) -> Vec<u8> {
     let mut text = serde_json::to_vec_pretty(item).unwrap_or_default();
     text.push(b'\n');
     text
@@ -404,12 +470,4 @@ pub fn read_record(folder: &Path) -> Result<RunRecord, LearnError> {
     }
     let bytes = files::read(&path)?;
     serde_json::from_slice(&bytes).map_err(|source| LearnError::Record { path, source })
-}
-
-fn save_checkpoint(folder: &Path, network: &Network) -> Result<(), LearnError> {
-    std::fs::create_dir_all(folder)
-        .map_err(|source| LearnError::Write { path: folder.to_owned(), source })?;
-    let bytes = weights::to_bytes(network)
-        .map_err(|source| bundle::BundleError::Weights { path: folder.to_owned(), source })?;
-    files::write(&folder.join("model.safetensors"), &bytes)
 }

@@ -1,17 +1,29 @@
 //! The training loop: forward, loss, backpropagation, update; evaluation on val after each epoch; the best state kept.
+//!
+//! A [`Training`] is all that the loop knows: it can be saved after any step and go on from there, and then comes to the
+//! same weights and metrics, bit for bit, as if nothing had happened.
 
+use crate::bundle::BundleError;
+use crate::checkpoint::Checkpoint;
+use crate::error::LearnError;
 use crate::evaluate::{Answers, Truth};
 use crate::event::{Event, Observer};
+use crate::keeper::Keeper;
 use crate::network::{Design, Network};
 use crate::optimizers::Optimizer;
 use crate::order::{mix, shuffled};
 use crate::schedules::Schedule;
 use crate::update::{GradientSum, MovingAverage, State, update};
+use crate::verdict;
+use crate::weights::{self, WeightsError};
 use burn::module::Module as _;
 use burn::tensor::Device;
 use indexmap::IndexMap;
 use outset_data::{Features, Targets};
 use outset_spec::record::MetricLine;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -21,6 +33,8 @@ pub struct Recipe {
     pub epochs: usize,
     pub steps: Option<usize>,
     pub time_limit: Option<Duration>,
+    /// In the currency of the prices of this machine.
+    pub cost_limit: Option<f64>,
     pub seed: u64,
     pub batch_size: usize,
     pub micro_batch_size: usize,
@@ -34,6 +48,8 @@ pub struct Recipe {
     pub patience: Option<usize>,
     pub objective: Objective,
     pub keep_best: bool,
+    /// When the state of training is saved.
+    pub checkpoint: outset_spec::Checkpoint,
     /// Epochs between two lines of output.
     pub log_every: usize,
 }
@@ -50,7 +66,7 @@ pub struct Objective {
 
 impl Objective {
     /// Tells whether `value` is better than `best`.
-    fn improves(&self, value: f64, best: f64) -> bool {
+    pub fn improves(&self, value: f64, best: f64) -> bool {
         if self.higher_is_better { value > best } else { value < best }
     }
 }
@@ -81,7 +97,6 @@ impl Examples<'_> {
 pub struct Trained {
     /// Without gradients.
     pub network: Network,
-    pub lines: Vec<MetricLine>,
     pub epochs: usize,
     pub steps: usize,
     pub best_epoch: usize,
@@ -89,164 +104,483 @@ pub struct Trained {
     pub ended: String,
     pub interrupted: bool,
     pub rows_per_second: f64,
+    /// Time that training took.
+    pub seconds: f64,
 }
 
-/// Training ended because the loss was no longer a number.
-pub struct NotFinite {
+/// Where training stands; with the tensors of a checkpoint this is all of its state.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Progress {
+    /// Updates made.
     pub step: usize,
-    pub last: f64,
-    pub learning_rate: f64,
-    /// The state at the end of the last epoch that was whole.
-    pub last_good: Option<(usize, Network)>,
+    /// Epoch in work or done last, the first being 1.
+    pub epoch: usize,
+    /// Whether the epoch still has to be evaluated.
+    pub open: bool,
+    /// Batches of the epoch that are done.
+    pub batches: usize,
+    /// Sum of the loss over the rows of the epoch so far.
+    pub loss_sum: f64,
+    /// Rows of the epoch so far.
+    pub rows_seen: usize,
+    /// Loss of the last step.
+    pub last_loss: Option<f64>,
+    /// Epoch and objective of the best state so far.
+    pub best: Option<(usize, f64)>,
+    /// Why training ended, where it has.
+    pub ended: Option<String>,
+    /// Seconds spent on training so far, over all that it was interrupted by.
+    pub seconds: f64,
 }
 
-/// Trains a network.
+/// Why [`Training::advance`] came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// Training is done.
+    Ended,
+    /// The user asked for it.
+    Interrupted,
+    /// The epoch that was asked for is done.
+    Reached,
+}
+
+/// Training that can be saved after any step and go on from there.
 ///
 /// The result depends on design, recipe and examples alone, not on clocks, unless a time limit ends it.
-pub fn train(
-    design: &Design,
-    mut network: Network,
-    recipe: &Recipe,
-    examples: &Examples<'_>,
-    device: &Device,
-    interrupt: &AtomicBool,
-    observe: Observer<'_>,
-) -> Result<Trained, Box<NotFinite>> {
-    let weights = design.weights();
-    let steps_per_epoch = examples.train.len().div_ceil(recipe.batch_size);
-    let total_steps = recipe.steps.unwrap_or(usize::MAX).min(recipe.epochs * steps_per_epoch);
-    let base_rate = recipe.optimizer.learning_rate();
-    let (mut state, mut average) = (State::default(), MovingAverage::default());
-    let (mut step, mut epoch) = (0, 0);
-    let mut lines = Vec::new();
-    let mut best: Option<(usize, f64, Network)> = None;
-    let mut last_good: Option<(usize, Network)> = None;
-    let mut last_loss = f64::NAN;
-    let (mut ended, mut interrupted) = ("all epochs done".to_owned(), false);
-    let started = Instant::now();
-    let mut told = started;
+pub struct Training<'a> {
+    recipe: &'a Recipe,
+    examples: &'a Examples<'a>,
+    device: Device,
+    weights: Vec<f64>,
+    steps_per_epoch: usize,
+    total_steps: usize,
+    progress: Progress,
+    /// `None` only while it is being updated.
+    network: Option<Network>,
+    state: State,
+    average: MovingAverage,
+    best: Option<Network>,
+    /// Step and weights at the end of the last epoch that was whole.
+    last_good: (usize, Network),
+    /// Progress as it was saved last.
+    saved: Option<Progress>,
+    told: Instant,
+    /// What a second costs, for the limit of cost.
+    pub price_per_second: f64,
+}
 
-    'epochs: while epoch < recipe.epochs && step < total_steps {
-        epoch += 1;
-        let order = shuffled(examples.train, recipe.seed, epoch);
-        let (mut sum, mut seen) = (0.0, 0usize);
-        for rows in order.chunks(recipe.batch_size) {
-            let over = recipe.time_limit.is_some_and(|limit| started.elapsed() >= limit);
-            if over || step >= total_steps || interrupt.load(Ordering::Relaxed) {
-                break;
-            }
-            let learning_rate = base_rate * recipe.schedule.factor(step + 1, total_steps);
-            step += 1;
-            let mut gradients = GradientSum::default();
-            let mut loss_of_step = 0.0;
-            for (pass, micro) in rows.chunks(recipe.micro_batch_size).enumerate() {
-                let batch =
-                    network.batch(examples.features, examples.targets, examples.weights, micro, device);
-                let key = mix(mix(recipe.seed, step as u64), pass as u64);
-                let mut loss = network.loss(&batch, &weights, Some(key));
-                // Each pass counts by its rows' weights, so that a step's gradient is the mean over its batch.
-                let share = examples.weight_of(micro) / examples.weight_of(rows).max(f64::MIN_POSITIVE);
-                if share < 1.0 {
-                    loss = loss * share;
+impl<'a> Training<'a> {
+    /// Begins the training of a network with gradients.
+    pub fn new(
+        design: &Design,
+        network: Network,
+        recipe: &'a Recipe,
+        examples: &'a Examples<'a>,
+        device: &Device,
+    ) -> Self {
+        let steps_per_epoch = examples.train.len().div_ceil(recipe.batch_size);
+        let total_steps =
+            recipe.steps.unwrap_or(usize::MAX).min(recipe.epochs.saturating_mul(steps_per_epoch));
+        Self {
+            recipe,
+            examples,
+            device: device.clone(),
+            weights: design.weights(),
+            steps_per_epoch,
+            total_steps,
+            progress: Progress::default(),
+            state: State::default(),
+            average: MovingAverage::default(),
+            best: None,
+            last_good: (0, network.clone().valid()),
+            network: Some(network),
+            saved: None,
+            price_per_second: 0.0,
+            told: Instant::now(),
+        }
+    }
+
+    /// Goes back to the state of a checkpoint.
+    ///
+    /// # Errors
+    /// If its tensors are not those of this network.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), WeightsError> {
+        let file = |name: &str| {
+            let bytes = checkpoint.files.get(&format!("{name}.safetensors"));
+            bytes.ok_or_else(|| WeightsError::Missing { name: name.to_owned() })
+        };
+        let network = weights::from_bytes(self.network().clone(), file("model")?)?;
+        let tensors = |name: &str| weights::tensors_from_bytes(file(name)?);
+        self.state = State::from_tensors(&network, tensors("optimizer")?, &self.device);
+        self.average = if self.recipe.ema > 0.0 {
+            MovingAverage::from_tensors(&network, tensors("average")?, &self.device)
+        } else {
+            MovingAverage::default()
+        };
+        let plain = || network.clone().valid();
+        self.best = match checkpoint.progress.best {
+            Some(_) => Some(weights::from_bytes(plain(), file("best")?)?),
+            None => None,
+        };
+        self.last_good = (checkpoint.progress.step, plain());
+        self.network = Some(network);
+        self.progress = checkpoint.progress.clone();
+        self.saved = Some(self.progress.clone());
+        Ok(())
+    }
+
+    fn network(&self) -> &Network {
+        self.network.as_ref().unwrap_or_else(|| unreachable!("there is a network between updates"))
+    }
+
+    /// Where training stands.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// The tensors of the state, by name of the file.
+    ///
+    /// # Errors
+    /// If a parameter does not hold 32-bit numbers.
+    pub fn tensors(&self) -> Result<Vec<(&'static str, Vec<u8>)>, WeightsError> {
+        let mut files = vec![
+            ("model.safetensors", weights::to_bytes(&self.network().clone().valid())?),
+            ("optimizer.safetensors", weights::tensors_to_bytes(self.state.to_tensors(self.network()))?),
+        ];
+        if self.recipe.ema > 0.0 {
+            let average = self.average.to_tensors(self.network());
+            files.push(("average.safetensors", weights::tensors_to_bytes(average)?));
+        }
+        if let Some(best) = &self.best {
+            files.push(("best.safetensors", weights::to_bytes(best)?));
+        }
+        Ok(files)
+    }
+
+    /// The state as a checkpoint in memory.
+    ///
+    /// # Errors
+    /// If a parameter does not hold 32-bit numbers.
+    pub fn checkpoint(&self) -> Result<Checkpoint, WeightsError> {
+        let files: BTreeMap<String, Vec<u8>> =
+            self.tensors()?.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
+        Ok(Checkpoint { progress: self.progress.clone(), files })
+    }
+
+    /// Trains until the end, the end of epoch `until`, or the user's interrupt, whichever comes first.
+    ///
+    /// # Errors
+    /// If the loss is no longer finite, or the disk is full.
+    pub fn advance(
+        &mut self,
+        until: Option<usize>,
+        mut keeper: Option<&mut Keeper>,
+        interrupt: &AtomicBool,
+        observe: Observer<'_>,
+    ) -> Result<Pause, LearnError> {
+        let clock = Instant::now();
+        let before = self.progress.seconds;
+        while self.progress.ended.is_none() {
+            if !self.progress.open {
+                if until.is_some_and(|epoch| self.progress.epoch >= epoch) {
+                    return Ok(Pause::Reached);
                 }
-                gradients.add(loss.backward(), &network);
-                loss_of_step += f64::from(loss.inner().into_scalar::<f32>());
+                self.open_epoch();
             }
-            if !loss_of_step.is_finite() {
-                return Err(Box::new(NotFinite { step, last: last_loss, learning_rate, last_good }));
+            let order = shuffled(self.examples.train, self.recipe.seed, self.progress.epoch);
+            let batches: Vec<&[u32]> = order.chunks(self.recipe.batch_size).collect();
+            let mut stop = None;
+            while self.progress.batches < batches.len() && self.progress.step < self.total_steps {
+                if interrupt.load(Ordering::Relaxed) {
+                    stop = Some(Pause::Interrupted);
+                    break;
+                }
+                if self.limit_reached().is_some() {
+                    stop = Some(Pause::Ended);
+                    break;
+                }
+                self.step(batches[self.progress.batches], keeper.as_deref_mut())?;
+                self.progress.seconds = before + clock.elapsed().as_secs_f64();
+                self.tell(observe);
+                // The last step of an epoch is saved together with its evaluation.
+                let last = self.progress.batches == batches.len() || self.progress.step == self.total_steps;
+                if let Some(keeper) = keeper.as_deref_mut().filter(|k| !last && k.is_due(self.progress.step))
+                {
+                    self.save(keeper)?;
+                }
             }
-            last_loss = loss_of_step * examples.loss_unit;
-            sum += last_loss * rows.len() as f64;
-            seen += rows.len();
-            network = update(
-                network,
-                gradients,
-                &recipe.optimizer,
-                &mut state,
-                learning_rate,
-                step,
-                recipe.clip_norm,
-            );
-            if recipe.ema > 0.0 {
-                average.update(&network, recipe.ema, step);
+            if stop == Some(Pause::Interrupted) {
+                // What follows is for the model that is kept now; a resumed run begins before it.
+                if let Some(keeper) = keeper.as_deref_mut() {
+                    self.save(keeper)?;
+                }
             }
-            if told.elapsed() > Duration::from_millis(100) {
-                told = Instant::now();
-                let rows_per_second = rate(examples, epoch, seen, started);
-                observe(Event::Progress {
-                    epoch,
-                    epochs: recipe.epochs,
-                    step,
-                    steps: total_steps,
-                    loss: sum / seen as f64,
-                    rows_per_second,
-                    eta_seconds: started.elapsed().as_secs_f64() / step as f64 * (total_steps - step) as f64,
-                });
+            if self.progress.rows_seen > 0 || self.progress.best.is_none() {
+                self.close_epoch(keeper.as_deref_mut(), observe)?;
+            } else {
+                // Stopped between two epochs: the one that was opened never began.
+                self.progress.open = false;
+                self.progress.epoch -= 1;
+            }
+            self.progress.seconds = before + clock.elapsed().as_secs_f64();
+            if stop == Some(Pause::Interrupted) {
+                return Ok(Pause::Interrupted);
+            }
+            self.progress.ended = self.ending();
+            if let Some(keeper) = keeper.as_deref_mut()
+                && (self.progress.ended.is_some() || keeper.is_due(self.progress.step))
+            {
+                self.save(keeper)?;
             }
         }
-        if seen == 0 {
-            epoch -= 1;
+        Ok(Pause::Ended)
+    }
+
+    /// The trained network, in the best state or the last.
+    pub fn finish(self, pause: Pause) -> Trained {
+        let Progress { step, epoch, best, ended, seconds, .. } = self.progress;
+        let (Some((best_epoch, best)), Some(network)) = (best, self.best) else {
+            unreachable!("training pauses only after an evaluation")
+        };
+        Trained {
+            network,
+            epochs: epoch,
+            steps: step,
+            best_epoch,
+            best,
+            ended: ended.unwrap_or_else(|| "stopped by the user".to_owned()),
+            interrupted: pause == Pause::Interrupted,
+            rows_per_second: step as f64 * self.recipe.batch_size as f64 / seconds.max(1e-9),
+            seconds,
         }
-        let current = if recipe.ema > 0.0 { average.applied_to(&network) } else { network.clone().valid() };
-        if seen > 0 {
-            let mut values = IndexMap::new();
-            values.insert("loss".to_owned(), sum / seen as f64);
-            values.insert("learning_rate".to_owned(), base_rate * recipe.schedule.factor(step, total_steps));
-            lines.push(MetricLine { step, epoch, part: "train".to_owned(), values });
+    }
+
+    fn open_epoch(&mut self) {
+        let progress = &mut self.progress;
+        progress.epoch += 1;
+        (progress.open, progress.batches, progress.loss_sum, progress.rows_seen) = (true, 0, 0.0, 0);
+    }
+
+    /// Makes one update with the given rows.
+    fn step(&mut self, rows: &[u32], keeper: Option<&mut Keeper>) -> Result<(), LearnError> {
+        let (recipe, examples) = (self.recipe, self.examples);
+        let step = self.progress.step + 1;
+        let learning_rate = recipe.optimizer.learning_rate() * recipe.schedule.factor(step, self.total_steps);
+        let mut gradients = GradientSum::default();
+        let mut loss_of_step = 0.0;
+        for (pass, micro) in rows.chunks(recipe.micro_batch_size).enumerate() {
+            let network = self.network();
+            let batch =
+                network.batch(examples.features, examples.targets, examples.weights, micro, &self.device);
+            let key = mix(mix(recipe.seed, step as u64), pass as u64);
+            let mut loss = network.loss(&batch, &self.weights, Some(key));
+            // Each pass counts by its rows' weights, so that a step's gradient is the mean over its batch.
+            let share = examples.weight_of(micro) / examples.weight_of(rows).max(f64::MIN_POSITIVE);
+            if share < 1.0 {
+                loss = loss * share;
+            }
+            gradients.add(loss.backward(), network);
+            loss_of_step += f64::from(loss.inner().into_scalar::<f32>());
         }
-        let (value, values) = validate(&current, recipe, examples, &weights, device);
+        if !loss_of_step.is_finite() {
+            return Err(self.not_finite(step, learning_rate, keeper));
+        }
+        let loss = loss_of_step * examples.loss_unit;
+        // Moved in, not cloned, so that the update can be in place.
+        let Some(network) = self.network.take() else { unreachable!("there is a network between updates") };
+        let (optimizer, state) = (&recipe.optimizer, &mut self.state);
+        let network = update(network, gradients, optimizer, state, learning_rate, step, recipe.clip_norm);
+        if recipe.ema > 0.0 {
+            self.average.update(&network, recipe.ema, step);
+        }
+        self.network = Some(network);
+        let progress = &mut self.progress;
+        progress.step = step;
+        progress.batches += 1;
+        progress.last_loss = Some(loss);
+        progress.loss_sum += loss * rows.len() as f64;
+        progress.rows_seen += rows.len();
+        Ok(())
+    }
+
+    /// Evaluates on val after an epoch, or what was done of it, and keeps the best state.
+    fn close_epoch(
+        &mut self,
+        mut keeper: Option<&mut Keeper>,
+        observe: Observer<'_>,
+    ) -> Result<(), LearnError> {
+        let recipe = self.recipe;
+        let current = if recipe.ema > 0.0 {
+            self.average.applied_to(self.network())
+        } else {
+            self.network().clone().valid()
+        };
+        let Progress { step, epoch, loss_sum, rows_seen, .. } = self.progress;
+        let rate = recipe.optimizer.learning_rate();
+        let loss = loss_sum / rows_seen.max(1) as f64;
+        let mut write = |part: &str, values: &IndexMap<String, f64>| match keeper.as_deref_mut() {
+            Some(keeper) => {
+                keeper.line(&MetricLine { step, epoch, part: part.to_owned(), values: values.clone() })
+            }
+            None => Ok(()),
+        };
+        if rows_seen > 0 {
+            let factor = recipe.schedule.factor(step, self.total_steps);
+            let values = [("loss".to_owned(), loss), ("learning_rate".to_owned(), rate * factor)];
+            write("train", &IndexMap::from(values))?;
+        }
+        let (value, values) = validate(&current, recipe, self.examples, &self.weights, &self.device);
         if !value.is_finite() {
-            return Err(Box::new(NotFinite { step, last: last_loss, learning_rate: base_rate, last_good }));
+            return Err(self.not_finite(step, rate, keeper));
         }
-        lines.push(MetricLine { step, epoch, part: "val".to_owned(), values: values.clone() });
+        write("val", &values)?;
         observe(Event::Epoch {
             epoch,
             epochs: recipe.epochs,
-            loss: sum / seen.max(1) as f64,
+            loss,
             val: values,
-            rows_per_second: rate(examples, epoch, seen, started),
-            eta_seconds: started.elapsed().as_secs_f64() / step.max(1) as f64 * (total_steps - step) as f64,
-            logged: epoch == 1 || epoch.is_multiple_of(recipe.log_every) || step >= total_steps,
+            rows_per_second: self.rows_per_second(),
+            eta_seconds: self.eta_seconds(),
+            logged: epoch == 1 || epoch.is_multiple_of(recipe.log_every) || step >= self.total_steps,
         });
-        if best
-            .as_ref()
-            .is_none_or(|(_, best, _)| !recipe.keep_best || recipe.objective.improves(value, *best))
-        {
-            best = Some((epoch, value, current.clone()));
+        let better = |(_, best): (usize, f64)| !recipe.keep_best || recipe.objective.improves(value, best);
+        if self.progress.best.is_none_or(better) {
+            self.progress.best = Some((epoch, value));
+            self.best = Some(current.clone());
         }
-        last_good = Some((step, current));
-        if interrupt.load(Ordering::Relaxed) {
-            (ended, interrupted) = ("stopped by the user".to_owned(), true);
-            break 'epochs;
+        self.last_good = (step, current);
+        self.progress.open = false;
+        Ok(())
+    }
+
+    /// The limit of time or cost that is reached, if one is.
+    fn limit_reached(&self) -> Option<&'static str> {
+        let seconds = self.progress.seconds;
+        let reached = |limit: Option<f64>, spent: f64| limit.is_some_and(|limit| spent >= limit);
+        if reached(self.recipe.time_limit.map(|limit| limit.as_secs_f64()), seconds) {
+            return Some("time limit");
         }
-        if recipe.time_limit.is_some_and(|limit| started.elapsed() >= limit) {
-            ended = "time limit".to_owned();
-            break 'epochs;
+        reached(self.recipe.cost_limit, seconds * self.price_per_second).then_some("cost limit")
+    }
+
+    /// Makes steps without evaluation: `warm_up` of them, then more for about `budget`, at most `most`. Gives rows, steps and
+    /// seconds after the warm-up.
+    ///
+    /// # Errors
+    /// If the loss is not finite.
+    pub fn probe(
+        &mut self,
+        warm_up: usize,
+        most: usize,
+        budget: Duration,
+    ) -> Result<(usize, usize, f64), LearnError> {
+        let (mut clock, mut rows, mut steps) = (Instant::now(), 0, 0);
+        let mut made = 0;
+        while made < warm_up.max(1) || (clock.elapsed() < budget && made < most) {
+            if !self.progress.open {
+                self.open_epoch();
+            }
+            let order = shuffled(self.examples.train, self.recipe.seed, self.progress.epoch);
+            for batch in order.chunks(self.recipe.batch_size) {
+                if made == warm_up {
+                    (clock, rows, steps) = (Instant::now(), 0, 0);
+                }
+                self.step(batch, None)?;
+                (made, rows, steps) = (made + 1, rows + batch.len(), steps + 1);
+                if made > warm_up && (clock.elapsed() >= budget || made >= most) {
+                    break;
+                }
+            }
+            self.progress.open = false;
         }
-        let stale = epoch - best.as_ref().map_or(0, |(epoch, ..)| *epoch);
-        if recipe.patience.is_some_and(|patience| stale >= patience) {
-            ended = format!("no better for {stale} epochs");
-            break 'epochs;
+        Ok((rows, steps, clock.elapsed().as_secs_f64()))
+    }
+
+    /// Evaluates on val as after an epoch, and gives the seconds that it took.
+    ///
+    /// # Errors
+    /// If the objective is not finite.
+    pub fn probe_evaluation(&mut self) -> Result<f64, LearnError> {
+        let clock = Instant::now();
+        self.close_epoch(None, &mut |_| {})?;
+        Ok(clock.elapsed().as_secs_f64())
+    }
+
+    /// Why training is over after an epoch, if it is.
+    fn ending(&self) -> Option<String> {
+        let Progress { step, epoch, .. } = self.progress;
+        if let Some(limit) = self.limit_reached() {
+            return Some(limit.to_owned());
+        }
+        let stale = epoch - self.progress.best.map_or(0, |(epoch, _)| epoch);
+        if self.recipe.patience.is_some_and(|patience| stale >= patience) {
+            return Some(format!("no better for {stale} epochs"));
+        }
+        let done = epoch >= self.recipe.epochs || step >= self.total_steps;
+        done.then(|| "all epochs done".to_owned())
+    }
+
+    /// The error of a loss that is no longer a number; the last good weights are kept.
+    fn not_finite(&self, step: usize, learning_rate: f64, keeper: Option<&mut Keeper>) -> LearnError {
+        let (good, network) = &self.last_good;
+        let keep = |keeper: &mut Keeper| -> Option<PathBuf> {
+            keeper.save_weights(*good, weights::to_bytes(network).ok()?).ok()
+        };
+        LearnError::NotFinite {
+            step,
+            last: self.progress.last_loss.map(verdict::number),
+            checkpoint: keeper.and_then(keep),
+            learning_rate,
         }
     }
-    let rows_per_second = step as f64 * recipe.batch_size as f64 / started.elapsed().as_secs_f64().max(1e-9);
-    let (best_epoch, best, network) = best.unwrap_or_else(|| unreachable!("there is at least one epoch"));
-    Ok(Trained {
-        network,
-        lines,
-        epochs: epoch,
-        steps: step,
-        best_epoch,
-        best,
-        ended,
-        interrupted,
-        rows_per_second,
-    })
-}
 
-/// Rows trained on per second so far.
-fn rate(examples: &Examples<'_>, epoch: usize, seen: usize, started: Instant) -> f64 {
-    ((epoch.max(1) - 1) * examples.train.len() + seen) as f64 / started.elapsed().as_secs_f64().max(1e-9)
+    /// Saves the state, unless it was saved just so.
+    pub(crate) fn save(&mut self, keeper: &mut Keeper) -> Result<(), LearnError> {
+        let same =
+            |saved: &Progress| Progress { seconds: self.progress.seconds, ..saved.clone() } == self.progress;
+        if self.saved.as_ref().is_some_and(same) {
+            return Ok(());
+        }
+        let failed = |source| BundleError::Weights { path: PathBuf::from("checkpoints"), source };
+        keeper.save(&self.progress, self.tensors().map_err(failed)?)?;
+        self.saved = Some(self.progress.clone());
+        Ok(())
+    }
+
+    /// Tells how far training is, for live progress.
+    fn tell(&mut self, observe: Observer<'_>) {
+        if self.told.elapsed() < Duration::from_millis(100) {
+            return;
+        }
+        self.told = Instant::now();
+        observe(Event::Progress {
+            epoch: self.progress.epoch,
+            epochs: self.recipe.epochs,
+            step: self.progress.step,
+            steps: self.total_steps,
+            loss: self.progress.loss_sum / self.progress.rows_seen as f64,
+            rows_per_second: self.rows_per_second(),
+            eta_seconds: self.eta_seconds(),
+        });
+    }
+
+    /// Rows trained on per second so far.
+    fn rows_per_second(&self) -> f64 {
+        let Progress { epoch, rows_seen, seconds, .. } = self.progress;
+        ((epoch.max(1) - 1) * self.examples.train.len() + rows_seen) as f64 / seconds.max(1e-9)
+    }
+
+    /// Seconds that are left if no limit ends training earlier.
+    fn eta_seconds(&self) -> f64 {
+        let Progress { step, seconds, .. } = self.progress;
+        seconds / step.max(1) as f64 * (self.total_steps - step) as f64
+    }
+
+    /// Updates of one epoch.
+    pub fn steps_per_epoch(&self) -> usize {
+        self.steps_per_epoch
+    }
 }
 
 /// Loss and metrics on val: the objective's value, and all values by their names in `metrics.jsonl`.

@@ -2,9 +2,10 @@
 
 use crate::network::Network;
 use crate::optimizers::Optimizer;
+use crate::weights;
 use burn::module::{Module as _, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::tensor::{Gradients, Tensor};
-use std::collections::HashMap;
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use std::collections::{BTreeMap, HashMap};
 
 /// Gradients of a network's parameters, added up over the passes of a step.
 #[derive(Default)]
@@ -46,6 +47,40 @@ impl GradientSum {
 /// The optimizer's memory of each parameter.
 #[derive(Default)]
 pub struct State(HashMap<ParamId, Vec<Tensor<1>>>);
+
+impl State {
+    /// The memory as named tensors: `<parameter>.<index>`.
+    pub fn to_tensors(&self, network: &Network) -> Vec<(String, TensorData)> {
+        let of = |(name, id): (String, ParamId)| {
+            let state = self.0.get(&id).map_or(&[][..], Vec::as_slice);
+            let named = |(index, tensor): (usize, &Tensor<1>)| {
+                (format!("{name}.{index}"), tensor.clone().into_data())
+            };
+            state.iter().enumerate().map(named).collect::<Vec<_>>()
+        };
+        weights::names(network).into_iter().flat_map(of).collect()
+    }
+
+    /// Takes the memory of a network's parameters out of named tensors.
+    pub fn from_tensors(network: &Network, mut tensors: BTreeMap<String, Vec<f32>>, device: &Device) -> Self {
+        let mut state = HashMap::new();
+        for (name, id) in weights::names(network) {
+            let found: Vec<Tensor<1>> = (0..)
+                .map_while(|index| tensors.remove(&format!("{name}.{index}")))
+                .map(|values| vector(values, device))
+                .collect();
+            // A rule without memory, such as plain gradient descent, has an empty list for each parameter, as here.
+            state.insert(id, found);
+        }
+        Self(state)
+    }
+}
+
+/// A vector without gradients.
+fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
+    let size = values.len();
+    Tensor::from_data(TensorData::new(values, [size]), &device.clone().inner())
+}
 
 /// Updates every parameter by its gradient.
 ///
@@ -98,6 +133,19 @@ impl ModuleMapper for Update<'_> {
 pub struct MovingAverage(HashMap<ParamId, Tensor<1>>);
 
 impl MovingAverage {
+    /// The averages as named tensors.
+    pub fn to_tensors(&self, network: &Network) -> Vec<(String, TensorData)> {
+        let of =
+            |(name, id): (String, ParamId)| self.0.get(&id).map(|tensor| (name, tensor.clone().into_data()));
+        weights::names(network).into_iter().filter_map(of).collect()
+    }
+
+    /// Takes the averages of a network's parameters out of named tensors.
+    pub fn from_tensors(network: &Network, mut tensors: BTreeMap<String, Vec<f32>>, device: &Device) -> Self {
+        let of = |(name, id): (String, ParamId)| Some((id, vector(tensors.remove(&name)?, device)));
+        Self(weights::names(network).into_iter().filter_map(of).collect())
+    }
+
     /// Moves the average towards the network's weights: `average = decay · average + (1 - decay) · weight`; early on the
     /// decay is smaller, `(1 + step) / (10 + step)`, so that the first weights are soon forgotten.
     pub fn update(&mut self, network: &Network, decay: f64, step: usize) {

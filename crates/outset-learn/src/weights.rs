@@ -1,6 +1,6 @@
 //! A network's weights by name: listing, safetensors on disk, and back.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Tensor, TensorData};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
@@ -57,12 +57,42 @@ pub fn list<M: Module>(module: &M) -> Vec<(String, String, usize)> {
         .collect()
 }
 
+/// Path and identity of each parameter.
+pub fn names<M: Module>(module: &M) -> Vec<(String, ParamId)> {
+    #[derive(Default)]
+    struct Names(Vec<String>, Vec<(String, ParamId)>);
+    impl ModuleVisitor for Names {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.0.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.0.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.1.push((self.0.join("."), param.id));
+        }
+    }
+    let mut names = Names::default();
+    module.visit(&mut names);
+    names.1
+}
+
 /// Writes a module's parameters in safetensors format, sorted by name, without time or path.
 ///
 /// # Errors
 /// If a parameter does not hold 32-bit numbers.
 pub fn to_bytes<M: Module>(module: &M) -> Result<Vec<u8>, WeightsError> {
-    let parameters: BTreeMap<String, (Vec<usize>, Vec<u8>)> = collect(module)
+    tensors_to_bytes(collect(module))
+}
+
+/// Writes named tensors in safetensors format, sorted by name.
+///
+/// # Errors
+/// If one does not hold 32-bit numbers.
+pub fn tensors_to_bytes(tensors: Vec<(String, TensorData)>) -> Result<Vec<u8>, WeightsError> {
+    let parameters: BTreeMap<String, (Vec<usize>, Vec<u8>)> = tensors
         .into_iter()
         .map(|(name, data)| {
             let shape: Vec<usize> = data.shape().iter().copied().collect();
@@ -78,6 +108,19 @@ pub fn to_bytes<M: Module>(module: &M) -> Result<Vec<u8>, WeightsError> {
         .collect::<Result<_, _>>()
         .map_err(WeightsError::Format)?;
     serialize(views, None).map_err(WeightsError::Format)
+}
+
+/// Reads named tensors of 32-bit numbers.
+///
+/// # Errors
+/// If the bytes are not safetensors.
+pub fn tensors_from_bytes(bytes: &[u8]) -> Result<BTreeMap<String, Vec<f32>>, WeightsError> {
+    let tensors = SafeTensors::deserialize(bytes).map_err(WeightsError::Format)?;
+    Ok(tensors.iter().map(|(name, view)| (name.to_owned(), numbers(view.data()))).collect())
+}
+
+fn numbers(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
 }
 
 /// Reads parameters in safetensors format into a module of the same shape.
@@ -122,9 +165,7 @@ impl ModuleMapper for Fill<'_> {
                 self.error.get_or_insert(WeightsError::Shape { name, found, expected: expected.to_vec() });
                 return tensor;
             }
-            let values: Vec<f32> =
-                view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-            Tensor::from_data(TensorData::new(values, expected), &tensor.device())
+            Tensor::from_data(TensorData::new(numbers(view.data()), expected), &tensor.device())
                 .set_require_grad(tensor.is_require_grad())
         })
     }

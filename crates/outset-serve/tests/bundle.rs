@@ -46,7 +46,13 @@ fn train(folder: &Path) -> PathBuf {
     "#;
     let experiment = Experiment::parse("outset.toml", text, folder, &[]).unwrap();
     let interrupt = AtomicBool::new(false);
-    let options = Options { runs: folder.join("runs"), without_test: false, interrupt: &interrupt };
+    let options = Options {
+        runs: folder.join("runs"),
+        without_test: false,
+        origin: None,
+        price_per_second: 0.0,
+        interrupt: &interrupt,
+    };
     run(&experiment, &options, &mut |_| {}).unwrap().folder
 }
 

@@ -1,6 +1,6 @@
 //! The experiment file: `[data]`, `[inputs]`, `[outputs]`, `[model]`, `[train]`, `[bundle]`.
 
-use crate::problem::{Problem, Problems};
+use crate::problem::{Place, Problem, Problems};
 use crate::section::Section;
 use crate::setting::{Bounds, Duration, Field, Files, Reader, Setting};
 use crate::value::{Node, Table, Value};
@@ -83,6 +83,8 @@ settings! {
         steps: Option<usize> = None, in Bounds::at_least(1.0);
         /// Time to train, at most.
         time_limit: Option<Duration> = None;
+        /// Cost of training, at most, in the currency of the prices; see `outset plan`.
+        cost_limit: Option<f64> = None, in Bounds::above(0.0);
         /// Seed of weights, order and dropout; the split has its own.
         seed: u64 = 42;
         /// Examples per step.
@@ -103,6 +105,50 @@ settings! {
         objective: Option<String> = None;
         /// Whether the best state on val is kept instead of the last.
         keep_best: bool = true;
+        /// How often the state of training is saved, so that a run can be resumed.
+        checkpoint: Checkpoint = Checkpoint::default();
+    }
+}
+
+settings! {
+    /// When the state of training is saved, and how much of it is kept.
+    pub struct Checkpoint {
+        /// Time between two checkpoints, or a number of steps; a time is stretched where saving takes long.
+        every: Every = Every::default();
+        /// Checkpoints that are kept, the latest ones; the best state is kept beside them.
+        keep: usize = 2, in Bounds::at_least(1.0);
+    }
+}
+
+/// A time or a number of steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Every {
+    Time(Duration),
+    Steps(usize),
+}
+
+impl Default for Every {
+    fn default() -> Self {
+        Self::Time(Duration(std::time::Duration::from_secs(60)))
+    }
+}
+
+impl Setting for Every {
+    const EXPECTED: &'static str = "a time such as `\"5m\"`, or a number of steps of at least 1";
+
+    fn from_node(node: &Node) -> Result<Self, String> {
+        match node.value {
+            Value::String(_) => Duration::from_node(node).map(Self::Time),
+            Value::Integer(steps) if steps > 0 => Ok(Self::Steps(steps as usize)),
+            _ => Err(String::new()),
+        }
+    }
+
+    fn to_value(&self) -> Option<Value> {
+        match self {
+            Self::Time(time) => time.to_value(),
+            Self::Steps(steps) => steps.to_value(),
+        }
     }
 }
 
@@ -201,6 +247,8 @@ pub struct Experiment {
     pub tune: Option<Table>,
     /// Folder that relative paths start from.
     pub folder: PathBuf,
+    /// The file as it was read, with places.
+    declared: Table,
 }
 
 /// The `[bundle]` table.
@@ -312,7 +360,19 @@ impl Experiment {
         }
         let outputs = outputs.unwrap_or_default();
         let folder = folder.to_owned();
-        (Self { name, data, inputs, outputs, model, train, bundle, tune, folder }, problems)
+        let declared = table;
+        (Self { name, data, inputs, outputs, model, train, bundle, tune, folder, declared }, problems)
+    }
+
+    /// Where a word stands in the file: the value at a path of keys, or the item of the list there.
+    pub fn place(&self, path: &str, word: &str) -> Option<&Place> {
+        let node = self.declared.find(path)?;
+        match &node.value {
+            Value::Array(items) => {
+                items.iter().find(|item| item.value.as_str() == Some(word))?.place.as_ref()
+            }
+            _ => node.place.as_ref(),
+        }
     }
 
     /// The experiment as a table, with every setting that is known by now.

@@ -7,11 +7,12 @@ pub mod experiment;
 pub mod problem;
 pub mod record;
 pub mod setting;
+pub mod state;
 pub mod value;
 
 mod section;
 
-pub use experiment::{Data, EarlyStopping, Experiment, Split, Train};
+pub use experiment::{Checkpoint, Data, EarlyStopping, Every, Experiment, Split, Train};
 pub use problem::{Place, Problem, Problems};
 pub use section::Section;
 pub use setting::{Bounds, Duration, Field, Files, Reader, Setting};

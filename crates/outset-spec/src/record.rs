@@ -40,11 +40,22 @@ pub struct RunRecord {
     pub details: IndexMap<String, Details>,
     /// By baseline and part: `baselines["linear"]["test"]["income"]["accuracy"]`.
     pub baselines: IndexMap<String, IndexMap<String, Metrics>>,
+    /// What `outset plan` foretold, and what came: `seconds`, `peak_memory_bytes` and `cost`, each also under `actual`.
     pub forecast: Option<serde_json::Value>,
+    /// What the run cost on this machine, by the prices that `outset plan` works with.
+    pub cost: Option<Money>,
     /// Whether the model is any good, in plain words, one sentence each.
     pub verdict: Vec<String>,
     /// How often the test part was looked at in this run.
     pub test_looks: u32,
+}
+
+/// A sum of money.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Money {
+    pub amount: f64,
+    pub currency: String,
 }
 
 /// What a metric means, so that a record explains itself to readers that do not know the metric.

@@ -74,6 +74,17 @@ pub enum Command {
     },
     /// Read file and data, show what was understood, list all problems
     Check(What),
+    /// Forecast time, memory, energy and price before anything is spent
+    Plan {
+        #[command(flatten)]
+        what: What,
+        /// Table of prices [default: `prices.toml` beside the experiment, else the built-in one]
+        #[arg(long, value_name = "FILE")]
+        prices: Option<PathBuf>,
+        /// Say instead which language model makes the most of so many floating-point operations
+        #[arg(long, value_name = "FLOPS", conflicts_with_all = ["words", "target", "prices"])]
+        language_model: Option<f64>,
+    },
     /// Do everything: split, preprocess, train, evaluate, test once, report, bundle
     Run {
         #[command(flatten)]
@@ -82,10 +93,13 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         runs: Option<PathBuf>,
     },
-    /// Train and evaluate on val, leaving the test part alone
+    /// Train and evaluate on val, leaving the test part alone; or go on with a run that was stopped
     Train {
         #[command(flatten)]
         what: What,
+        /// Go on with this run, in its own folder, to the end that it was begun for
+        #[arg(long, value_name = "RUN", conflicts_with_all = ["words", "target", "runs"])]
+        resume: Option<PathBuf>,
         /// Folder for the run's folder [default: `runs` beside the experiment]
         #[arg(long, value_name = "DIR")]
         runs: Option<PathBuf>,
@@ -94,6 +108,19 @@ pub enum Command {
     Test {
         /// Folder of the run
         run: PathBuf,
+    },
+    /// List runs: state, objective, time
+    Runs {
+        /// Folder of runs, or of the experiment that has them [default: this folder]
+        #[arg(default_value = ".", hide_default_value = true)]
+        dir: PathBuf,
+    },
+    /// Show what differs between two runs: settings, data and metrics
+    Compare {
+        /// Folder of the first run
+        a: PathBuf,
+        /// Folder of the second run
+        b: PathBuf,
     },
     /// Write the report of a run again from its recorded facts
     Report {

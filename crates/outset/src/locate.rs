@@ -3,6 +3,7 @@
 use crate::arguments::What;
 use crate::commands::Failure;
 use outset_learn::prepare::declared;
+use outset_spec::state::Origin;
 use outset_spec::{Experiment, Problems};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,8 @@ pub struct Located {
     pub experiment: Experiment,
     /// `runs` beside the experiment file; for bare data in the current folder.
     pub runs: PathBuf,
+    /// The file that the experiment was read from, with the settings of the command line.
+    pub origin: Option<Origin>,
 }
 
 /// Finds the experiment that the arguments mean.
@@ -32,7 +35,7 @@ pub fn locate(what: &What) -> Result<Located, Failure> {
             return Err(Failure::wrong("`--target` needs data: `outset run data.csv --target COLUMN`"));
         };
         let experiment = sound(Experiment::of_data(source, &what.target, &overrides))?;
-        return Ok(Located { experiment, runs: PathBuf::from("runs") });
+        return Ok(Located { experiment, runs: PathBuf::from("runs"), origin: None });
     }
     let file = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
     if !file.exists() {
@@ -61,7 +64,8 @@ pub fn locate(what: &What) -> Result<Located, Failure> {
             file.file_stem().map_or(experiment.name, |stem| stem.to_string_lossy().into_owned());
     }
     let runs = folder.strip_prefix(".").unwrap_or(&folder).join("runs");
-    Ok(Located { experiment, runs })
+    let origin = Some(Origin { file: file.display().to_string(), overrides });
+    Ok(Located { experiment, runs, origin })
 }
 
 /// The experiment, unless something is wrong with its closed or its open parts: then all of that at once.

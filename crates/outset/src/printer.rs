@@ -50,6 +50,24 @@ impl Printer {
         let _ = std::io::stdout().lock().write_all(text.as_bytes());
     }
 
+    /// Writes a table to standard output, the first row being its head; numbers stand right.
+    pub fn table<const N: usize>(&self, rows: &[[String; N]]) {
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: [usize; N] = std::array::from_fn(width);
+        let right: [bool; N] = std::array::from_fn(|column| {
+            let digit = |row: &[String; N]| row[column].starts_with(|c: char| c.is_ascii_digit() || c == '-');
+            column > 0 && rows.iter().skip(1).any(digit)
+        });
+        for row in rows {
+            let cells = row.iter().enumerate().map(|(column, cell)| {
+                let pad = " ".repeat(widths[column] - cell.chars().count());
+                if right[column] { format!("{pad}{cell}") } else { format!("{cell}{pad}") }
+            });
+            let line = cells.collect::<Vec<_>>().join("  ");
+            self.answer(&format!("{}\n", line.trim_end()));
+        }
+    }
+
     /// Writes one JSON object on a line of standard output.
     pub fn object(&self, object: &impl Serialize) {
         if let Ok(mut line) = serde_json::to_string(object) {
@@ -128,6 +146,9 @@ impl Printer {
                     "Model",
                     &format!("{kind} · {} parameters · {device}, float32 · {words}", count(parameters)),
                 );
+            }
+            Event::Resume { run, step, epoch } => {
+                self.say("Resume", &format!("{run} · from step {} (epoch {epoch})", count(step)));
             }
             Event::Train { epochs, steps_per_epoch, batch_size, words } => {
                 let unit = if steps_per_epoch == 1 { "step" } else { "steps" };
@@ -277,7 +298,7 @@ pub fn count(number: usize) -> String {
 }
 
 /// Minutes and seconds.
-fn clock(seconds: f64) -> String {
+pub fn clock(seconds: f64) -> String {
     let seconds = seconds.clamp(0.0, 1e9) as u64;
     match seconds / 3600 {
         0 => format!("{}:{:02}", seconds / 60, seconds % 60),

@@ -127,8 +127,11 @@ fn a_run_leaves_its_files() {
     ] {
         assert!(sandbox.path("runs/data-1").join(file).is_file(), "{file}");
     }
-    let checkpoints: Vec<_> = std::fs::read_dir(sandbox.path("runs/data-1/checkpoints")).unwrap().collect();
-    assert_eq!(checkpoints.len(), 1);
+    let entries = std::fs::read_dir(sandbox.path("runs/data-1/checkpoints")).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert!(names.len() == 2 && names[0] == "best" && names[1].starts_with("step-0000"), "{names:?}");
 
     let record = sandbox.json("runs/data-1/run.json");
     for part in ["train", "val", "test"] {

@@ -284,6 +284,10 @@ fn columns_that_are_not_there() {
             hint: did you mean `age`?
 
             error: `data.exclude` names column `citty`, which `data.csv` does not have
+             --> outset.toml:3:12
+              |
+            3 | exclude = ["citty"]
+              |            ^^^^^^^
             hint: did you mean `city`?
         "#]],
     );
@@ -371,7 +375,7 @@ fn a_number_column_that_holds_text() {
         &["-q", "run"],
         expect![[r#"
             exit 2
-            error: column `age` is a number, but row 2 holds `unknown`
+            error: column `age` is a number, but row 2 holds `unknown` (in `data.csv`)
             hint: add `"unknown"` to `data.missing`, or set the column's type to `category`
         "#]],
     );
@@ -408,7 +412,7 @@ fn a_loss_that_runs_away() {
     expect![[r#"
         exit 1
         error: training stopped at step 2: the loss is no longer finite (last finite value 861.6)
-        hint: try a lower `train.optimizer.learning_rate` than 1e30
+        hint: the last good state is `runs/data-1/checkpoints/step-000000`; try a lower `train.optimizer.learning_rate` than 1e30
     "#]]
     .assert_eq(&transcript);
     assert!(!sandbox.path("runs/data-1/run.json").exists());
@@ -427,6 +431,7 @@ fn a_loss_that_runs_away() {
     ]);
     assert!(later.contains("hint: the last good state is `runs/data-2/checkpoints/step-0000"), "{later}");
     assert_eq!(std::fs::read_dir(sandbox.path("runs/data-2/checkpoints")).unwrap().count(), 1);
+    assert_eq!(sandbox.json("runs/data-2/state.json")["state"], "failed");
     assert!(!sandbox.path("runs/data-2/run.json").exists());
 }
 

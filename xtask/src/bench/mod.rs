@@ -9,6 +9,7 @@ mod measure;
 mod place;
 mod process;
 mod serve;
+mod step;
 mod tables;
 
 use measure::Comparison;
@@ -73,6 +74,24 @@ pub fn start(flags: &[&str]) -> Outcome<()> {
     let text = measure::table(&comparisons);
     println!("\n{text}");
     if flags.is_empty() { document::write(&place, "start", &format!("{words}\n\n{text}")) } else { Ok(()) }
+}
+
+/// Runs `bench step`.
+///
+/// # Errors
+/// If a flag is unknown, or anything could not be run.
+pub fn step(flags: &[&str]) -> Outcome<()> {
+    let flags = Flags::read(flags, &["--only", "--rounds", "--precision"])?;
+    let rounds = flags.get("--rounds").map_or(Ok(7), str::parse)?;
+    let precisions: Vec<&str> = flags.get("--precision").unwrap_or("f32,bf16").split(',').collect();
+    let place = Place::of_tree("step")?;
+    let text = step::step(&place, &flags.only(&step::names())?, &precisions, rounds)?;
+    println!("\n{text}");
+    if !flags.is_empty() {
+        return Ok(());
+    }
+    let words = format!("{} Medians of {rounds} rounds.", place.words_of_machine(&["torch"])?);
+    document::write(&place, "step", &format!("{words} {text}"))
 }
 
 /// Flags of a benchmark, each with a value.

@@ -18,14 +18,19 @@ use outset_spec::{Bounds, settings};
 settings! {
     /// Settings of the plain convolutional network.
     pub struct Settings {
-        /// Channels of the first stage; the next ones have two and four times as many.
+        /// Channels of the first stage; the next ones have two and four times as many, the stem half as many.
         width: Option<usize> = None, in Bounds::between(2.0, 4096.0);
         /// Stages, each of which halves the picture; as many as leave some four places a side where left out.
         num_stages: Option<usize> = None, in Bounds::between(1.0, 8.0);
+        /// Whether the stem halves the picture too; it does with pictures without colours and with large ones.
+        pooled_stem: Option<bool> = None;
         /// Whether an answer is the mean of those to a picture and to its mirror image.
         mirror: Option<bool> = None;
     }
 }
+
+/// Sides above which the stem halves a picture.
+const LARGE: usize = 48;
 
 /// Encodes pictures.
 #[derive(Module, Debug)]
@@ -34,6 +39,8 @@ pub struct Encoder {
     stages: Vec<Stage>,
     #[module(skip)]
     sight: Sight,
+    #[module(skip)]
+    pooled_stem: bool,
     #[module(skip)]
     mirror: bool,
     #[module(skip)]
@@ -63,8 +70,10 @@ impl Encode for Encoder {
                 Size::Base => 96,
             };
             // Brightness alone holds less than colours do.
-            settings.width.get_or_insert(if shape.channels == 1 { width / 2 } else { width });
-            settings.num_stages.get_or_insert(stages(*shape));
+            settings.width.get_or_insert(if shape.channels == 1 { width * 2 / 3 } else { width });
+            // Strokes and outlines are as plain at half the size.
+            let pooled = *settings.pooled_stem.get_or_insert(shape.channels == 1 || shape.width > LARGE);
+            settings.num_stages.get_or_insert((stages(*shape) - usize::from(pooled)).max(1));
             settings.mirror.get_or_insert(augment.mirrors());
         }
         settings
@@ -80,7 +89,8 @@ impl Encode for Encoder {
         let stem = Brick::three(sight.shape().channels, first / 2).build(init);
         let (mut channels, mut built) = (first / 2, Vec::new());
         // A picture cannot be halved below one pixel.
-        let most = sight.shape().height.min(sight.shape().width).max(2).ilog2() as usize;
+        let side = sight.shape().height.min(sight.shape().width) >> usize::from(settings.pooled_stem == Some(true));
+        let most = side.max(2).ilog2() as usize;
         for stage in 0..settings.num_stages.unwrap_or(1).min(most) {
             let outputs = first << stage.min(2);
             let widen = Brick::three(channels, outputs).build(init);
@@ -88,7 +98,8 @@ impl Encode for Encoder {
             built.push(Stage { widen, residual });
             channels = outputs;
         }
-        Self { stem, stages: built, sight, mirror: settings.mirror.unwrap_or(false), width: channels }
+        let (pooled_stem, mirror) = (settings.pooled_stem == Some(true), settings.mirror.unwrap_or(false));
+        Self { stem, stages: built, sight, pooled_stem, mirror, width: channels }
     }
 
     fn width(&self) -> usize {
@@ -106,7 +117,8 @@ impl Encode for Encoder {
     fn forward(&self, gathered: &Gathered, key: Option<u64>) -> Encoded {
         let x = self.sight.look(gathered, key);
         let map = |x: Tensor<4>| {
-            self.stages.iter().fold(self.stem.forward(x), |x, stage| {
+            let seen = if self.pooled_stem { self.stem.forward_pooled(x) } else { self.stem.forward(x) };
+            self.stages.iter().fold(seen, |x, stage| {
                 let x = stage.widen.forward_pooled(x);
                 x.clone() + stage.residual.forward(x)
             })

@@ -89,11 +89,11 @@ impl Sight {
 pub fn wishes(rows: usize) -> Wishes {
     Wishes {
         optimizer: Some("muon"),
-        learning_rate: Some(3e-3),
+        learning_rate: Some(6e-3),
         weight_decay: Some(5e-2),
         schedule: Some("cosine"),
         warmup: Some(0.15),
-        epochs: Some((400_000 / rows.max(1)).clamp(4, 40)),
+        epochs: Some((300_000 / rows.max(1)).clamp(4, 60)),
         batch_size: Some(if rows < 4_000 { 64 } else { 256 }),
         ema: Some(0.99),
         label_smoothing: Some(0.1),

@@ -1,12 +1,15 @@
 //! The commands, one file each.
 
 mod check;
+mod compare;
 mod doctor;
 mod list;
 mod new;
+mod plan;
 mod predict;
 mod report;
 mod run;
+mod runs;
 mod serve;
 mod test;
 
@@ -94,8 +97,13 @@ pub fn dispatch(arguments: &Arguments, printer: &Printer) -> Result<(), Failure>
             new::new(dir.as_deref(), from.as_deref(), target, example.as_deref(), printer)
         }
         Command::Check(what) => check::check(what, printer),
+        Command::Plan { language_model: Some(flops), .. } => plan::language_model(*flops, printer),
+        Command::Plan { what, prices, language_model: None } => plan::plan(what, prices.as_deref(), printer),
         Command::Run { what, runs } => run::run(what, runs.as_deref(), false, printer),
-        Command::Train { what, runs } => run::run(what, runs.as_deref(), true, printer),
+        Command::Train { resume: Some(run), .. } => run::resume(run, printer),
+        Command::Train { what, runs, resume: None } => run::run(what, runs.as_deref(), true, printer),
+        Command::Runs { dir } => runs::runs(dir, printer),
+        Command::Compare { a, b } => compare::compare(a, b, printer),
         Command::Test { run } => test::test(run, printer),
         Command::Report { run } => report::report(run, printer),
         Command::Predict { bundle, data, output } => {

@@ -5,6 +5,8 @@ use crate::arguments::What;
 use crate::interrupt;
 use crate::locate::locate;
 use crate::printer::Printer;
+use outset_learn::plan::prices::Prices;
+use outset_learn::resume::Resumed;
 use outset_learn::run::{self, Finished, Options};
 use std::path::Path;
 use std::time::Instant;
@@ -12,14 +14,54 @@ use std::time::Instant;
 /// Runs an experiment to its report and bundle; `without_test` leaves the test part alone.
 pub fn run(what: &What, runs: Option<&Path>, without_test: bool, printer: &Printer) -> Result<(), Failure> {
     let located = locate(what)?;
+    let prices = Prices::find(None, &located.experiment.folder)?;
     let options = Options {
         runs: runs.map_or(located.runs, Path::to_owned),
         without_test,
+        origin: located.origin,
+        price_per_second: prices.per_second(rayon::current_num_threads()),
         interrupt: interrupt::listen(),
     };
-    let Finished { folder, mut record } =
-        run::run(&located.experiment, &options, &mut |event| printer.event(event))?;
+    let finished = run::run(&located.experiment, &options, &mut |event| printer.event(event))?;
+    finish(finished, &prices, printer)
+}
+
+/// Goes on with a run that was stopped.
+pub fn resume(folder: &Path, printer: &Printer) -> Result<(), Failure> {
+    let interrupt = interrupt::listen();
+    // The run's folder is `runs/NAME` beside the experiment.
+    let beside = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let beside = beside.parent().and_then(Path::parent).unwrap_or(Path::new(""));
+    let prices = Prices::find(None, beside)?;
+    let price = prices.per_second(rayon::current_num_threads());
+    match outset_learn::resume::resume(folder, price, interrupt, &mut |event| printer.event(event))? {
+        Resumed::Finished(finished) => finish(*finished, &prices, printer),
+        Resumed::Already(record) => {
+            printer.say(
+                "Finished",
+                &format!("{} had come to its end: there is nothing to resume", folder.display()),
+            );
+            if folder.join("report.html").is_file() {
+                if printer.is_json() {
+                    printer.object(&record);
+                }
+                return Ok(());
+            }
+            // Killed between the record and the report.
+            finish(Finished { folder: folder.to_owned(), record: *record }, &prices, printer)
+        }
+    }
+}
+
+/// Writes the report of a run that has come to its end.
+fn finish(
+    Finished { folder, mut record }: Finished,
+    prices: &Prices,
+    printer: &Printer,
+) -> Result<(), Failure> {
     let clock = Instant::now();
+    super::plan::compare(&folder, &mut record, prices);
+    run::write_record(&folder, &record)?;
     super::report::write(&folder).map_err(|failure| {
         failure.hint(format!(
             "the run itself is whole; write its report with `outset report {}`",
@@ -31,13 +73,17 @@ pub fn run(what: &What, runs: Option<&Path>, without_test: bool, printer: &Print
     if let Some(total) = record.timings.get_mut("total") {
         *total += seconds;
     }
-    record.peak_memory_bytes = outset_learn::peak_memory_bytes();
+    record.peak_memory_bytes = record.peak_memory_bytes.max(outset_learn::peak_memory_bytes());
+    super::plan::compare(&folder, &mut record, prices);
     run::write_record(&folder, &record)?;
     if printer.is_json() {
         printer.object(&record);
         return Ok(());
     }
     let shown = folder.display();
+    if record.state == "interrupted" {
+        printer.say("Stopped", &format!("go on with `outset train --resume {shown}`"));
+    }
     printer.say("Saved", &format!("{shown} · report {shown}/report.html · next: `outset serve {shown}`"));
     Ok(())
 }

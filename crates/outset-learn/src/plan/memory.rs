@@ -1,0 +1,49 @@
+//! Whether a pass of training fits into memory, found out with small passes.
+
+use super::MicroBatch;
+use crate::machine;
+use crate::network::Network;
+use crate::prepare::Prepared;
+use burn::tensor::Device;
+
+/// Copies of the weights that training keeps beside the network's own: gradients, two moments, the moving average, the
+/// best state, the state of the last epoch.
+const COPIES: u64 = 6;
+
+/// Share of the free memory that a pass may take: the rest is for what follows, and for others.
+const SHARE: f64 = 0.9;
+
+/// Tells whether a pass would take more memory than there is, from the growth between two small passes.
+pub fn too_large(network: &Network, prepared: &Prepared, device: &Device) -> Option<MicroBatch> {
+    let asked = prepared.recipe.micro_batch_size;
+    let available = machine::available_memory_bytes()? as f64 * SHARE;
+    let small = (asked / 8).max(1);
+    let parameters: usize = network.parts().iter().map(|(_, _, count)| count).sum();
+    let kept = 4 * parameters as u64 * COPIES;
+    let one = pass(network, prepared, device, small);
+    if asked < 4 * small {
+        return None;
+    }
+    let two = pass(network, prepared, device, 2 * small);
+    let per_row = (two - one).max(0.0) / small as f64;
+    let of = |rows: usize| kept as f64 + one + per_row * (rows.saturating_sub(small)) as f64;
+    if of(asked) <= available {
+        return None;
+    }
+    let mut fits = asked;
+    while fits > 0 && of(fits) > available {
+        fits /= 2;
+    }
+    Some(MicroBatch { asked, fits, bytes: of(asked) as u64 })
+}
+
+/// Bytes that a pass forward and backward takes beyond what is held before.
+fn pass(network: &Network, prepared: &Prepared, device: &Device, rows: usize) -> f64 {
+    let rows = &prepared.train[..rows.min(prepared.train.len())];
+    let before = machine::resident_memory_bytes();
+    machine::reset_peak_memory();
+    let weights = prepared.weights.as_deref();
+    let batch = network.batch(&prepared.features, &prepared.targets, weights, rows, device);
+    drop(network.loss(&batch, &prepared.design.weights(), Some(0)).backward());
+    machine::peak_memory_bytes().saturating_sub(before) as f64
+}

@@ -1,0 +1,334 @@
+//! What a run will take before it is begun: time, memory, arithmetic, energy, money.
+//!
+//! Nothing is modelled that can be measured: [`rehearse`] goes the whole way of a run in a scratch folder, with the real
+//! data and the real network, but with a few steps of training only and with val and train rows in the place of the test
+//! part. The time of the steps that are left out follows from those that were made.
+
+pub mod prices;
+pub mod scaling;
+
+mod flops;
+mod memory;
+
+use crate::error::LearnError;
+use crate::event::{Event, Observer};
+use crate::keeper::Keeper;
+use crate::machine;
+use crate::network::Network;
+use crate::prepare::{Prepared, prepare};
+use crate::run::Way;
+use crate::train::{Pause, Training};
+use burn::tensor::Device;
+use outset_spec::Experiment;
+use outset_spec::record::Money;
+use outset_spec::state::RunState;
+use prices::{Hardware, Prices};
+use serde::Serialize;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// Steps before the clock starts: caches and allocator settle in them.
+const WARM_UP: usize = 3;
+/// How long steps are timed.
+const BUDGET: Duration = Duration::from_millis(2500);
+/// Time that a graphics card takes for a step at least, however small: some hundred kernels are started one by one.
+const LAUNCH_SECONDS: f64 = 0.003;
+
+/// What was measured in a rehearsal.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Rehearsal {
+    pub train_rows: usize,
+    pub val_rows: usize,
+    pub test_rows: usize,
+    pub epochs: usize,
+    pub steps: usize,
+    pub batch_size: usize,
+    pub parameters: usize,
+    /// Floating-point operations of one row, forward.
+    pub flops_per_row: f64,
+    pub prepare_seconds: f64,
+    /// Of one row of train, forward, backward and update.
+    pub row_seconds: f64,
+    /// Steps that were timed.
+    pub steps_timed: usize,
+    /// Of an evaluation on val.
+    pub evaluation_seconds: f64,
+    /// Of saving a checkpoint.
+    pub checkpoint_seconds: f64,
+    /// Of everything after training, the report aside.
+    pub conclude_seconds: f64,
+    /// Seconds between two checkpoints, or steps.
+    #[serde(skip)]
+    pub checkpoint: outset_spec::Checkpoint,
+    #[serde(skip)]
+    pub time_limit: Option<f64>,
+    #[serde(skip)]
+    pub cost_limit: Option<f64>,
+    pub threads: usize,
+    /// Where the passes of a step would take more memory than there is: the rows of a pass that fit, or `None` if not even
+    /// one does.
+    pub micro_batch_size: Option<MicroBatch>,
+    /// What the experiment says and what its rows are, to know the run again that was planned.
+    #[serde(skip)]
+    pub declared: serde_json::Value,
+    #[serde(skip)]
+    pub rows_sha256: String,
+}
+
+/// A pass that would take more memory than there is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct MicroBatch {
+    /// Rows of a pass, as they were asked for.
+    pub asked: usize,
+    /// Rows of a pass that fit; 0 if not even one does.
+    pub fits: usize,
+    /// Bytes that the pass would have taken.
+    pub bytes: u64,
+}
+
+/// A forecast.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// The whole `outset run`, from the start to the report.
+    pub seconds: f64,
+    pub train_seconds: f64,
+    pub peak_memory_bytes: u64,
+    pub flops: f64,
+    pub parameters: usize,
+    pub energy_kwh: f64,
+    pub cost: Money,
+    /// `fits`, `fits if …` or `does not fit: …`.
+    pub verdict: String,
+    /// Day of the prices.
+    pub prices: String,
+    /// The same on other machines, roughly.
+    pub hardware: Vec<Elsewhere>,
+    /// What the forecast was made from.
+    pub rehearsal: Rehearsal,
+}
+
+/// A forecast for a machine that was not measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Elsewhere {
+    pub name: String,
+    pub device: String,
+    pub seconds: f64,
+    pub energy_kwh: f64,
+    pub cost: Money,
+    pub fits_memory: bool,
+    pub source: String,
+}
+
+/// Goes the way of a run with a few steps, in a scratch folder, without a look at the test part.
+///
+/// # Errors
+/// Whatever would go wrong in the run itself.
+pub fn rehearse(
+    experiment: &Experiment,
+    scratch: &Path,
+    interrupt: &AtomicBool,
+    observe: Observer<'_>,
+) -> Result<Rehearsal, LearnError> {
+    let started = Instant::now();
+    let mut prepared = prepare(experiment, observe)?;
+    let prepare_seconds = started.elapsed().as_secs_f64();
+    let test_rows = prepared.test.len();
+    // As many rows as test has, but none of its own.
+    prepared.test = prepared.val.iter().chain(&prepared.train).copied().take(test_rows).collect();
+    let device = Device::flex().autodiff();
+    let network = prepared.design.build(&prepared.preprocessor, prepared.recipe.seed, &device);
+    observe(Event::Model {
+        kind: prepared.experiment.model.kind.clone(),
+        parameters: network.parts().iter().map(|(_, _, count)| count).sum(),
+        members: network.members(),
+        device: "cpu".to_owned(),
+        words: prepared.design.words(&network),
+    });
+    let parameters: usize = network.parts().iter().map(|(_, _, count)| count).sum();
+    let flops_per_row = flops::forward(&network);
+    let too_large = memory::too_large(&network, &prepared, &device);
+    if let Some(MicroBatch { fits, .. }) = too_large {
+        prepared.recipe.micro_batch_size = fits.max(1);
+    }
+    let steps_per_epoch = prepared.train.len().div_ceil(prepared.recipe.batch_size.max(1));
+    let asked = prepared.recipe.steps.unwrap_or(usize::MAX);
+    let steps = asked.min(prepared.recipe.epochs.saturating_mul(steps_per_epoch));
+    let mut rehearsal = Rehearsal {
+        train_rows: prepared.train.len(),
+        val_rows: prepared.val.len(),
+        test_rows,
+        epochs: steps.div_ceil(steps_per_epoch.max(1)),
+        steps,
+        batch_size: prepared.recipe.batch_size,
+        parameters,
+        flops_per_row,
+        prepare_seconds,
+        checkpoint: prepared.recipe.checkpoint.clone(),
+        time_limit: prepared.recipe.time_limit.map(|limit| limit.as_secs_f64()),
+        cost_limit: prepared.recipe.cost_limit,
+        threads: rayon::current_num_threads(),
+        micro_batch_size: too_large,
+        declared: crate::resume::declared(experiment),
+        rows_sha256: prepared.data.rows_sha256.clone(),
+        ..Rehearsal::default()
+    };
+    if too_large.is_some_and(|micro| micro.fits == 0) {
+        return Ok(rehearsal);
+    }
+    measure(prepared, network, scratch, interrupt, &mut rehearsal)?;
+    Ok(rehearsal)
+}
+
+/// Times steps, evaluation, checkpoint and what follows on training.
+fn measure(
+    prepared: Prepared,
+    network: Network,
+    scratch: &Path,
+    interrupt: &AtomicBool,
+    rehearsal: &mut Rehearsal,
+) -> Result<(), LearnError> {
+    let way = Way {
+        prepared,
+        folder: scratch.to_owned(),
+        checkpoint: None,
+        price_per_second: 0.0,
+        interrupt,
+        started: Instant::now(),
+    };
+    let prepared = &way.prepared;
+    let examples = prepared.examples();
+    let device = Device::flex().autodiff();
+    let mut training = Training::new(&prepared.design, network, &prepared.recipe, &examples, &device);
+    let (rows, timed, seconds) = training.probe(WARM_UP, rehearsal.steps.max(WARM_UP + 1), BUDGET)?;
+    (rehearsal.row_seconds, rehearsal.steps_timed) = (seconds / rows.max(1) as f64, timed);
+    // The first evaluation finds cold caches, as only one of the run's does.
+    let first = training.probe_evaluation()?;
+    let repeats = if first > 0.5 { 0 } else { 2 };
+    let mut evaluations: Vec<f64> = vec![first];
+    for _ in 0..repeats {
+        evaluations.push(training.probe_evaluation()?);
+    }
+    evaluations.sort_by(f64::total_cmp);
+    rehearsal.evaluation_seconds = evaluations[evaluations.len() / 2];
+    let clock = Instant::now();
+    let mut keeper = Keeper::new(scratch, &prepared.recipe.checkpoint, prepared.recipe.seed, &[], 0)?;
+    training.save(&mut keeper)?;
+    rehearsal.checkpoint_seconds = clock.elapsed().as_secs_f64();
+    let clock = Instant::now();
+    let trained = training.finish(Pause::Reached);
+    let record = way.conclude(trained, &examples, &mut RunState::default(), &mut |_| {})?;
+    crate::run::write_record(scratch, &record)?;
+    rehearsal.conclude_seconds = clock.elapsed().as_secs_f64();
+    Ok(())
+}
+
+impl Rehearsal {
+    /// The forecast: `report_seconds` is what writing the report took, `peak_memory_bytes` the most memory until then.
+    pub fn plan(self, report_seconds: f64, peak_memory_bytes: u64, prices: &Prices) -> Plan {
+        let rest = self.prepare_seconds + self.conclude_seconds + report_seconds;
+        let rows = self.train_rows as f64 * self.steps as f64 * self.batch_size as f64
+            / (self.train_rows.div_ceil(self.batch_size.max(1)) * self.batch_size).max(1) as f64;
+        let all_epochs = self.train_seconds(rows);
+        let per_second = prices.per_second(self.threads);
+        let by_cost = self.cost_limit.map(|limit| limit / per_second.max(f64::MIN_POSITIVE));
+        let limits = [(self.time_limit, "train.time_limit"), (by_cost, "train.cost_limit")];
+        let limit = limits
+            .into_iter()
+            .filter_map(|(seconds, key)| Some((seconds?, key)))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .filter(|(seconds, _)| *seconds < all_epochs);
+        let train_seconds = match limit {
+            // The epoch in work is evaluated before training ends.
+            Some((seconds, _)) => seconds + self.evaluation_seconds,
+            None => all_epochs,
+        };
+        let share = (train_seconds / all_epochs.max(f64::MIN_POSITIVE)).min(1.0);
+        let seconds = rest + train_seconds;
+        let evaluated = (self.epochs * self.val_rows) as f64;
+        let flops = self.flops_per_row * (3.0 * rows + evaluated) * share;
+        Plan {
+            seconds,
+            train_seconds,
+            peak_memory_bytes,
+            flops,
+            parameters: self.parameters,
+            energy_kwh: prices.watts(self.threads) / 1000.0 * seconds / 3600.0,
+            cost: prices.cost(seconds, self.threads),
+            verdict: self.verdict(limit, all_epochs, peak_memory_bytes),
+            prices: prices.date.clone(),
+            hardware: prices
+                .hardware
+                .iter()
+                .map(|hardware| {
+                    self.elsewhere(hardware, prices, rest, train_seconds, flops, peak_memory_bytes)
+                })
+                .collect(),
+            rehearsal: self,
+        }
+    }
+
+    /// Seconds of training with evaluations and checkpoints.
+    fn train_seconds(&self, rows: f64) -> f64 {
+        let steps = rows * self.row_seconds + self.epochs as f64 * self.evaluation_seconds;
+        let saves = match self.checkpoint.every {
+            outset_spec::Every::Steps(every) => (self.steps / every.max(1)) as f64,
+            outset_spec::Every::Time(every) => steps / every.0.as_secs_f64().max(1.0),
+        };
+        steps + (saves.floor() + 1.0) * self.checkpoint_seconds
+    }
+
+    fn verdict(&self, limit: Option<(f64, &str)>, all_epochs: f64, peak: u64) -> String {
+        if let Some(MicroBatch { asked, fits, bytes }) = self.micro_batch_size {
+            let gib = bytes as f64 / (1u64 << 30) as f64;
+            return match fits {
+                0 => format!(
+                    "does not fit: a pass of {asked} rows takes {gib:.1} GiB, and one row is too much"
+                ),
+                fits => format!(
+                    "fits if `train.micro_batch_size={fits}`: a pass of {asked} rows takes {gib:.1} GiB"
+                ),
+            };
+        }
+        if let Some((seconds, key)) = limit {
+            let epochs = ((seconds / all_epochs * self.epochs as f64).floor() as usize).max(1);
+            return format!(
+                "fits if `train.epochs={epochs}`: `{key}` ends training after about {epochs} of {} epochs",
+                self.epochs
+            );
+        }
+        match machine::available_memory_bytes() {
+            Some(available) if peak > available + machine::resident_memory_bytes() => {
+                "does not fit: there is not enough free memory".to_owned()
+            }
+            _ => "fits".to_owned(),
+        }
+    }
+
+    fn elsewhere(
+        &self,
+        hardware: &Hardware,
+        prices: &Prices,
+        rest: f64,
+        train_seconds: f64,
+        flops: f64,
+        peak: u64,
+    ) -> Elsewhere {
+        let train = if hardware.gflops > 0.0 {
+            (flops / (hardware.gflops * 1e9)).max(self.steps as f64 * LAUNCH_SECONDS)
+        } else {
+            train_seconds * self.threads as f64 / hardware.threads as f64
+        };
+        let seconds = rest + train;
+        let hours = seconds / 3600.0;
+        Elsewhere {
+            name: hardware.name.clone(),
+            device: hardware.device.clone(),
+            seconds,
+            energy_kwh: hardware.watts / 1000.0 * hours,
+            cost: Money { amount: hardware.price_per_hour * hours, currency: prices.currency.clone() },
+            fits_memory: peak as f64 <= hardware.memory_gib * (1u64 << 30) as f64,
+            source: hardware.source.clone(),
+        }
+    }
+}
