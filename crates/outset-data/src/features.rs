@@ -9,6 +9,10 @@ pub enum Features {
     Index(Vec<u32>),
     /// Any number of classes a row: row `i` has `indices[offsets[i]..offsets[i + 1]]`, numbered as in `Index`.
     Indices { offsets: Vec<u32>, indices: Vec<u32> },
+    /// Any number of weighted n-grams a row: row `i` has those at `offsets[i]..offsets[i + 1]`, each once.
+    Weighted { offsets: Vec<usize>, indices: Vec<u32>, weights: Vec<f32> },
+    /// At least one token a row in their order: row `i` has `indices[offsets[i]..offsets[i + 1]]`; 0 is nothing.
+    Tokens { offsets: Vec<usize>, indices: Vec<u32> },
 }
 
 /// What an encoder must know of an input column to be built.
@@ -20,6 +24,10 @@ pub enum FeatureShape {
     Index { classes: usize },
     /// Any of `classes`, the 0 for unknown included.
     Indices { classes: usize },
+    /// Any of `size` n-grams.
+    Weighted { size: usize },
+    /// A sequence of up to `longest` tokens of `size`, the 0 for nothing included.
+    Tokens { size: usize, longest: usize },
 }
 
 /// One number of an encoded column.

@@ -117,6 +117,8 @@ fn value_auc(
         ColumnSettings::Category(_) | ColumnSettings::Set(_) => {
             return Ok(out_of_fold(&identities(column), targets, classes));
         }
+        // Different texts share no value by which one could foretell the other.
+        ColumnSettings::Text(_) => return Ok(0.0),
     };
     if classes == 2 {
         let values = filled(values);
