@@ -27,6 +27,8 @@ pub enum DataError {
     TooManySkipped { column: String, rows: usize, skipped: usize, words: Vec<String>, most: f64 },
     #[error("column `{column}` holds no value in the train part")]
     EmptyColumn { column: String },
+    #[error("column `{column}` has no tokenizer: {}{message}", file.as_ref().map(|file| format!("`{file}`: ")).unwrap_or_default())]
+    Tokenizer { column: String, file: Option<String>, message: String },
     #[error("column `{column}` is to be predicted, but holds no value in any row")]
     NoTargets { column: String },
     #[error("column `{column}` is to be predicted, but every row of the train part holds `{value}`")]
@@ -118,6 +120,9 @@ impl DataError {
                 Some("name the column's `format`, for example `%d.%m.%Y`, or set its type to `category`".into())
             }
             Self::EmptyColumn { column } => Some(format!("add `{column:?}` to `data.exclude`")),
+            Self::Tokenizer { file: Some(_), .. } => {
+                Some("the file must be a `tokenizer.json` as the `tokenizers` library writes it".into())
+            }
             Self::NotAnOutput { .. } => Some("an output is a `number`, a `category` or a `set`".into()),
             Self::ClassTooSmall { .. } => {
                 Some("add rows of it, leave it out or join it with another class, or set `data.split.by` to `random`".into())

@@ -13,6 +13,10 @@ pub enum Features {
     Indices { offsets: Vec<u32>, indices: Vec<u32> },
     /// The pixels of one picture a row.
     Image(Vec<Pixels>),
+    /// Any number of weighted n-grams a row: row `i` has those at `offsets[i]..offsets[i + 1]`, each once.
+    Weighted { offsets: Vec<usize>, indices: Vec<u32>, weights: Vec<f32> },
+    /// At least one token a row in their order: row `i` has `indices[offsets[i]..offsets[i + 1]]`; 0 is nothing.
+    Tokens { offsets: Vec<usize>, indices: Vec<u32> },
 }
 
 /// What an encoder must know of an input column to be built.
@@ -26,6 +30,10 @@ pub enum FeatureShape {
     Indices { classes: usize },
     /// Pixels, the mean and deviation of each channel in train (black being 0 and white 1), and how they are varied.
     Image { shape: Shape, mean: Vec<f32>, deviation: Vec<f32>, augment: Augment },
+    /// Any of `size` n-grams.
+    Weighted { size: usize },
+    /// A sequence of up to `longest` tokens of `size`, the 0 for nothing included.
+    Tokens { size: usize, longest: usize },
 }
 
 /// One number of an encoded column.

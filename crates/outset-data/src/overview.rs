@@ -48,6 +48,7 @@ fn fill(table: &Table, train: &[u32], mut record: ColumnRecord, preprocessor: &P
     let numbers = match (record.kind.as_str(), input, cells) {
         ("date", Some(FittedInput::Date(date)), _) => positions(column, &date.settings()).ok(),
         ("number", ..) => number_values(column, missing).ok(),
+        ("text", ..) => Some(text_lengths(column, missing)),
         ("", _, Cells::Number(_)) => number_values(column, missing).ok(),
         _ => None,
     };
@@ -95,6 +96,15 @@ fn fill(table: &Table, train: &[u32], mut record: ColumnRecord, preprocessor: &P
         record.top = counted.into_iter().map(|(value, count)| (value, count as usize)).collect();
     }
     record
+}
+
+/// Characters of each text that is there.
+fn text_lengths(column: Column<'_>, missing: &[String]) -> Vec<f64> {
+    let counted = count(column, missing);
+    counted
+        .iter()
+        .flat_map(|(text, rows)| std::iter::repeat_n(text.chars().count() as f64, *rows as usize))
+        .collect()
 }
 
 fn summary(sorted: &[f64]) -> Option<Summary> {

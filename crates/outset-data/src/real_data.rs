@@ -142,22 +142,22 @@ fn a_closing_date_gives_a_failed_company_away() {
 }
 
 #[test]
-fn free_text_is_left_out() {
-    let Some(folder) = data_sets("free_text_is_left_out") else { return };
+fn free_text_is_read() {
+    let Some(folder) = data_sets("free_text_is_read") else { return };
     let read = |path: &str, column: &str| {
         let table = read(&folder, path);
         let rows: Vec<u32> = (0..table.rows() as u32).collect();
         match infer_inputs(&table, [column], &rows).shift_remove(column) {
-            Some(Guess::LeaveOut(reason)) => reason,
+            Some(Guess::Use(inferred)) => format!("{}: {}", inferred.kind, inferred.reason),
             other => panic!("{path}: {other:?}"),
         }
     };
     assert_eq!(
         read("text_classification/sms_spam_en/spam.csv", "Message"),
-        "free text: 15 words on average; text columns are not supported yet"
+        "text: free text: 15 words on average"
     );
     assert_eq!(
         read("text_classification/chnsenticorp_hotel_zh/ChnSentiCorp_htl_all.csv", "review"),
-        "free text: 57 words on average; text columns are not supported yet"
+        "text: free text: 57 words on average"
     );
 }

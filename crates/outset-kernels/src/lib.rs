@@ -12,6 +12,7 @@
 //! Sizes that don't fit the slices are the caller's bug and panic.
 
 pub mod attention;
+pub mod bag;
 mod buf;
 pub mod conv;
 pub mod dropout;

@@ -1,6 +1,7 @@
-//! The baselines of every run: the constant answer and a linear model, on the same split and the same features.
+//! The baselines of every run: the constant answer and a linear model, on the same split and the same features; for text
+//! a linear model of tf-idf.
 
-use crate::baselines::{Baseline, Fitted, Targets, rows_used};
+use crate::baselines::{Baseline, Fitted, Sparse, Targets, rows_used};
 use crate::details::answers_along;
 use crate::evaluate::{Truth, TruthValues, pick};
 use crate::network::Network;
@@ -9,14 +10,19 @@ use crate::run::evenly;
 use crate::verdict::number;
 use indexmap::IndexMap;
 use outset_data::pictures::Shape;
-use outset_data::{Cells, FeatureShape, Features, Table};
+use outset_data::types::{Column, ColumnSettings};
+use outset_data::{Cells, FeatureShape, Features, FittedInput, Table};
 use outset_spec::record::RunRecord;
 
 /// Classes of one column that the linear model looks at, at most; the others count as unknown.
 const CLASSES: usize = 256;
 
 /// Fitted baselines, one of each kind for each output.
-pub struct Baselines(Vec<(Baseline, Vec<Fitted>)>);
+pub struct Baselines {
+    fitted: Vec<(Baseline, Vec<Fitted>)>,
+    /// For each input its n-grams, where it is a text that the network reads otherwise.
+    ngrams: Vec<Option<(usize, Features)>>,
+}
 
 impl Baselines {
     /// Fits every baseline on the train part.
@@ -25,45 +31,42 @@ impl Baselines {
         let (_, width) = dense(prepared, &prepared.features, &[]);
         let rows = evenly(&prepared.train, rows_used(prepared.train.len(), width, outputs));
         let (features, width) = dense(prepared, &prepared.features, &rows);
-        let weights: Option<Vec<f64>> = prepared
-            .weights
-            .as_ref()
-            .map(|weights| rows.iter().map(|row| f64::from(weights[*row as usize])).collect());
-        let weights = weights.as_deref();
-        let fit = |baseline: Baseline, truth: &Truth| match &truth.values {
-            TruthValues::Number(values) => {
-                baseline.fit(&features, width, Targets::Number(&pick(values, &rows)), weights)
+        let mut baselines = Self { fitted: Vec::new(), ngrams: ngrams(prepared) };
+        let fit_all =
+            |baseline: Baseline, rows: &[u32], fit: &dyn Fn(Targets<'_>, Option<&[f64]>) -> Fitted| {
+                let weights: Option<Vec<f64>> = prepared
+                    .weights
+                    .as_ref()
+                    .map(|weights| rows.iter().map(|row| f64::from(weights[*row as usize])).collect());
+                let fit = |truth: &Truth| fit_truth(truth, rows, &|targets| fit(targets, weights.as_deref()));
+                (baseline, prepared.truths.iter().map(fit).collect())
+            };
+        let text = baselines.sparse(prepared, &[]).is_some();
+        for baseline in [Baseline::Constant, Baseline::Linear] {
+            if baseline == Baseline::Constant || width > 0 || !text {
+                let fit = |targets: Targets<'_>, weights: Option<&[f64]>| {
+                    baseline.fit(&features, width, targets, weights)
+                };
+                baselines.fitted.push(fit_all(baseline, &rows, &fit));
             }
-            TruthValues::Category(values) => {
-                let actual = pick(values, &rows);
-                baseline.fit(
-                    &features,
-                    width,
-                    Targets::Category { actual: &actual, classes: truth.width() },
-                    weights,
-                )
-            }
-            TruthValues::Set(_) => {
-                let actual = truth.labels(&rows);
-                baseline.fit(
-                    &features,
-                    width,
-                    Targets::Set { actual: &actual, labels: truth.width() },
-                    weights,
-                )
-            }
-        };
-        let of = |baseline| (baseline, prepared.truths.iter().map(|truth| fit(baseline, truth)).collect());
-        Self(vec![of(Baseline::Constant), of(Baseline::Linear)])
+        }
+        if let Some(sparse) = baselines.sparse(prepared, &prepared.train) {
+            let fit = |targets: Targets<'_>, weights: Option<&[f64]>| sparse.fit(targets, weights);
+            baselines.fitted.push(fit_all(Baseline::TfIdf, &prepared.train, &fit));
+        }
+        baselines
     }
 
     /// Measures the baselines on a part and records their metrics.
     pub fn measure(&self, prepared: &Prepared, part: &str, rows: &[u32], record: &mut RunRecord) {
         let (features, _) = dense(prepared, &prepared.features, rows);
-        for (baseline, fitted) in &self.0 {
+        let sparse = self.sparse(prepared, rows);
+        for (baseline, fitted) in &self.fitted {
             for (fitted, truth) in fitted.iter().zip(&prepared.truths) {
-                let answers =
-                    fitted.predict_rows(rows.len(), if fitted.width == 0 { &[] } else { &features });
+                let answers = match (&sparse, baseline) {
+                    (Some(sparse), Baseline::TfIdf) => fitted.predict_sparse(sparse),
+                    _ => fitted.predict_rows(rows.len(), if fitted.width == 0 { &[] } else { &features }),
+                };
                 let metrics = truth.metrics(rows, &answers, prepared.weights.as_deref());
                 let parts = record.baselines.entry(baseline.word().to_owned()).or_default();
                 parts.entry(part.to_owned()).or_default().insert(truth.name.clone(), metrics);
@@ -71,9 +74,51 @@ impl Baselines {
         }
     }
 
+    /// Tf-idf of the texts of rows, and the other columns beside it; `None` without a text.
+    fn sparse(&self, prepared: &Prepared, rows: &[u32]) -> Option<Sparse> {
+        let texts: Vec<(usize, &Features)> = prepared
+            .preprocessor
+            .inputs
+            .values()
+            .zip(prepared.features.iter().zip(&self.ngrams))
+            .filter_map(|(input, (features, ngrams))| match (input.shape(), ngrams) {
+                (FeatureShape::Weighted { size }, _) => Some((size, features)),
+                (_, Some((size, features))) => Some((*size, features)),
+                _ => None,
+            })
+            .collect();
+        if texts.is_empty() {
+            return None;
+        }
+        let (others, width) = dense(prepared, &prepared.features, rows);
+        let mut sparse = Sparse { offsets: vec![0], ..Sparse::default() };
+        for (place, row) in rows.iter().enumerate() {
+            let mut start = 0;
+            for (size, features) in &texts {
+                if let Features::Weighted { offsets, indices, weights } = features {
+                    let range = offsets[*row as usize]..offsets[*row as usize + 1];
+                    sparse.indices.extend(indices[range.clone()].iter().map(|index| index + start));
+                    sparse.values.extend_from_slice(&weights[range]);
+                }
+                start += *size as u32;
+            }
+            let others = others[place * width..(place + 1) * width].iter().enumerate();
+            for (index, value) in others.filter(|(_, value)| **value != 0.0) {
+                sparse.indices.push(start + index as u32);
+                sparse.values.push(*value);
+            }
+            sparse.offsets.push(sparse.indices.len());
+        }
+        sparse.width = texts.iter().map(|(size, _)| size).sum::<usize>() + width;
+        Some(sparse)
+    }
+
     /// The fitted linear models.
     fn linear(&self) -> &[Fitted] {
-        self.0.iter().find(|(baseline, _)| *baseline == Baseline::Linear).map_or(&[], |(_, fitted)| fitted)
+        self.fitted
+            .iter()
+            .find(|(baseline, _)| *baseline == Baseline::Linear)
+            .map_or(&[], |(_, fitted)| fitted)
     }
 
     /// For a straight line: how near the trained line is to the exact least-squares fit.
@@ -149,6 +194,33 @@ fn average(values: &[u8], shape: Shape, out: &mut [f32]) {
     }
 }
 
+/// Hands the targets of rows to a fit.
+fn fit_truth(truth: &Truth, rows: &[u32], fit: &dyn Fn(Targets<'_>) -> Fitted) -> Fitted {
+    match &truth.values {
+        TruthValues::Number(values) => fit(Targets::Number(&pick(values, rows))),
+        TruthValues::Category(values) => {
+            fit(Targets::Category { actual: &pick(values, rows), classes: truth.width() })
+        }
+        TruthValues::Set(_) => fit(Targets::Set { actual: &truth.labels(rows), labels: truth.width() }),
+    }
+}
+
+/// N-grams of the texts that the network reads as tokens: how many there are, and those of every row.
+fn ngrams(prepared: &Prepared) -> Vec<Option<(usize, Features)>> {
+    let all: Vec<u32> = (0..prepared.table.rows() as u32).collect();
+    let of_column = |(name, input): (&String, &FittedInput)| {
+        let (FittedInput::Text(text), FeatureShape::Tokens { .. }) = (input, input.shape()) else {
+            return None;
+        };
+        let cells = prepared.table.get(name)?;
+        let settings = ColumnSettings::Text(text.as_ngrams());
+        let fitted = FittedInput::fit(Column { name, cells, rows: &prepared.train }, &settings).ok()?;
+        let FeatureShape::Weighted { size } = fitted.shape() else { return None };
+        Some((size, fitted.encode(Column { name, cells, rows: &all }).ok()?))
+    };
+    prepared.preprocessor.inputs.iter().map(of_column).collect()
+}
+
 /// The features of rows as one matrix, `[rows, width]`: numbers as they are, a 0 or 1 for each class, pixels.
 fn dense(prepared: &Prepared, features: &[Features], rows: &[u32]) -> (Vec<f32>, usize) {
     let shapes: Vec<FeatureShape> =
@@ -159,6 +231,7 @@ fn dense(prepared: &Prepared, features: &[Features], rows: &[u32]) -> (Vec<f32>,
             FeatureShape::Numeric { components } => components.len(),
             FeatureShape::Image { shape, .. } => averaged_length(shape),
             FeatureShape::Index { classes } | FeatureShape::Indices { classes } => (*classes).min(CLASSES),
+            FeatureShape::Weighted { .. } | FeatureShape::Tokens { .. } => 0,
         })
         .collect();
     let width: usize = widths.iter().sum();
@@ -188,6 +261,7 @@ fn dense(prepared: &Prepared, features: &[Features], rows: &[u32]) -> (Vec<f32>,
                         }
                     }
                 }
+                Features::Weighted { .. } | Features::Tokens { .. } => {}
             }
         }
         start += columns;

@@ -205,6 +205,13 @@ pub(crate) fn read_input(
     if rows >= 200 && section.kind == "category" && section.parameters.get("min_count").is_none() {
         section.parameters.put("min_count", 5i64);
     }
+    if section.kind == "text" && section.parameters.get("tokenizer").is_none() {
+        let kind = section.parameters.get("encoder").and_then(|node| Section::from_node(node, "kind").ok());
+        // All encoders but the bag of words read tokens in their order.
+        if kind.is_some_and(|encoder| !["", "bag_of_words"].contains(&encoder.kind.as_str())) {
+            section.parameters.put("tokenizer", "wordpiece");
+        }
+    }
     let mut reader = section.reader(path, problems);
     let settings = types::read_settings(&section.kind, &mut reader);
     let mut encoder = reader.get("encoder", Section::default(), None);

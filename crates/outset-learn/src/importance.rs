@@ -98,6 +98,24 @@ pub(crate) fn rearranged(features: &Features, rows: &[u32]) -> Features {
             }
             Features::Indices { offsets: starts, indices: picked }
         }
+        Features::Weighted { offsets, indices, weights } => {
+            let (mut starts, mut picked, mut weighed) = (vec![0], Vec::new(), Vec::new());
+            for row in rows {
+                let range = offsets[*row as usize]..offsets[*row as usize + 1];
+                picked.extend_from_slice(&indices[range.clone()]);
+                weighed.extend_from_slice(&weights[range]);
+                starts.push(picked.len());
+            }
+            Features::Weighted { offsets: starts, indices: picked, weights: weighed }
+        }
+        Features::Tokens { offsets, indices } => {
+            let (mut starts, mut picked) = (vec![0], Vec::new());
+            for row in rows {
+                picked.extend_from_slice(&indices[offsets[*row as usize]..offsets[*row as usize + 1]]);
+                starts.push(picked.len());
+            }
+            Features::Tokens { offsets: starts, indices: picked }
+        }
     }
 }
 

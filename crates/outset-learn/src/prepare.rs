@@ -18,7 +18,8 @@ use crate::{combiner, decoders, encoders, pictures};
 use indexmap::IndexMap;
 use outset_data::types::{self, ColumnSettings};
 use outset_data::{
-    DataError, Features, Part, Preprocessor, Table, Targets, overview, rows_sha256, sources, split,
+    DataError, Features, FittedInput, Part, Preprocessor, Table, Targets, overview, rows_sha256, sources,
+    split,
 };
 use outset_spec::problem;
 use outset_spec::record::{ColumnRecord, DataRecord};
@@ -413,5 +414,10 @@ fn preprocess_words(preprocessor: &Preprocessor) -> String {
         *counts.entry(input.kind()).or_default() += 1;
     }
     let counts: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    format!("{} · fitted on train only", counts.join(", "))
+    let texts = preprocessor.inputs.iter().filter_map(|(name, input)| match input {
+        FittedInput::Text(text) => Some(format!("`{name}`: {}", text.summary())),
+        _ => None,
+    });
+    let words: Vec<String> = std::iter::once(counts.join(", ")).chain(texts).collect();
+    format!("{} · fitted on train only", words.join(" · "))
 }

@@ -11,7 +11,7 @@ use crate::event::{Event, Observer};
 use crate::keeper::Keeper;
 use crate::network::{Design, Network};
 use crate::optimizers::Optimizer;
-use crate::order::{mix, shuffled};
+use crate::order::{by_length, mix, shuffled};
 use crate::schedules::Schedule;
 use crate::update::{GradientSum, MovingAverage, State, update};
 use crate::verdict;
@@ -230,6 +230,23 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
+    /// The order of the examples in this epoch, sequences of like length together.
+    fn order(&self) -> Vec<u32> {
+        let Recipe { seed, batch_size, .. } = *self.recipe;
+        let order = shuffled(self.examples.train, seed, self.progress.epoch);
+        if !self.examples.features.iter().any(|features| matches!(features, Features::Tokens { .. })) {
+            return order;
+        }
+        let length = |row: u32| -> usize {
+            let of_column = |features: &Features| match features {
+                Features::Tokens { offsets, .. } => offsets[row as usize + 1] - offsets[row as usize],
+                _ => 0,
+            };
+            self.examples.features.iter().map(of_column).sum()
+        };
+        by_length(order, length, batch_size, seed, self.progress.epoch)
+    }
+
     fn network(&self) -> &Network {
         self.network.as_ref().unwrap_or_else(|| unreachable!("there is a network between updates"))
     }
@@ -288,7 +305,7 @@ impl<'a> Training<'a> {
                 }
                 self.open_epoch();
             }
-            let order = shuffled(self.examples.train, self.recipe.seed, self.progress.epoch);
+            let order = self.order();
             let batches: Vec<&[u32]> = order.chunks(self.recipe.batch_size).collect();
             let mut stop = None;
             while self.progress.batches < batches.len() && self.progress.step < self.total_steps {
@@ -481,7 +498,7 @@ impl<'a> Training<'a> {
             if !self.progress.open {
                 self.open_epoch();
             }
-            let order = shuffled(self.examples.train, self.recipe.seed, self.progress.epoch);
+            let order = self.order();
             for batch in order.chunks(self.recipe.batch_size) {
                 if made == warm_up {
                     (clock, rows, steps) = (Instant::now(), 0, 0);

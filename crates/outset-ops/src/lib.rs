@@ -20,6 +20,7 @@ pub use modules::{
 };
 pub use ops::{
     attention::{AttentionMask, attention, packed_attention},
+    bag::bag,
     batch_norm::{BatchNormed, batch_norm, batch_norm_train},
     conv::{Convolution, conv1d, conv2d},
     cross_entropy::cross_entropy,
@@ -35,4 +36,4 @@ pub use ops::{
     rms_norm::rms_norm,
     softmax::softmax,
 };
-pub use outset_kernels::{Activation, isa};
+pub use outset_kernels::{Activation, bag::Bags, isa};

@@ -175,6 +175,7 @@ fn input_schema(input: &InputSignature) -> Value {
             { "type": ["string", "null"] },
         ] }),
         "date" => json!({ "type": ["string", "number", "null"] }),
+        "text" => json!({ "type": ["string", "number", "boolean", "null"], "maxLength": 1_000_000 }),
         _ => json!({ "type": ["string", "number", "boolean", "null"] }),
     };
     let mut words = vec![input.kind.clone()];

@@ -12,6 +12,7 @@ mod moment;
 mod number;
 mod scaling;
 mod set;
+pub mod text;
 
 pub use category::{CategoryInput, CategoryOutput, CategorySettings};
 pub use classes::{Absent, Classes};
@@ -25,6 +26,7 @@ pub use number::{NumberInput, NumberOutput, NumberSettings, parse_number};
 pub use scaling::{Scale, Scaling};
 pub(crate) use scaling::{moments, quantile};
 pub use set::{SetInput, SetOutput, SetSettings};
+pub use text::{TextInput, TextSettings};
 
 use crate::error::DataError;
 use crate::features::{FeatureShape, Features, Targets};
@@ -213,7 +215,11 @@ macro_rules! column_types {
                 match self { $( Self::$name(fitted) => fitted.shape(name), )* }
             }
 
-            pub(crate) fn encode(&self, column: Column<'_>) -> Result<Features, DataError> {
+            /// Encodes cells, of whatever part.
+            ///
+            /// # Errors
+            /// If a cell cannot be of the type.
+            pub fn encode(&self, column: Column<'_>) -> Result<Features, DataError> {
                 match self { $( Self::$name(fitted) => fitted.encode(column), )* }
             }
 
@@ -293,6 +299,7 @@ column_types! {
     Set = "set", "any number of labels in one cell": SetSettings => SetInput, SetOutput;
     Date = "date", "a day or a moment": DateSettings => DateInput;
     Image = "image", "a picture": ImageSettings => ImageInput;
+    Text = "text", "words and sentences in any language": TextSettings => TextInput;
 }
 
 impl FittedInput {

@@ -24,7 +24,7 @@ impl Goal {
     }
 
     /// The loss of a row, and its derivative by each sum in place of the sums.
-    fn loss(&self, i: usize, sums: &mut [f64]) -> f64 {
+    pub fn loss(&self, i: usize, sums: &mut [f64]) -> f64 {
         match self {
             Self::Number(target) => {
                 sums[0] -= target[i];

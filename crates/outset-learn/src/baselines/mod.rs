@@ -9,6 +9,9 @@ mod least_squares;
 mod linear;
 mod logistic;
 mod rows;
+mod sparse;
+
+pub use sparse::Sparse;
 
 use outset_spec::choices;
 use rayon::prelude::*;
@@ -20,6 +23,8 @@ choices! {
         Constant = "constant",
         /// A linear model: least squares for numbers, logistic regression for categories and sets.
         Linear = "linear",
+        /// A linear model of tf-idf: words alone and in pairs, characters in runs of two to five, and the other columns.
+        TfIdf = "tf_idf",
     }
 }
 
@@ -98,7 +103,7 @@ impl Baseline {
     ) -> Fitted {
         match self {
             Self::Constant => constant::fit(targets, weights),
-            Self::Linear => linear::fit(features, width, targets, weights),
+            Self::Linear | Self::TfIdf => linear::fit(features, width, targets, weights),
         }
     }
 }
@@ -121,15 +126,26 @@ impl Fitted {
 
     /// Predicts `rows` rows; the constant answer looks at no features.
     pub fn predict_rows(&self, rows: usize, features: &[f32]) -> Vec<f64> {
+        self.predict_sums(rows, |row, k| {
+            let of_row = &features[row * self.width..(row + 1) * self.width];
+            rows::dot(of_row, &self.coefficients[k * self.width..(k + 1) * self.width])
+        })
+    }
+
+    /// Predicts sparse rows.
+    pub fn predict_sparse(&self, rows: &Sparse) -> Vec<f64> {
+        self.predict_sums(rows.len(), |row, k| {
+            rows.dot(row, &self.coefficients[k * self.width..(k + 1) * self.width])
+        })
+    }
+
+    /// Makes predictions of sums of weighted features, `sum(row, k)`.
+    fn predict_sums(&self, rows: usize, sum: impl Fn(usize, usize) -> f64 + Sync) -> Vec<f64> {
         let outputs = self.outputs();
         let mut predictions = vec![0.0; rows * outputs];
         predictions.par_chunks_mut(outputs.max(1)).with_min_len(256).enumerate().for_each(
             |(row, prediction)| {
-                let of_row = &features[row * self.width..(row + 1) * self.width];
-                let sum = |k: usize| {
-                    let coefficients = &self.coefficients[k * self.width..(k + 1) * self.width];
-                    self.intercepts[k] + rows::dot(of_row, coefficients)
-                };
+                let sum = |k: usize| self.intercepts[k] + sum(row, k);
                 match self.link {
                     Link::Identity => prediction[0] = sum(0),
                     Link::Binary => {

@@ -8,14 +8,20 @@ mod mixing;
 mod sight;
 mod wishes;
 
+pub mod bag_of_words;
 pub mod category;
 pub mod cnn;
 pub mod number;
+pub mod recurrent;
 pub mod resnet;
 pub mod set;
+pub mod text_cnn;
+mod tokens;
+pub mod transformer;
 
 pub use encoded::Encoded;
 pub use mixing::Mixing;
+use recurrent::{gru, lstm};
 pub use wishes::Wishes;
 
 use resnet::{resnet8, resnet18, resnet20, resnet34, resnet50};
@@ -26,7 +32,9 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use outset_data::pictures::Pixels;
 use outset_data::{FeatureShape, Features};
+use outset_ops::Bags;
 use outset_spec::{Field, Problems, Section, problem};
+use std::sync::Arc;
 
 /// What an encoder draws from the features of its columns for a batch of rows, still without gradients.
 #[derive(Clone, Debug)]
@@ -40,6 +48,15 @@ pub enum Gathered {
     },
     /// The pixels of a picture for each row, not yet varied, and where their tensor is to live.
     Pictures { pixels: Vec<Pixels>, device: Device },
+    /// Weighted n-grams of each row.
+    Bags(Arc<Bags>),
+    /// Tokens of each row, filled up with 0 at the end.
+    Tokens {
+        /// `[rows, time]`.
+        tokens: Tensor<2, Int>,
+        /// Tokens of each row that are not filling, at least 1.
+        lengths: Vec<usize>,
+    },
 }
 
 /// What every encoder does.
@@ -197,4 +214,76 @@ encoders! {
     Resnet34(resnet34, "resnet34", FeatureShape::Image { .. }),
     /// The residual network of 50 layers.
     Resnet50(resnet50, "resnet50", FeatureShape::Image { .. }),
+    /// Text: a vector for each n-gram of words and characters, summed by tf-idf.
+    BagOfWords(bag_of_words, "bag_of_words", FeatureShape::Weighted { .. }),
+    /// Text: convolution over windows of tokens (TextCNN).
+    TextCnn(text_cnn, "cnn", FeatureShape::Tokens { .. }),
+    /// Text: long short-term memory, by default in both directions.
+    Lstm(lstm, "lstm", FeatureShape::Tokens { .. }),
+    /// Text: gated recurrent units, by default in both directions.
+    Gru(gru, "gru", FeatureShape::Tokens { .. }),
+    /// Text: attention, as in BERT.
+    Transformer(transformer, "transformer", FeatureShape::Tokens { .. }),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: FeatureShape = FeatureShape::Tokens { size: 50, longest: 40 };
+
+    fn encoder(kind: &str, parameters: &[(&str, &str)]) -> Encoder {
+        let mut section = Section::of(kind);
+        parameters.iter().for_each(|(key, value)| section.parameters.put(key, *value));
+        let mut problems = Problems::default();
+        let settings = Settings::read(&section, &TEXT, Size::Tiny, 100, "encoder", &mut problems);
+        assert_eq!(problems, Problems::default());
+        settings.unwrap().build(&[TEXT], &mut Init::new(1, &Device::flex()))
+    }
+
+    fn answers(encoder: &Encoder, rows: &[u32]) -> Vec<f32> {
+        let features =
+            Features::Tokens { offsets: vec![0, 3, 40], indices: (0..40).map(|i| 1 + i * 7 % 49).collect() };
+        let gathered = encoder.gather(&[&features], rows, &Device::flex());
+        let vectors = encoder.pool(encoder.forward(&gathered, None));
+        assert_eq!(vectors.dims(), [rows.len(), encoder.width()]);
+        vectors.into_data().try_into_vec().unwrap()
+    }
+
+    #[test]
+    fn filling_changes_no_answer() {
+        let mut cases = vec![("cnn", vec![]), ("lstm", vec![]), ("gru", vec![])];
+        for positions in ["learned", "sinusoidal", "rotary", "none"] {
+            cases.push(("transformer", vec![("positions", positions)]));
+        }
+        for (kind, parameters) in cases {
+            for pooling in ["mean", "max", "first", "attention"] {
+                let parameters = [parameters.clone(), vec![("pooling", pooling)]].concat();
+                let encoder = encoder(kind, &parameters);
+                let (alone, beside) = (answers(&encoder, &[0]), answers(&encoder, &[0, 1]));
+                for (alone, beside) in alone.iter().zip(&beside) {
+                    let apart = (alone - beside).abs();
+                    assert!(
+                        apart < 1e-5,
+                        "{kind} {parameters:?}: {alone} alone, {beside} beside a longer text"
+                    );
+                }
+                assert_ne!(alone, beside[encoder.width()..], "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn columns_of_text_have_encoders_of_their_own() {
+        let mut problems = Problems::default();
+        let read = |kind: &str, shape: &FeatureShape, problems: &mut Problems| {
+            Settings::read(&Section::of(kind), shape, Size::Small, 100, "encoder", problems)
+        };
+        assert!(!read("lstm", &TEXT, &mut problems).unwrap().takes_many());
+        assert!(read("set", &FeatureShape::Indices { classes: 3 }, &mut problems).unwrap().takes_many());
+        assert_eq!(problems, Problems::default());
+        assert_eq!(read("set", &TEXT, &mut problems), None);
+        let hint = problems.iter().next().unwrap().hint.clone().unwrap_or_default();
+        assert!(hint.contains("encoders"), "{hint}");
+    }
 }

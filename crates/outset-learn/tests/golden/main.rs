@@ -6,6 +6,8 @@ mod losses;
 mod metrics;
 mod optimizers;
 mod schedules;
+mod sequences;
+mod text;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use outset_spec::{Section, Setting, Table};

@@ -1,6 +1,7 @@
 //! One file an operation: the function on tensors, its composed form, and the fused one with its gradient.
 
 pub(crate) mod attention;
+pub(crate) mod bag;
 pub(crate) mod batch_norm;
 pub(crate) mod conv;
 pub(crate) mod cross_entropy;

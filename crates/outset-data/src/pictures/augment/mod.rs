@@ -109,17 +109,17 @@ impl Augmentation {
     }
 }
 
-/// Resolved augmentation of pictures.
+/// Resolved augmentation of pictures: each value as the setting of its name in [`AugmentSettings`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Augment {
-    crop: f64,
-    flip: bool,
-    rotate: f64,
-    scale: f64,
-    color: f64,
-    cutout: f64,
-    operations: usize,
-    magnitude: f64,
+    pub crop: f64,
+    pub flip: bool,
+    pub rotate: f64,
+    pub scale: f64,
+    pub color: f64,
+    pub cutout: f64,
+    pub operations: usize,
+    pub magnitude: f64,
     /// Strength of mixing two pictures, 0 for none.
     pub mixup: f64,
     /// Strength of pasting a part of one picture into another, 0 for none.

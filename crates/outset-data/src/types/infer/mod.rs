@@ -105,6 +105,9 @@ pub fn infer_output(name: &str, cells: &Cells, rows: &[u32]) -> Guess {
             Guess::Use(Inferred { kind: "date", .. }) => {
                 Guess::LeaveOut("a date, which cannot be predicted".to_owned())
             }
+            Guess::Use(Inferred { kind: "text", reason }) => {
+                Guess::LeaveOut(format!("{reason}, and texts cannot be predicted"))
+            }
             guess => guess,
         };
     };

@@ -69,9 +69,10 @@ pub(super) fn infer_text(column: Column<'_>) -> Guess {
         ));
     }
     if words >= 4.0 && share > 0.2 && distinct > 10 {
-        return Guess::LeaveOut(format!(
-            "free text: {words:.0} words on average; text columns are not supported yet"
-        ));
+        return Guess::Use(Inferred {
+            kind: "text",
+            reason: format!("free text: {words:.0} words on average"),
+        });
     }
     let repeated: u64 = counted.iter().filter(|(_, count)| *count > 1).map(|(_, count)| count).sum();
     if rows >= FEW_ROWS && distinct == rows {

@@ -1,0 +1,362 @@
+//! Text: cleaned, then counted as n-grams or taken apart into tokens.
+
+mod clean;
+mod ngrams;
+mod tokens;
+
+pub use clean::Cleaner;
+pub use ngrams::{Block, Ngrams};
+pub(crate) use ngrams::{is_wide, split_words};
+pub use tokens::{Scheme, Tokens};
+
+use super::classes::{count, is_missing};
+use super::{Column, Entry, InputType};
+use crate::error::DataError;
+use crate::features::{FeatureShape, Features};
+use crate::lot::Lot;
+use crate::signature::InputSignature;
+use crate::table::{Cells, number_text};
+use outset_spec::{Bounds, settings};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::HashMap;
+
+settings! {
+    /// A column of texts.
+    pub struct TextSettings {
+        /// Cell texts that mean "missing" in this column, besides those of `data.missing`.
+        missing: Vec<String> = Vec::new();
+        /// Whether capital letters are read as small ones.
+        lowercase: bool = true;
+        /// Whether tags and entities of HTML are taken out.
+        html: bool = true;
+        /// Characters that are read of a text; longer ones are cut.
+        max_characters: usize = 20_000, in Bounds::between(1.0, 1_000_000.0);
+        /// How texts are taken apart: `ngrams`, `wordpiece`, `byte_bpe`, `unigram`, `characters`, `words` or the name of a `tokenizer.json`; the encoder's choice where left out.
+        tokenizer: Option<Scheme> = None;
+        /// Tokens in the vocabulary, at most; n-grams of words and of characters, at most; 16,000 and 131,072 where left out.
+        vocabulary_size: Option<usize> = None, in Bounds::between(16.0, 4_000_000.0);
+        /// Tokens that are read of a text; what 99 of 100 train texts need, at most 256, where left out.
+        max_length: Option<usize> = None, in Bounds::between(1.0, 8192.0);
+    }
+}
+
+/// Tokens in a vocabulary where the file says nothing.
+const TOKENS: usize = 16_000;
+/// N-grams of each sort where the file says nothing.
+const NGRAMS: usize = 131_072;
+/// Tokens of a text where the file says nothing.
+const LONGEST: usize = 256;
+/// Words that are kept for made texts, and the train rows that must hold one.
+const MADE_WORDS: usize = 200;
+const MADE_WORD_ROWS: u64 = 5;
+/// Characters that a request's text may have.
+const MOST_CHARACTERS: usize = 1_000_000;
+
+/// An input column of texts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TextInput {
+    pub cleaner: Cleaner,
+    pub form: Form,
+    /// Median of the characters in train, and the most.
+    pub median: usize,
+    pub longest: usize,
+    /// Rows of train whose text is longer than what is read of it.
+    pub cut: u64,
+    /// Rows of train without a letter of text.
+    pub empty: u64,
+    /// Frequent words, for made texts.
+    pub words: Vec<String>,
+    /// Texts that mean "missing".
+    pub missing: Vec<String>,
+}
+
+/// What a text becomes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    Ngrams(Ngrams),
+    Tokens(Box<Tokens>),
+}
+
+impl InputType for TextInput {
+    type Settings = TextSettings;
+
+    fn fit(column: Column<'_>, settings: &TextSettings) -> Result<Self, DataError> {
+        let cleaner = Cleaner {
+            html: settings.html,
+            lowercase: settings.lowercase,
+            max_characters: settings.max_characters,
+        };
+        let counted = count(column, &settings.missing);
+        if counted.is_empty() {
+            return Err(DataError::EmptyColumn { column: column.name.to_owned() });
+        }
+        let mut lengths: Vec<usize> = counted.par_iter().map(|(text, _)| text.chars().count()).collect();
+        let too_long: u64 =
+            counted.iter().filter(|(text, _)| cleaner.cuts(text)).map(|(_, count)| count).sum();
+        let texts: Vec<(String, u64)> =
+            counted.par_iter().map(|(text, count)| (cleaner.clean(text), *count)).collect();
+        lengths.sort_unstable();
+        let fail = |message: String| DataError::Tokenizer {
+            column: column.name.to_owned(),
+            file: match &settings.tokenizer {
+                Some(Scheme::File(name)) => Some(name.clone()),
+                _ => None,
+            },
+            message,
+        };
+        let form = match settings.tokenizer.as_ref().unwrap_or(&Scheme::Ngrams) {
+            Scheme::Ngrams => {
+                let most = settings.vocabulary_size.unwrap_or(NGRAMS);
+                let ngrams = Ngrams::fit(&texts, 2, most);
+                // Of a handful of texts every n-gram is kept, for few of them come twice.
+                Form::Ngrams(if ngrams.is_empty() { Ngrams::fit(&texts, 1, most) } else { ngrams })
+            }
+            scheme => {
+                let size = settings.vocabulary_size.unwrap_or(TOKENS);
+                let tokens = Tokens::fit(&texts, scheme, size, settings.max_length, LONGEST).map_err(fail)?;
+                Form::Tokens(Box::new(tokens))
+            }
+        };
+        let cut = if let Form::Tokens(tokens) = &form { tokens.cut.max(too_long) } else { too_long };
+        let full: u64 = counted
+            .iter()
+            .zip(&texts)
+            .filter(|(_, (text, _))| !text.is_empty())
+            .map(|((_, count), _)| count)
+            .sum();
+        Ok(Self {
+            cleaner,
+            form,
+            median: lengths[lengths.len() / 2],
+            longest: lengths.last().copied().unwrap_or(0),
+            cut,
+            empty: column.rows.len() as u64 - full,
+            words: frequent_words(&texts),
+            missing: settings.missing.clone(),
+        })
+    }
+
+    fn shape(&self, _name: &str) -> FeatureShape {
+        match &self.form {
+            Form::Ngrams(ngrams) => FeatureShape::Weighted { size: ngrams.len() },
+            Form::Tokens(tokens) => FeatureShape::Tokens { size: tokens.size(), longest: tokens.max_length },
+        }
+    }
+
+    fn encode(&self, column: Column<'_>) -> Result<Features, DataError> {
+        Ok(match &self.form {
+            Form::Ngrams(ngrams) => weighted(&self.each(column, |text| ngrams.weigh(text))),
+            Form::Tokens(tokens) => {
+                let rows = self.each(column, |text| tokens.encode(text));
+                let (mut offsets, mut indices) = (vec![0], Vec::new());
+                for row in rows {
+                    indices.extend_from_slice(row.as_deref().unwrap_or(&[0]));
+                    offsets.push(indices.len());
+                }
+                Features::Tokens { offsets, indices }
+            }
+        })
+    }
+
+    fn read(&self, value: &Value) -> Result<Entry, String> {
+        match value {
+            Value::String(text)
+                if text.len() > MOST_CHARACTERS && text.chars().nth(MOST_CHARACTERS).is_some() =>
+            {
+                Err("text of at most 1,000,000 characters".to_owned())
+            }
+            Value::String(text) => Ok(Entry::Text(text.clone())),
+            Value::Number(number) => {
+                Ok(Entry::Text(number.as_f64().map_or_else(|| number.to_string(), number_text)))
+            }
+            Value::Bool(value) => Ok(Entry::Text(value.to_string())),
+            _ => Err("text".to_owned()),
+        }
+    }
+
+    fn describe(&self, signature: &mut InputSignature) {
+        signature.median = Some(self.median as f64);
+        signature.maximum = Some(self.longest as f64);
+        signature.example = self.words.iter().take(8).cloned().collect::<Vec<_>>().join(self.space()).into();
+    }
+
+    fn draw(&self, lot: &mut Lot) -> Value {
+        if self.words.is_empty() || lot.unit() < 0.05 {
+            return Value::Null;
+        }
+        let count = 1 + lot.below(30);
+        let words: Vec<&str> = (0..count).map(|_| self.words[lot.below(self.words.len())].as_str()).collect();
+        words.join(self.space()).into()
+    }
+}
+
+impl TextInput {
+    /// What became of the column, in words.
+    pub fn summary(&self) -> String {
+        let form = match &self.form {
+            Form::Ngrams(ngrams) => format!("{} n-grams", thousands(ngrams.len())),
+            Form::Tokens(tokens) => {
+                format!("{} tokens, {} a text at most", thousands(tokens.size() - 1), tokens.max_length)
+            }
+        };
+        let mut words = format!("{form}, {} characters a text in the middle", thousands(self.median));
+        for (count, what) in [(self.cut, "cut"), (self.empty, "empty")] {
+            if count > 0 {
+                words.push_str(&format!(", {} {what}", thousands(count as usize)));
+            }
+        }
+        words
+    }
+
+    /// The settings by which another column input of n-grams reads the same texts.
+    pub fn as_ngrams(&self) -> TextSettings {
+        TextSettings {
+            missing: self.missing.clone(),
+            lowercase: self.cleaner.lowercase,
+            html: self.cleaner.html,
+            max_characters: self.cleaner.max_characters,
+            tokenizer: Some(Scheme::Ngrams),
+            ..TextSettings::default()
+        }
+    }
+
+    /// Does something with the clean text of each row; `None` for a missing one.
+    fn each<T: Clone + Send + Sync>(
+        &self,
+        column: Column<'_>,
+        work: impl Fn(&str) -> T + Sync,
+    ) -> Vec<Option<T>> {
+        let of = |text: &str| (!is_missing(text, &self.missing)).then(|| work(&self.cleaner.clean(text)));
+        match column.cells {
+            Cells::Number(values) => column
+                .rows
+                .iter()
+                .map(|row| values[*row as usize])
+                .map(|value| if value.is_nan() { None } else { of(&number_text(value)) })
+                .collect(),
+            Cells::Text(text) => {
+                column.rows.par_iter().map(|row| text.get(*row as usize).and_then(of)).collect()
+            }
+            Cells::Image(_) => vec![None; column.rows.len()],
+        }
+    }
+
+    /// What stands between two words of a made text.
+    fn space(&self) -> &'static str {
+        let wide = self.words.iter().filter(|word| word.chars().all(is_wide)).count();
+        if wide * 2 > self.words.len() { "" } else { " " }
+    }
+}
+
+/// Tf-idf of the texts of some rows as features, for the encoder and the baseline alike.
+pub fn weighted(rows: &[Option<Vec<(u32, f32)>>]) -> Features {
+    let (mut offsets, mut indices, mut weights) = (vec![0], Vec::new(), Vec::new());
+    for row in rows {
+        for (index, weight) in row.iter().flatten() {
+            indices.push(*index);
+            weights.push(*weight);
+        }
+        offsets.push(indices.len());
+    }
+    Features::Weighted { offsets, indices, weights }
+}
+
+/// The commonest words of the train part, such as are no single row's.
+fn frequent_words(texts: &[(String, u64)]) -> Vec<String> {
+    let mut counts: HashMap<&str, u64> = HashMap::new();
+    // What the commonest words are shows in a part of many texts.
+    for (text, rows) in texts.iter().take(20_000) {
+        let mut words: Vec<&str> =
+            split_words(text).filter(|word| word.chars().any(char::is_alphabetic)).collect();
+        words.sort_unstable();
+        words.dedup();
+        for word in words {
+            *counts.entry(word).or_default() += rows;
+        }
+    }
+    let mut counted: Vec<(&str, u64)> =
+        counts.into_iter().filter(|(_, rows)| *rows >= MADE_WORD_ROWS).collect();
+    counted.sort_unstable_by_key(|(word, rows)| (std::cmp::Reverse(*rows), *word));
+    counted.into_iter().take(MADE_WORDS).map(|(word, _)| word.to_owned()).collect()
+}
+
+/// A number with marks between thousands.
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn fit(cells: &Cells, settings: &TextSettings) -> TextInput {
+        let rows: Vec<u32> = (0..cells.len() as u32).collect();
+        TextInput::fit(Column { name: "review", cells, rows: &rows }, settings).unwrap()
+    }
+
+    fn cells(texts: &[Option<&str>]) -> Cells {
+        Cells::Text(texts.iter().copied().collect())
+    }
+
+    #[test]
+    fn texts_become_weighted_ngrams() {
+        let data = cells(&[Some("A good film"), Some("a good day"), None, Some("  ")]);
+        let fitted = fit(&data, &TextSettings::default());
+        assert_eq!((fitted.median, fitted.longest, fitted.cut, fitted.empty), (10, 11, 0, 2));
+        let Features::Weighted { offsets, indices, weights } =
+            fitted.encode(Column { name: "review", cells: &data, rows: &[0, 2, 1, 3] }).unwrap()
+        else {
+            panic!("n-grams are weighted")
+        };
+        assert_eq!((offsets[1], offsets[2] - offsets[1], offsets[4] - offsets[3]), (offsets[1], 0, 0));
+        assert!(offsets[1] > 0 && indices.len() == weights.len());
+        // Nothing but what both texts share is kept: "a", "good", "a good" and their characters.
+        assert_eq!(fitted.shape(""), FeatureShape::Weighted { size: 3 + 3 + (5 + 4 + 3 + 2) });
+    }
+
+    #[test]
+    fn texts_become_tokens() {
+        let data = cells(&[Some("good film"), Some("good day good"), None, Some("zzz")]);
+        let settings = TextSettings { tokenizer: Some(Scheme::Words), ..Default::default() };
+        let fitted = fit(&data, &settings);
+        let Features::Tokens { offsets, indices } =
+            fitted.encode(Column { name: "review", cells: &data, rows: &[0, 1, 2, 3] }).unwrap()
+        else {
+            panic!("words are tokens")
+        };
+        assert_eq!(offsets, [0, 2, 5, 6, 7]);
+        assert_eq!((indices[0], indices[5]), (indices[2], 0));
+        assert_ne!(indices[0], indices[6]);
+    }
+
+    #[test]
+    fn requests_hold_text_of_some_length() {
+        let fitted = fit(&cells(&[Some("good film"), Some("good day")]), &TextSettings::default());
+        assert_eq!(fitted.read(&json!("x")), Ok(Entry::Text("x".into())));
+        assert_eq!(fitted.read(&json!(3)), Ok(Entry::Text("3".into())));
+        assert_eq!(fitted.read(&json!({})), Err("text".into()));
+        let long = "é".repeat(1_000_001);
+        assert_eq!(fitted.read(&json!(long)), Err("text of at most 1,000,000 characters".into()));
+    }
+
+    #[test]
+    fn a_million_characters_are_cut_and_counted() {
+        let long = "word ".repeat(200_000);
+        let data = cells(&[Some("good film"), Some("good day"), Some(&long)]);
+        let fitted = fit(&data, &TextSettings::default());
+        assert_eq!((fitted.cut, fitted.longest), (1, 1_000_000));
+        fitted.encode(Column { name: "review", cells: &data, rows: &[0, 1, 2] }).unwrap();
+    }
+}

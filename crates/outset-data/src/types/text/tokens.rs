@@ -1,0 +1,256 @@
+//! Tokenisers, trained on the train part or read from a `tokenizer.json`.
+
+use outset_spec::{Node, Setting, Value};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::models::unigram::{Unigram, UnigramTrainer};
+use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
+use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
+use tokenizers::models::{ModelWrapper, TrainerWrapper};
+use tokenizers::normalizers::BertNormalizer;
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
+
+/// Stands for what the vocabulary does not hold.
+const UNKNOWN: &str = "[UNK]";
+
+/// How a text is taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// N-grams of words and characters, weighed by tf-idf, without their order.
+    Ngrams,
+    /// Parts of words, as BERT's; each Chinese character by itself.
+    WordPiece,
+    /// Pairs of bytes merged, as GPT's.
+    BytePairs,
+    /// Parts of words by likelihood, as SentencePiece's.
+    Unigram,
+    /// Single characters.
+    Characters,
+    /// Whole words; each Chinese character by itself.
+    Words,
+    /// A `tokenizer.json`.
+    File(String),
+}
+
+impl Scheme {
+    const WORDS: [(&str, Self); 6] = [
+        ("ngrams", Self::Ngrams),
+        ("wordpiece", Self::WordPiece),
+        ("byte_bpe", Self::BytePairs),
+        ("unigram", Self::Unigram),
+        ("characters", Self::Characters),
+        ("words", Self::Words),
+    ];
+}
+
+impl Setting for Scheme {
+    const EXPECTED: &'static str = "`\"ngrams\"`, `\"wordpiece\"`, `\"byte_bpe\"`, `\"unigram\"`, \
+                                    `\"characters\"`, `\"words\"` or the name of a `tokenizer.json`";
+
+    fn from_node(node: &Node) -> Result<Self, String> {
+        let Value::String(word) = &node.value else { return Err(String::new()) };
+        if word.ends_with(".json") {
+            return Ok(Self::File(word.clone()));
+        }
+        Self::WORDS
+            .iter()
+            .find(|(known, _)| known == word)
+            .map(|(_, scheme)| scheme.clone())
+            .ok_or_else(String::new)
+    }
+
+    fn to_value(&self) -> Option<Value> {
+        let word = Self::WORDS.iter().find(|(_, scheme)| scheme == self).map(|(word, _)| *word);
+        Some(match (self, word) {
+            (Self::File(name), _) => name.as_str().into(),
+            (_, word) => word.unwrap_or_default().into(),
+        })
+    }
+}
+
+/// A fitted tokeniser with the length that texts are cut to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tokens {
+    /// In the format of `tokenizer.json`.
+    tokenizer: Tokenizer,
+    /// Tokens that are kept of a text.
+    pub max_length: usize,
+    /// Texts of the train part that are longer.
+    pub cut: u64,
+}
+
+impl Tokens {
+    /// Trains or reads a tokeniser and chooses the length: what 99 of 100 train texts need, at most `longest`.
+    ///
+    /// # Errors
+    /// If a file cannot be read or is no tokeniser, or training fails, in words.
+    pub fn fit(
+        texts: &[(String, u64)],
+        scheme: &Scheme,
+        vocabulary_size: usize,
+        max_length: Option<usize>,
+        longest: usize,
+    ) -> Result<Self, String> {
+        let mut tokenizer = match scheme {
+            Scheme::File(name) => Tokenizer::from_file(name).map_err(|error| error.to_string())?,
+            scheme => train(texts, scheme, vocabulary_size).map_err(|error| error.to_string())?,
+        };
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None).map_err(|error| error.to_string())?;
+        let mut fitted = Self { tokenizer, max_length: usize::MAX, cut: 0 };
+        let lengths: Vec<usize> = texts.par_iter().map(|(text, _)| fitted.encode(text).len()).collect();
+        let mut sorted = lengths.clone();
+        sorted.sort_unstable();
+        let most = sorted.get(sorted.len().saturating_sub(1) * 99 / 100).copied().unwrap_or(1);
+        fitted.max_length = max_length.unwrap_or(most.clamp(1, longest));
+        let too_long = lengths.iter().zip(texts).filter(|(length, _)| **length > fitted.max_length);
+        fitted.cut = too_long.map(|(_, (_, count))| count).sum();
+        Ok(fitted)
+    }
+
+    /// The tokens of a clean text, from 1; 0 alone for a text without any.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        let encoding = self.tokenizer.encode_fast(text, false);
+        let mut tokens: Vec<u32> = encoding.map(|encoding| encoding.get_ids().to_vec()).unwrap_or_default();
+        tokens.truncate(self.max_length);
+        tokens.iter_mut().for_each(|token| *token += 1);
+        if tokens.is_empty() {
+            tokens.push(0);
+        }
+        tokens
+    }
+
+    /// Size of the vocabulary, the 0 for nothing included.
+    pub fn size(&self) -> usize {
+        let highest = self.tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
+        highest as usize + 2
+    }
+
+    /// The token's text by its number, for word vectors and reports.
+    pub fn vocabulary(&self) -> Vec<(String, u32)> {
+        let mut words: Vec<(String, u32)> = self.tokenizer.get_vocab(true).into_iter().collect();
+        words.iter_mut().for_each(|(_, token)| *token += 1);
+        words.sort_unstable_by_key(|(_, token)| *token);
+        words
+    }
+}
+
+fn train(texts: &[(String, u64)], scheme: &Scheme, size: usize) -> tokenizers::Result<Tokenizer> {
+    let special = vec![AddedToken::from(UNKNOWN, true)];
+    let word_level = || -> tokenizers::Result<(ModelWrapper, TrainerWrapper)> {
+        let model = WordLevel::builder().unk_token(UNKNOWN.to_owned()).build()?;
+        let trainer = WordLevelTrainer::builder()
+            .vocab_size(size)
+            .min_frequency(2)
+            .show_progress(false)
+            .special_tokens(special.clone())
+            .build()?;
+        Ok((model.into(), trainer.into()))
+    };
+    let (model, mut trainer): (ModelWrapper, TrainerWrapper) = match scheme {
+        Scheme::BytePairs => {
+            let trainer = BpeTrainer::builder()
+                .vocab_size(size)
+                .min_frequency(2)
+                .show_progress(false)
+                .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+                .build();
+            (BPE::default().into(), trainer.into())
+        }
+        Scheme::Unigram => {
+            let trainer = UnigramTrainer::builder()
+                .vocab_size(size as u32)
+                .show_progress(false)
+                .special_tokens(special.clone())
+                .unk_token(Some(UNKNOWN.to_owned()))
+                .build()?;
+            (Unigram::default().into(), trainer.into())
+        }
+        Scheme::Characters | Scheme::Words => word_level()?,
+        Scheme::WordPiece | Scheme::Ngrams | Scheme::File(_) => {
+            let model = WordPiece::builder().unk_token(UNKNOWN.to_owned()).build()?;
+            let trainer = WordPieceTrainer::builder()
+                .vocab_size(size)
+                .min_frequency(2)
+                .show_progress(false)
+                .special_tokens(special.clone())
+                .build();
+            (model.into(), trainer.into())
+        }
+    };
+    let mut tokenizer = Tokenizer::new(model);
+    match scheme {
+        Scheme::BytePairs => {
+            tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
+        }
+        Scheme::Unigram => {
+            tokenizer.with_pre_tokenizer(Some(Metaspace::new('▁', PrependScheme::Always, true)));
+        }
+        Scheme::Characters => {
+            let each = SplitPattern::Regex(r"[\s\S]".to_owned());
+            tokenizer.with_pre_tokenizer(Some(Split::new(each, SplitDelimiterBehavior::Isolated, false)?));
+        }
+        _ => {
+            tokenizer.with_normalizer(Some(BertNormalizer::new(false, true, Some(false), false)))?;
+            tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
+        }
+    }
+    let repeated = texts.iter().map(|(text, _)| text.as_str());
+    tokenizer.train(&mut trainer, repeated)?;
+    Ok(tokenizer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts() -> Vec<(String, u64)> {
+        let lines =
+            ["good film , good day", "bad film , bad day", "房间很大，很好", "房间很小，不好", "good day"];
+        (0..20).flat_map(|_| lines.map(|line| (line.to_owned(), 1))).collect()
+    }
+
+    #[test]
+    fn every_scheme_reads_words_and_chinese() {
+        for (word, scheme) in Scheme::WORDS.iter().filter(|(word, _)| *word != "ngrams") {
+            let tokens = Tokens::fit(&texts(), scheme, 300, None, 256).unwrap();
+            for text in ["good film", "房间很好", "film 好"] {
+                let encoded = tokens.encode(text);
+                assert!(encoded.len() > 1, "{word}: {text} {encoded:?}");
+                assert!(encoded.iter().all(|token| (*token as usize) < tokens.size()), "{word}");
+            }
+            assert_eq!(tokens.encode(""), [0], "{word}");
+            assert!(!tokens.encode("zebra ☃ 龍").is_empty());
+            let copy: Tokens = serde_json::from_str(&serde_json::to_string(&tokens).unwrap()).unwrap();
+            assert_eq!(copy.encode("bad film，很大"), tokens.encode("bad film，很大"), "{word}");
+            let again = Tokens::fit(&texts(), scheme, 300, None, 256).unwrap();
+            assert_eq!(again.encode("bad film，很大"), tokens.encode("bad film，很大"), "{word}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_counted() {
+        let mut texts = texts();
+        texts.push(("day ".repeat(100), 3));
+        let tokens = Tokens::fit(&texts, &Scheme::Words, 100, None, 256).unwrap();
+        assert!(tokens.max_length < 10, "{}", tokens.max_length);
+        assert_eq!((tokens.cut, tokens.encode(&"day ".repeat(100)).len()), (3, tokens.max_length));
+        assert_eq!(Tokens::fit(&texts, &Scheme::Words, 100, Some(2), 256).unwrap().max_length, 2);
+    }
+
+    #[test]
+    fn a_file_that_is_no_tokeniser_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tokenizer.json");
+        std::fs::write(&file, "{\"model\": 3}").unwrap();
+        let scheme = Scheme::File(file.display().to_string());
+        assert!(Tokens::fit(&texts(), &scheme, 300, None, 256).is_err());
+        let nowhere = Scheme::File("nowhere/tokenizer.json".to_owned());
+        assert!(Tokens::fit(&texts(), &nowhere, 300, None, 256).is_err());
+    }
+}

@@ -1,0 +1,259 @@
+//! Text by attention: a Transformer encoder with normalisation in front of each part.
+//!
+//! Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>; Xiong et al. 2020, <https://arxiv.org/abs/2002.04745>;
+//! rotary positions: Su et al. 2021, <https://arxiv.org/abs/2104.09864>.
+
+use super::tokens::{Embedding, Pool, Pooling, gather, sizes};
+use super::{Encode, Encoded, Gathered, Wishes};
+use crate::init::Init;
+use crate::order::mix;
+use crate::size::Size;
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use outset_data::{FeatureShape, Features};
+use outset_ops::{Activation, AttentionMask};
+use outset_spec::{Bounds, choices, settings};
+
+choices! {
+    /// How a Transformer knows where a token stands.
+    pub enum Positions {
+        /// A learned vector for each place.
+        Learned = "learned",
+        /// Sines and cosines of fixed frequencies.
+        Sinusoidal = "sinusoidal",
+        /// Queries and keys turned by an angle that grows with the place.
+        Rotary = "rotary",
+        /// Not at all.
+        Without = "none",
+    }
+}
+
+settings! {
+    /// Settings of the Transformer.
+    pub struct Settings {
+        /// Features of each step; 64, 128 or 256 by `model.size`.
+        hidden_size: Option<usize> = None, in Bounds::between(2.0, 4096.0);
+        /// Blocks of attention and feed-forward layer; 1, 2 or 4 by `model.size`.
+        num_layers: Option<usize> = None, in Bounds::between(1.0, 64.0);
+        /// Heads of the attention; their number must divide `hidden_size` into even parts.
+        num_heads: usize = 4, in Bounds::between(1.0, 64.0);
+        /// How a token's place is known: `learned`, `sinusoidal`, `rotary` or `none`.
+        positions: Positions = Positions::Rotary;
+        /// How the steps become one vector: `mean`, `max`, `first` or `attention`.
+        pooling: Pooling = Pooling::Mean;
+        /// Share of the numbers that are dropped while training.
+        dropout: f64 = 0.2, in Bounds::between(0.0, 0.95);
+    }
+}
+
+/// Attention and feed-forward layer, each added to its input.
+#[derive(Module, Debug)]
+struct Block {
+    norm: [Param<Tensor<1>>; 2],
+    /// `[hidden, 3 · hidden]`: queries, keys, values.
+    projection: Param<Tensor<2>>,
+    projection_bias: Param<Tensor<1>>,
+    /// `[hidden, hidden]`, 0 at first, so that the block begins as nothing.
+    output: Param<Tensor<2>>,
+    output_bias: Param<Tensor<1>>,
+    feed_norm: [Param<Tensor<1>>; 2],
+    /// `[hidden, 4 · hidden]`.
+    up: Param<Tensor<2>>,
+    up_bias: Param<Tensor<1>>,
+    /// `[4 · hidden, hidden]`, 0 at first.
+    down: Param<Tensor<2>>,
+    down_bias: Param<Tensor<1>>,
+}
+
+impl Block {
+    fn new(hidden: usize, init: &mut Init) -> Self {
+        let norm = |init: &mut Init| [init.constant([hidden], 1.0), init.constant([hidden], 0.0)];
+        let bound = 1.0 / (hidden as f64).sqrt();
+        Self {
+            norm: norm(init),
+            projection: init.uniform([hidden, 3 * hidden], bound),
+            projection_bias: init.constant([3 * hidden], 0.0),
+            output: init.constant([hidden, hidden], 0.0),
+            output_bias: init.constant([hidden], 0.0),
+            feed_norm: norm(init),
+            up: init.uniform([hidden, 4 * hidden], bound),
+            up_bias: init.constant([4 * hidden], 0.0),
+            down: init.constant([4 * hidden, hidden], 0.0),
+            down_bias: init.constant([hidden], 0.0),
+        }
+    }
+
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        heads: usize,
+        turns: Option<&[Tensor<4>; 2]>,
+        lengths: &[usize],
+        drop: &dyn Fn(Tensor<3>, u64) -> Tensor<3>,
+    ) -> Tensor<3> {
+        let linear = |x: Tensor<3>, w: &Param<Tensor<2>>, b: &Param<Tensor<1>>, activation| {
+            outset_ops::linear(x, w.val(), Some(b.val()), activation)
+        };
+        let norm = |x: Tensor<3>, [gamma, beta]: &[Param<Tensor<1>>; 2]| {
+            outset_ops::layer_norm(x, gamma.val(), beta.val(), 1e-5)
+        };
+        let [rows, time, hidden] = x.dims();
+        let packed = linear(
+            norm(x.clone(), &self.norm),
+            &self.projection,
+            &self.projection_bias,
+            Activation::Identity,
+        );
+        let mask = AttentionMask::padded(lengths.to_vec());
+        let attended = match turns {
+            None => outset_ops::packed_attention(packed, heads, heads, mask),
+            Some(turns) => {
+                let split = packed.reshape([rows, time, 3 * heads, hidden / heads]);
+                let part = |index: usize| split.clone().narrow(2, index * heads, heads);
+                let (q, k) = (rotated(part(0), turns), rotated(part(1), turns));
+                outset_ops::attention(q, k, part(2), mask).reshape([rows, time, hidden])
+            }
+        };
+        let x = x + drop(linear(attended, &self.output, &self.output_bias, Activation::Identity), 0);
+        let up = linear(norm(x.clone(), &self.feed_norm), &self.up, &self.up_bias, Activation::Gelu);
+        x + drop(linear(up, &self.down, &self.down_bias, Activation::Identity), 1)
+    }
+}
+
+/// Turns the halves of each head's features by the angles of their places: `x [rows, time, heads, size]`.
+fn rotated(x: Tensor<4>, [cosine, sine]: &[Tensor<4>; 2]) -> Tensor<4> {
+    let half = x.dims()[3] / 2;
+    let (a, b) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
+    let (cosine, sine) = (cosine.clone(), sine.clone());
+    Tensor::cat(vec![a.clone() * cosine.clone() - b.clone() * sine.clone(), a * sine + b * cosine], 3)
+}
+
+/// Angle of each place and frequency, `place / 10000^(2 i / size)`, row by row for `size / 2` frequencies.
+fn angles(time: usize, size: usize) -> Vec<f32> {
+    let half = size / 2;
+    let angle = |place: usize, i: usize| place as f64 / 10_000f64.powf(2.0 * i as f64 / size as f64);
+    (0..time).flat_map(|place| (0..half).map(move |i| angle(place, i) as f32)).collect()
+}
+
+/// Encodes texts by attention.
+#[derive(Module, Debug)]
+pub struct Encoder {
+    embedding: Embedding,
+    /// `[longest, hidden]`.
+    places: Option<Param<Tensor<2>>>,
+    blocks: Vec<Block>,
+    norm: [Param<Tensor<1>>; 2],
+    pool: Pool,
+    #[module(skip)]
+    heads: usize,
+    #[module(skip)]
+    positions: Positions,
+    #[module(skip)]
+    width: usize,
+    #[module(skip)]
+    dropout: f64,
+}
+
+impl Encode for Encoder {
+    type Settings = Settings;
+
+    fn resolve(mut settings: Settings, _: &FeatureShape, size: Size, _: usize) -> Settings {
+        let (width, layers) = match size {
+            Size::Tiny => (64, 1),
+            Size::Small => (128, 2),
+            Size::Base => (256, 4),
+        };
+        let heads = settings.num_heads;
+        let hidden = *settings.hidden_size.get_or_insert(width);
+        // Heads have an even number of features each, which rotary positions turn in pairs.
+        settings.num_heads = (1..=heads).rev().find(|heads| hidden.is_multiple_of(2 * heads)).unwrap_or(1);
+        settings.hidden_size = Some(hidden.next_multiple_of(2));
+        settings.num_layers.get_or_insert(layers);
+        settings
+    }
+
+    fn wishes(_: &Settings, rows: usize) -> Wishes {
+        Wishes {
+            learning_rate: Some(1e-3),
+            weight_decay: Some(1e-2),
+            epochs: Some(if rows < 20_000 { 8 } else { 4 }),
+            batch_size: Some(64),
+            warmup: Some(0.1),
+            rows_at_once: Some(128),
+            ready: true,
+            ..Wishes::default()
+        }
+    }
+
+    fn new(settings: &Settings, shapes: &[FeatureShape], init: &mut Init) -> Self {
+        let (tokens, longest) = sizes(shapes);
+        let width = settings.hidden_size.unwrap_or(128);
+        let embedding = Embedding::new(tokens, width, 0.1, init);
+        let places = (settings.positions == Positions::Learned).then(|| init.normal([longest, width], 0.02));
+        let blocks = (0..settings.num_layers.unwrap_or(2)).map(|_| Block::new(width, init)).collect();
+        let norm = [init.constant([width], 1.0), init.constant([width], 0.0)];
+        let pool = Pool::new(settings.pooling, width, init);
+        Self {
+            embedding,
+            places,
+            blocks,
+            norm,
+            pool,
+            heads: settings.num_heads,
+            positions: settings.positions,
+            width,
+            dropout: settings.dropout,
+        }
+    }
+
+    fn width(&self) -> usize {
+        self.width
+    }
+
+    fn gather(&self, features: &[&Features], rows: &[u32], device: &Device) -> Gathered {
+        gather(features, rows, device)
+    }
+
+    fn forward(&self, gathered: &Gathered, dropout: Option<u64>) -> Encoded {
+        let Gathered::Tokens { tokens, lengths } = gathered else {
+            unreachable!("texts are gathered as tokens")
+        };
+        let drop = |values: Tensor<3>, place: u64| match dropout {
+            Some(key) if self.dropout > 0.0 => outset_ops::dropout(values, self.dropout, mix(key, place)),
+            _ => values,
+        };
+        let mut values = self.embedding.forward(tokens);
+        let ([_, time, _], device, size) = (values.dims(), values.device(), self.width / self.heads);
+        let mut turns = None;
+        match self.positions {
+            Positions::Learned => {
+                let Some(places) = &self.places else { unreachable!("learned positions are parameters") };
+                values = values + places.val().narrow(0, 0, time).unsqueeze::<3>();
+            }
+            Positions::Sinusoidal => {
+                let half = self.width / 2;
+                let angles = TensorData::new(angles(time, self.width), [1, time, half]);
+                let angles = Tensor::<3>::from_data(angles, &device);
+                values = values + Tensor::cat(vec![angles.clone().sin(), angles.cos()], 2);
+            }
+            Positions::Rotary => {
+                let angles = TensorData::new(angles(time, size), [1, time, 1, size / 2]);
+                let angles = Tensor::<4>::from_data(angles, &device);
+                turns = Some([angles.clone().cos(), angles.sin()]);
+            }
+            Positions::Without => {}
+        }
+        values = drop(values, 0);
+        for (index, block) in self.blocks.iter().enumerate() {
+            let drop = |values: Tensor<3>, place: u64| drop(values, 1 + 2 * index as u64 + place);
+            values = block.forward(values, self.heads, turns.as_ref(), lengths, &drop);
+        }
+        let [gamma, beta] = &self.norm;
+        values = outset_ops::layer_norm(values, gamma.val(), beta.val(), 1e-5);
+        Encoded::Sequence { values, lengths: lengths.clone() }
+    }
+
+    fn pool(&self, encoded: Encoded) -> Tensor<2> {
+        self.pool.forward(encoded)
+    }
+}
