@@ -160,7 +160,6 @@ fn arranged(shown: &str, format: &str, mut listed: Vec<Listed>, empty: Vec<Strin
     // A folder that holds all the others says nothing.
     while let Some(top) = listed.first().filter(|file| file.path.len() > 2).map(|file| file.path[0].clone())
         && listed.iter().all(|file| file.path.len() > 2 && file.path[0] == top)
-        && part_of(&top).is_none()
     {
         listed.iter_mut().for_each(|file| {
             file.path.remove(0);

@@ -30,6 +30,7 @@ use outset_spec::{Field, Problems, Section, problem};
 
 /// What an encoder draws from the features of its columns for a batch of rows, still without gradients.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)]
 pub enum Gathered {
     /// Cells of a table.
     Cells {

@@ -112,14 +112,22 @@ impl Augmentation {
 /// Resolved augmentation of pictures.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Augment {
-    crop: f64,
-    flip: bool,
-    rotate: f64,
-    scale: f64,
-    color: f64,
-    cutout: f64,
-    operations: usize,
-    magnitude: f64,
+    /// How far a picture is moved each way, as a share of its side.
+    pub crop: f64,
+    /// Whether every other picture is mirrored.
+    pub flip: bool,
+    /// Degrees that a picture is turned by each way.
+    pub rotate: f64,
+    /// How much larger or smaller a picture is made.
+    pub scale: f64,
+    /// How much brightness, contrast and saturation change.
+    pub color: f64,
+    /// Side of a hidden square, as a share of the picture's.
+    pub cutout: f64,
+    /// Operations drawn for each picture.
+    pub operations: usize,
+    /// How strong these are, from 0 to 10.
+    pub magnitude: f64,
     /// Strength of mixing two pictures, 0 for none.
     pub mixup: f64,
     /// Strength of pasting a part of one picture into another, 0 for none.
