@@ -62,7 +62,16 @@ pub(super) fn open(path: &str, folder: &Path) -> Result<Option<Vec<Set>>, Source
         let listed = vec![Listed { path: vec![path.to_owned()], place: Ok(Place::File(full)) }];
         return Ok(Some(arranged(path, "picture", listed, Vec::new())));
     }
-    match archive::list(path, &full)? {
+    // Office files are zip archives too, and are told as what they are.
+    let listed = match archive::list(path, &full) {
+        Err(SourceError::Damaged { format: "zip", .. })
+            if ending(path).is_none_or(|ending| ending != "zip") =>
+        {
+            None
+        }
+        listed => listed?,
+    };
+    match listed {
         Some((format, listed))
             if listed.iter().any(|file| file.path.last().is_some_and(|name| is_path(name))) =>
         {
