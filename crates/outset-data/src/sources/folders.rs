@@ -62,7 +62,16 @@ pub(super) fn open(path: &str, folder: &Path) -> Result<Option<Vec<Set>>, Source
         let listed = vec![Listed { path: vec![path.to_owned()], place: Ok(Place::File(full)) }];
         return Ok(Some(arranged(path, "picture", listed, Vec::new())));
     }
-    match archive::list(path, &full)? {
+    // Office files are zip archives too, and are told as what they are.
+    let listed = match archive::list(path, &full) {
+        Err(SourceError::Damaged { format: "zip", .. })
+            if ending(path).is_none_or(|ending| ending != "zip") =>
+        {
+            None
+        }
+        listed => listed?,
+    };
+    match listed {
         Some((format, listed))
             if listed.iter().any(|file| file.path.last().is_some_and(|name| is_path(name))) =>
         {
@@ -160,7 +169,6 @@ fn arranged(shown: &str, format: &str, mut listed: Vec<Listed>, empty: Vec<Strin
     // A folder that holds all the others says nothing.
     while let Some(top) = listed.first().filter(|file| file.path.len() > 2).map(|file| file.path[0].clone())
         && listed.iter().all(|file| file.path.len() > 2 && file.path[0] == top)
-        && part_of(&top).is_none()
     {
         listed.iter_mut().for_each(|file| {
             file.path.remove(0);

@@ -20,7 +20,7 @@ settings! {
     pub struct Settings {
         /// Channels of the first stage; the next ones have two and four times as many, the stem half as many.
         width: Option<usize> = None, in Bounds::between(2.0, 4096.0);
-        /// Stages, each of which halves the picture; as many as leave some four places a side where left out.
+        /// Stages, each of which halves the picture; as many as leave three to five places a side where left out.
         num_stages: Option<usize> = None, in Bounds::between(1.0, 8.0);
         /// Whether the stem halves the picture too; it does with pictures without colours and with large ones.
         pooled_stem: Option<bool> = None;
@@ -54,9 +54,9 @@ struct Stage {
     residual: ConvNorm,
 }
 
-/// Stages that leave about four places a side.
-fn stages(shape: Shape) -> usize {
-    (shape.height.min(shape.width) / 4).max(2).ilog2() as usize
+/// Halvings that leave three to five places a side.
+fn halvings(shape: Shape) -> usize {
+    (shape.height.min(shape.width) / 3).max(2).ilog2() as usize
 }
 
 impl Encode for Encoder {
@@ -73,7 +73,7 @@ impl Encode for Encoder {
             settings.width.get_or_insert(if shape.channels == 1 { width * 2 / 3 } else { width });
             // Strokes and outlines are as plain at half the size.
             let pooled = *settings.pooled_stem.get_or_insert(shape.channels == 1 || shape.width > LARGE);
-            settings.num_stages.get_or_insert((stages(*shape) - usize::from(pooled)).max(1));
+            settings.num_stages.get_or_insert((halvings(*shape) - usize::from(pooled)).max(1));
             settings.mirror.get_or_insert(augment.mirrors());
         }
         settings

@@ -38,6 +38,7 @@ use std::sync::Arc;
 
 /// What an encoder draws from the features of its columns for a batch of rows, still without gradients.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)]
 pub enum Gathered {
     /// Cells of a table.
     Cells {

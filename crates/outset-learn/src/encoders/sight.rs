@@ -87,13 +87,14 @@ impl Sight {
 
 /// What networks that see ask of training: many passes over few pictures, few over many.
 pub fn wishes(rows: usize) -> Wishes {
+    let to_see = if rows > 40_000 { 170_000 } else { 300_000 };
     Wishes {
         optimizer: Some("muon"),
-        learning_rate: Some(6e-3),
+        learning_rate: Some(3e-2),
         weight_decay: Some(5e-2),
         schedule: Some("cosine"),
         warmup: Some(0.15),
-        epochs: Some((300_000 / rows.max(1)).clamp(4, 60)),
+        epochs: Some((to_see / rows.max(1)).clamp(3, 60)),
         batch_size: Some(if rows < 4_000 { 64 } else { 256 }),
         ema: Some(0.99),
         label_smoothing: Some(0.1),

@@ -42,6 +42,9 @@ settings! {
 /// Coefficients of the Newton–Schulz polynomial `a x + b x³ + c x⁵`, which takes singular values near 1 in few steps.
 const POLYNOMIAL: [f64; 3] = [3.4445, -4.775, 2.0315];
 
+/// Steps that are one operation.
+const FUSED: usize = 5;
+
 impl Rule for Muon {
     fn learning_rate(&self) -> f64 {
         self.learning_rate
@@ -77,6 +80,9 @@ impl Rule for Muon {
 
 /// The nearly orthogonal matrix with the singular vectors of `matrix`; singular values end between about 0.7 and 1.2.
 fn orthogonal(matrix: Tensor<2>, num_steps: usize) -> Tensor<2> {
+    if num_steps == FUSED {
+        return outset_ops::optim::orthogonalise(matrix);
+    }
     let [rows, columns] = matrix.dims();
     // The products are over the shorter side.
     let mut x = if rows > columns { matrix.transpose() } else { matrix };

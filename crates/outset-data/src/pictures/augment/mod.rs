@@ -109,16 +109,24 @@ impl Augmentation {
     }
 }
 
-/// Resolved augmentation of pictures: each value as the setting of its name in [`AugmentSettings`].
+/// Resolved augmentation of pictures.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Augment {
+    /// How far a picture is moved each way, as a share of its side.
     pub crop: f64,
+    /// Whether every other picture is mirrored.
     pub flip: bool,
+    /// Degrees that a picture is turned by each way.
     pub rotate: f64,
+    /// How much larger or smaller a picture is made.
     pub scale: f64,
+    /// How much brightness, contrast and saturation change.
     pub color: f64,
+    /// Side of a hidden square, as a share of the picture's.
     pub cutout: f64,
+    /// Operations drawn for each picture.
     pub operations: usize,
+    /// How strong these are, from 0 to 10.
     pub magnitude: f64,
     /// Strength of mixing two pictures, 0 for none.
     pub mixup: f64,
