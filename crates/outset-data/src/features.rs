@@ -1,5 +1,7 @@
 //! Encoded columns: what a batch is made of, still without a tensor.
 
+use crate::pictures::{Augment, Pixels, Shape};
+
 /// The encoded cells of one input column.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Features {
@@ -13,6 +15,8 @@ pub enum Features {
     Weighted { offsets: Vec<usize>, indices: Vec<u32>, weights: Vec<f32> },
     /// At least one token a row in their order: row `i` has `indices[offsets[i]..offsets[i + 1]]`; 0 is nothing.
     Tokens { offsets: Vec<usize>, indices: Vec<u32> },
+    /// The pixels of one picture a row.
+    Image(Vec<Pixels>),
 }
 
 /// What an encoder must know of an input column to be built.
@@ -28,6 +32,8 @@ pub enum FeatureShape {
     Weighted { size: usize },
     /// A sequence of up to `longest` tokens of `size`, the 0 for nothing included.
     Tokens { size: usize, longest: usize },
+    /// Pixels, the mean and deviation of each channel in train (black being 0 and white 1), and how they are varied.
+    Image { shape: Shape, mean: Vec<f32>, deviation: Vec<f32>, augment: Augment },
 }
 
 /// One number of an encoded column.

@@ -11,7 +11,7 @@ use crate::{
     buf::uninit,
     par::{self, Cut, Rows},
 };
-use panel::Panels;
+pub(crate) use panel::Panels;
 use std::ops::Range;
 use tile::{Depth, Kernel, Left, Right, Target};
 

@@ -103,7 +103,7 @@ impl Kernel {
             }
         }
         let _: Level = level;
-        Kernel { rows: 4, columns: 8, depth: 128, body: plain }
+        Kernel { rows: 4, columns: 8, depth: 32, body: plain }
     }
 
     /// Computes a tile.

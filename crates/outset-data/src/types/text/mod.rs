@@ -231,6 +231,8 @@ impl TextInput {
     ) -> Vec<Option<T>> {
         let of = |text: &str| (!is_missing(text, &self.missing)).then(|| work(&self.cleaner.clean(text)));
         match column.cells {
+            // Pictures hold no text.
+            Cells::Image(_) => vec![None; column.rows.len()],
             Cells::Number(values) => column
                 .rows
                 .iter()
