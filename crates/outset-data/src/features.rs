@@ -11,12 +11,12 @@ pub enum Features {
     Index(Vec<u32>),
     /// Any number of classes a row: row `i` has `indices[offsets[i]..offsets[i + 1]]`, numbered as in `Index`.
     Indices { offsets: Vec<u32>, indices: Vec<u32> },
-    /// The pixels of one picture a row.
-    Image(Vec<Pixels>),
     /// Any number of weighted n-grams a row: row `i` has those at `offsets[i]..offsets[i + 1]`, each once.
     Weighted { offsets: Vec<usize>, indices: Vec<u32>, weights: Vec<f32> },
     /// At least one token a row in their order: row `i` has `indices[offsets[i]..offsets[i + 1]]`; 0 is nothing.
     Tokens { offsets: Vec<usize>, indices: Vec<u32> },
+    /// The pixels of one picture a row.
+    Image(Vec<Pixels>),
 }
 
 /// What an encoder must know of an input column to be built.
@@ -28,12 +28,12 @@ pub enum FeatureShape {
     Index { classes: usize },
     /// Any of `classes`, the 0 for unknown included.
     Indices { classes: usize },
-    /// Pixels, the mean and deviation of each channel in train (black being 0 and white 1), and how they are varied.
-    Image { shape: Shape, mean: Vec<f32>, deviation: Vec<f32>, augment: Augment },
     /// Any of `size` n-grams.
     Weighted { size: usize },
     /// A sequence of up to `longest` tokens of `size`, the 0 for nothing included.
     Tokens { size: usize, longest: usize },
+    /// Pixels, the mean and deviation of each channel in train (black being 0 and white 1), and how they are varied.
+    Image { shape: Shape, mean: Vec<f32>, deviation: Vec<f32>, augment: Augment },
 }
 
 /// One number of an encoded column.

@@ -117,10 +117,10 @@ fn value_auc(
         ColumnSettings::Category(_) | ColumnSettings::Set(_) => {
             return Ok(out_of_fold(&identities(column), targets, classes));
         }
-        // Which picture it is says nothing, and what is on it is for the network to see.
-        ColumnSettings::Image(_) => return Ok(0.5),
         // Different texts share no value by which one could foretell the other.
         ColumnSettings::Text(_) => return Ok(0.0),
+        // Which picture it is says nothing, and what is on it is for the network to see.
+        ColumnSettings::Image(_) => return Ok(0.5),
     };
     if classes == 2 {
         let values = filled(values);

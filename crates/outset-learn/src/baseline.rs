@@ -167,33 +167,6 @@ impl Baselines {
     }
 }
 
-/// Width and height that pictures are averaged to before a linear model sees them, at most.
-const PICTURE_SIDE: usize = 32;
-
-fn averaged_side(length: usize) -> usize {
-    length / length.div_ceil(PICTURE_SIDE)
-}
-
-fn averaged_length(shape: &Shape) -> usize {
-    shape.channels * averaged_side(shape.height) * averaged_side(shape.width)
-}
-
-/// Averages squares of pixels, so that a linear model gets at most 32 × 32 of them, black being 0 and white 1.
-fn average(values: &[u8], shape: Shape, out: &mut [f32]) {
-    let (height, width) = (averaged_side(shape.height), averaged_side(shape.width));
-    let (tall, wide) = (shape.height / height, shape.width / width);
-    for (out, plane) in
-        out.chunks_exact_mut(height * width).zip(values.chunks_exact(shape.height * shape.width))
-    {
-        for (place, out) in out.iter_mut().enumerate() {
-            let (top, left) = (place / width * tall, place % width * wide);
-            let rows = (top..top + tall).map(|y| &plane[y * shape.width + left..][..wide]);
-            let sum: u32 = rows.flatten().map(|value| u32::from(*value)).sum();
-            *out = sum as f32 / (255 * tall * wide) as f32;
-        }
-    }
-}
-
 /// Hands the targets of rows to a fit.
 fn fit_truth(truth: &Truth, rows: &[u32], fit: &dyn Fn(Targets<'_>) -> Fitted) -> Fitted {
     match &truth.values {
@@ -219,6 +192,33 @@ fn ngrams(prepared: &Prepared) -> Vec<Option<(usize, Features)>> {
         Some((size, fitted.encode(Column { name, cells, rows: &all }).ok()?))
     };
     prepared.preprocessor.inputs.iter().map(of_column).collect()
+}
+
+/// Width and height that pictures are averaged to before a linear model sees them, at most.
+const PICTURE_SIDE: usize = 32;
+
+fn averaged_side(length: usize) -> usize {
+    length / length.div_ceil(PICTURE_SIDE)
+}
+
+fn averaged_length(shape: &Shape) -> usize {
+    shape.channels * averaged_side(shape.height) * averaged_side(shape.width)
+}
+
+/// Averages squares of pixels, so that a linear model gets at most 32 × 32 of them, black being 0 and white 1.
+fn average(values: &[u8], shape: Shape, out: &mut [f32]) {
+    let (height, width) = (averaged_side(shape.height), averaged_side(shape.width));
+    let (tall, wide) = (shape.height / height, shape.width / width);
+    for (out, plane) in
+        out.chunks_exact_mut(height * width).zip(values.chunks_exact(shape.height * shape.width))
+    {
+        for (place, out) in out.iter_mut().enumerate() {
+            let (top, left) = (place / width * tall, place % width * wide);
+            let rows = (top..top + tall).map(|y| &plane[y * shape.width + left..][..wide]);
+            let sum: u32 = rows.flatten().map(|value| u32::from(*value)).sum();
+            *out = sum as f32 / (255 * tall * wide) as f32;
+        }
+    }
 }
 
 /// The features of rows as one matrix, `[rows, width]`: numbers as they are, a 0 or 1 for each class, pixels.

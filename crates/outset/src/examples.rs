@@ -2,6 +2,9 @@
 
 mod churn;
 mod line;
+mod sentiment;
+mod sentiment_zh;
+mod ticket_priority;
 
 /// An example that `outset new --example` writes.
 pub struct Example {
@@ -18,7 +21,8 @@ impl Example {
 }
 
 /// Every example; a new one is a file in `examples/` and a line here.
-const EXAMPLES: &[Example] = &[churn::EXAMPLE, line::EXAMPLE];
+const EXAMPLES: &[Example] =
+    &[churn::EXAMPLE, line::EXAMPLE, sentiment::EXAMPLE, sentiment_zh::EXAMPLE, ticket_priority::EXAMPLE];
 
 /// Names and descriptions of all examples.
 pub fn list() -> Vec<(&'static str, &'static str)> {

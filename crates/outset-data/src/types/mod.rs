@@ -298,8 +298,8 @@ column_types! {
     Category = "category", "one of several classes": CategorySettings => CategoryInput, CategoryOutput;
     Set = "set", "any number of labels in one cell": SetSettings => SetInput, SetOutput;
     Date = "date", "a day or a moment": DateSettings => DateInput;
-    Image = "image", "a picture": ImageSettings => ImageInput;
     Text = "text", "words and sentences in any language": TextSettings => TextInput;
+    Image = "image", "a picture": ImageSettings => ImageInput;
 }
 
 impl FittedInput {

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 /// Strength of the L2 penalty, scikit-learn's `C`; tf-idf is weak by nature and bears little of it.
 const C: f64 = 10.0;
 /// Multiplications that a search may take, within its bounds of steps.
-const WORK: usize = 6_000_000_000;
+const WORK: usize = 1_500_000_000;
 
 /// Rows of which few features differ from 0.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -48,9 +48,9 @@ impl Encode for Encoder {
 
     fn wishes(_: &Settings, rows: usize) -> Wishes {
         Wishes {
-            learning_rate: Some(3e-3),
+            learning_rate: Some(1e-3),
             weight_decay: Some(0.0),
-            epochs: Some(if rows < 4_000 { 8 } else { 3 }),
+            epochs: Some(if rows < 4_000 { 20 } else { 10 }),
             batch_size: Some(match rows {
                 0..4_000 => 32,
                 4_000..20_000 => 64,

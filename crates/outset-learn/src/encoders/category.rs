@@ -81,7 +81,7 @@ impl Encode for Encoder {
 
     fn forward(&self, gathered: &Gathered, _: Option<u64>) -> Encoded {
         let Gathered::Cells { dense, indices } = gathered else {
-            unreachable!("categories are gathered as cells")
+            unreachable!("categories are always gathered")
         };
         let embedded = self.embeddings.iter().zip(indices);
         let mut parts: Vec<Tensor<2>> = dense.iter().cloned().collect();

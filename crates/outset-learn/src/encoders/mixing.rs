@@ -96,6 +96,12 @@ mod tests {
 
     const SHAPE: Shape = Shape { channels: 1, height: 4, width: 4 };
 
+    fn augment(mixup: f64, cutmix: f64) -> Augment {
+        let mut augment = Augment::default();
+        (augment.mixup, augment.cutmix) = (mixup, cutmix);
+        augment
+    }
+
     fn mixed(augment: Augment, key: u64) -> (Mixing, Vec<f32>) {
         let mixing = Mixing::draw(&augment, SHAPE, 3, key).unwrap();
         let mut values: Vec<f32> = (0..3).flat_map(|picture| vec![picture as f32; 16]).collect();
@@ -106,9 +112,7 @@ mod tests {
     #[test]
     fn shares_add_up() {
         for key in 0..50 {
-            for augment in
-                [Augment { mixup: 0.4, ..Augment::default() }, Augment { cutmix: 1.0, ..Augment::default() }]
-            {
+            for augment in [augment(0.4, 0.0), augment(0.0, 1.0)] {
                 let (mixing, values) = mixed(augment, key);
                 for (place, picture) in values.chunks(16).enumerate() {
                     let other = (place + mixing.shift) % 3;
@@ -119,7 +123,7 @@ mod tests {
             }
         }
         assert_eq!(Mixing::draw(&Augment::default(), SHAPE, 3, 0), None);
-        assert_eq!(Mixing::draw(&Augment { mixup: 1.0, ..Augment::default() }, SHAPE, 1, 0), None);
+        assert_eq!(Mixing::draw(&augment(1.0, 0.0), SHAPE, 1, 0), None);
     }
 
     #[test]

@@ -38,7 +38,6 @@ use std::sync::Arc;
 
 /// What an encoder draws from the features of its columns for a batch of rows, still without gradients.
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant)]
 pub enum Gathered {
     /// Cells of a table.
     Cells {
@@ -47,8 +46,6 @@ pub enum Gathered {
         /// For each embedded column the class of each row, `[rows]`.
         indices: Vec<Tensor<1, Int>>,
     },
-    /// The pixels of a picture for each row, not yet varied, and where their tensor is to live.
-    Pictures { pixels: Vec<Pixels>, device: Device },
     /// Weighted n-grams of each row.
     Bags(Arc<Bags>),
     /// Tokens of each row, filled up with 0 at the end.
@@ -58,6 +55,8 @@ pub enum Gathered {
         /// Tokens of each row that are not filling, at least 1.
         lengths: Vec<usize>,
     },
+    /// The pixels of a picture for each row, not yet varied, and where their tensor is to live.
+    Pictures { pixels: Vec<Pixels>, device: Device },
 }
 
 /// What every encoder does.
@@ -203,6 +202,16 @@ encoders! {
     Category(category, "category", FeatureShape::Index { .. }),
     /// Sets of labels: a 0 or 1 for each class.
     Set(set, "set", FeatureShape::Indices { .. }),
+    /// Text: a vector for each n-gram of words and characters, summed by tf-idf.
+    BagOfWords(bag_of_words, "bag_of_words", FeatureShape::Weighted { .. }),
+    /// Text: convolution over windows of tokens (TextCNN).
+    TextCnn(text_cnn, "cnn", FeatureShape::Tokens { .. }),
+    /// Text: long short-term memory, by default in both directions.
+    Lstm(lstm, "lstm", FeatureShape::Tokens { .. }),
+    /// Text: gated recurrent units, by default in both directions.
+    Gru(gru, "gru", FeatureShape::Tokens { .. }),
+    /// Text: attention, as in BERT.
+    Transformer(transformer, "transformer", FeatureShape::Tokens { .. }),
     /// Small pictures: a plain convolutional network with a residual convolution in each stage.
     Cnn(cnn, "cnn", FeatureShape::Image { .. }),
     /// A residual network of three stages of one block each, for quick trials.
@@ -215,16 +224,6 @@ encoders! {
     Resnet34(resnet34, "resnet34", FeatureShape::Image { .. }),
     /// The residual network of 50 layers.
     Resnet50(resnet50, "resnet50", FeatureShape::Image { .. }),
-    /// Text: a vector for each n-gram of words and characters, summed by tf-idf.
-    BagOfWords(bag_of_words, "bag_of_words", FeatureShape::Weighted { .. }),
-    /// Text: convolution over windows of tokens (TextCNN).
-    TextCnn(text_cnn, "cnn", FeatureShape::Tokens { .. }),
-    /// Text: long short-term memory, by default in both directions.
-    Lstm(lstm, "lstm", FeatureShape::Tokens { .. }),
-    /// Text: gated recurrent units, by default in both directions.
-    Gru(gru, "gru", FeatureShape::Tokens { .. }),
-    /// Text: attention, as in BERT.
-    Transformer(transformer, "transformer", FeatureShape::Tokens { .. }),
 }
 
 #[cfg(test)]
