@@ -35,4 +35,7 @@ pub use ops::{
     rms_norm::rms_norm,
     softmax::softmax,
 };
-pub use outset_kernels::{Activation, isa};
+pub use outset_kernels::{
+    Activation, isa,
+    precision::{self, Precision},
+};
