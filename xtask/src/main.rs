@@ -11,6 +11,8 @@ Usage: cargo xtask <TASK>
 Tasks:
   bench tables [--only NAME,…] [--seeds 0,1,…]
       Trains the experiments of benches/tables with the release binary, beside scikit-learn on the same test rows
+  bench images [--only NAME,…] [--seeds 0,1,…]
+      Trains the experiments of benches/images with the release binary
   bench start [--only line,adult,serve] [--rounds COUNT]
       Times `outset run` and `outset serve`, in turns with the same work in PyTorch
   bench step [--only gpt,cnn,…] [--rounds COUNT] [--precision f32,bf16]
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         ["bench", "tables", flags @ ..] => bench::tables(flags),
+        ["bench", "images", flags @ ..] => bench::images(flags),
         ["bench", "start", flags @ ..] => bench::start(flags),
         ["bench", "step", flags @ ..] => bench::step(flags),
         ["reference"] => reference::reference(),

@@ -28,6 +28,7 @@ fn hashes(table: &Table, columns: &[&str], rows: &[u32]) -> Vec<u64> {
         .filter_map(|name| table.get(name))
         .map(|cells| match cells {
             Cells::Number(_) => (cells, Vec::new()),
+            Cells::Image(_) => (cells, Vec::new()),
             Cells::Text(text) => (cells, text.values.par_iter().map(|value| hash_text(value)).collect()),
         })
         .collect();
@@ -36,6 +37,8 @@ fn hashes(table: &Table, columns: &[&str], rows: &[u32]) -> Vec<u64> {
             cells.iter().fold(0, |hash, (cells, texts)| {
                 let cell = match cells {
                     Cells::Number(values) => bits(values[*row as usize]),
+                    Cells::Image(images) if images.0[*row as usize].is_none() => 1,
+                    Cells::Image(images) => images.identity(*row as usize),
                     Cells::Text(text) => texts.get(text.codes[*row as usize] as usize).copied().unwrap_or(1),
                 };
                 mix(hash ^ cell)

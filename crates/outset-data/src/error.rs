@@ -1,5 +1,6 @@
 //! What can be wrong with the rows: facts first, wording in `Display`, advice in [`DataError::hint`].
 
+use crate::pictures::Fault;
 use outset_spec::problem::{nearest, quote_list};
 use outset_spec::record::FileRecord;
 
@@ -18,6 +19,12 @@ pub enum DataError {
     NotADate { column: String, row: usize, found: String, format: String },
     #[error("column `{column}` is a date, but no common way of writing dates fits all of its cells")]
     NoDateFormat { column: String },
+    #[error("column `{column}` holds pictures, but row {row} holds `{found}`")]
+    NotPictures { column: String, row: usize, found: String },
+    #[error("the picture `{name}` in row {row} of column `{column}` {fault}")]
+    Picture { column: String, row: usize, name: String, fault: Fault },
+    #[error("{skipped} of {rows} pictures in column `{column}` cannot be used: {}", and_more(.words, *.skipped))]
+    TooManySkipped { column: String, rows: usize, skipped: usize, words: Vec<String>, most: f64 },
     #[error("column `{column}` holds no value in the train part")]
     EmptyColumn { column: String },
     #[error("column `{column}` is to be predicted, but holds no value in any row")]
@@ -99,6 +106,11 @@ impl DataError {
             Self::NotANumber { found, .. } => Some(format!(
                 "add `{found:?}` to `data.missing`, or set the column's type to `category`"
             )),
+            Self::NotPictures { .. } => Some("write the path of a picture's file, relative to the file of the row".into()),
+            Self::TooManySkipped { skipped, rows, most, .. } => Some(format!(
+                "mend or remove them, or set `data.max_skipped` to more than {:.2} (it is {most})",
+                *skipped as f64 / *rows as f64
+            )),
             Self::NotADate { found, .. } => Some(format!(
                 "add `{found:?}` to `data.missing`, or name the column's `format`, for example `%d.%m.%Y`"
             )),
@@ -140,6 +152,11 @@ fn missing_columns(columns: &[String]) -> String {
         [column] => format!("column `{column}` is"),
         columns => format!("columns {} are", quote_list(columns)),
     }
+}
+
+fn and_more(words: &[String], count: usize) -> String {
+    let rest = if words.len() < count { " …" } else { "" };
+    format!("{}{rest}", words.join(", "))
 }
 
 fn rows_of(rows: usize) -> String {

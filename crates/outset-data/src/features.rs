@@ -1,5 +1,7 @@
 //! Encoded columns: what a batch is made of, still without a tensor.
 
+use crate::pictures::{Augment, Pixels, Shape};
+
 /// The encoded cells of one input column.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Features {
@@ -9,6 +11,8 @@ pub enum Features {
     Index(Vec<u32>),
     /// Any number of classes a row: row `i` has `indices[offsets[i]..offsets[i + 1]]`, numbered as in `Index`.
     Indices { offsets: Vec<u32>, indices: Vec<u32> },
+    /// The pixels of one picture a row.
+    Image(Vec<Pixels>),
 }
 
 /// What an encoder must know of an input column to be built.
@@ -20,6 +24,8 @@ pub enum FeatureShape {
     Index { classes: usize },
     /// Any of `classes`, the 0 for unknown included.
     Indices { classes: usize },
+    /// Pixels, the mean and deviation of each channel in train (black being 0 and white 1), and how they are varied.
+    Image { shape: Shape, mean: Vec<f32>, deviation: Vec<f32>, augment: Augment },
 }
 
 /// One number of an encoded column.

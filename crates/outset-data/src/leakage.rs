@@ -117,6 +117,8 @@ fn value_auc(
         ColumnSettings::Category(_) | ColumnSettings::Set(_) => {
             return Ok(out_of_fold(&identities(column), targets, classes));
         }
+        // Which picture it is says nothing, and what is on it is for the network to see.
+        ColumnSettings::Image(_) => return Ok(0.5),
     };
     if classes == 2 {
         let values = filled(values);
@@ -138,6 +140,7 @@ fn identities(column: Column<'_>) -> Vec<u64> {
     let identity = |row: &u32| match column.cells {
         Cells::Number(values) => values[*row as usize].to_bits(),
         Cells::Text(text) => u64::from(text.codes[*row as usize]),
+        Cells::Image(images) => images.identity(*row as usize),
     };
     column.rows.iter().map(identity).collect()
 }

@@ -5,6 +5,7 @@ pub mod features;
 pub mod leakage;
 pub mod lot;
 pub mod overview;
+pub mod pictures;
 pub mod preprocess;
 pub mod requests;
 pub mod signature;

@@ -51,6 +51,17 @@ fn fill(table: &Table, train: &[u32], mut record: ColumnRecord, preprocessor: &P
         ("", _, Cells::Number(_)) => number_values(column, missing).ok(),
         _ => None,
     };
+    if let Cells::Image(images) = cells {
+        let mut different: Vec<u64> = train
+            .iter()
+            .filter(|row| !cells.is_missing(**row as usize))
+            .map(|row| images.identity(*row as usize))
+            .collect();
+        different.sort_unstable();
+        different.dedup();
+        record.distinct = different.len();
+        return record;
+    }
     if let Some(numbers) = numbers {
         let mut sorted: Vec<f64> = numbers.into_iter().filter(|value| !value.is_nan()).collect();
         sorted.sort_unstable_by(f64::total_cmp);
@@ -107,7 +118,7 @@ fn histogram(sorted: &[f64]) -> Vec<usize> {
 }
 
 /// A hash of the rows in their order, whatever file format they came in: of each column's name and cells, numbers by
-/// their bits, texts by their letters.
+/// their bits, texts by their letters, pictures by the bytes of their files.
 pub fn rows_sha256(table: &Table) -> String {
     let columns: Vec<(&String, &Cells)> = table.columns.iter().collect();
     let digests: Vec<[u8; 32]> = columns
@@ -130,6 +141,10 @@ pub fn rows_sha256(table: &Table) -> String {
                     Cells::Text(cells) => {
                         hash.update([2]);
                         text(&mut hash, cells.get(row).unwrap_or_default());
+                    }
+                    Cells::Image(images) => {
+                        hash.update([3]);
+                        hash.update(images.digest(row));
                     }
                 }
             }

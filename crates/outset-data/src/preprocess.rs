@@ -6,10 +6,13 @@ use crate::lot::Lot;
 use crate::signature::{InputSignature, OutputSignature, Signature};
 use crate::table::{Cells, Table};
 use crate::types::{Column, ColumnSettings, FittedInput, FittedOutput};
+use crate::{pictures, sources};
 use indexmap::IndexMap;
+use outset_spec::record::FileRecord;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::path::Path;
 
 /// Everything that was learned of the columns; written as `preprocessor.json`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -71,6 +74,26 @@ impl Preprocessor {
     /// If a column is missing, or a cell is missing, of another type, or of a class that no train row has.
     pub fn encode_targets(&self, table: &Table, rows: &[u32]) -> Result<Vec<Targets>, DataError> {
         by_column(&self.outputs, |name, fitted| fitted.encode(column(table, name, rows)?))
+    }
+
+    /// Opens the pictures that columns of paths name, each starting from the folder of its row's file; `folder` is where
+    /// the paths of `files` start from. Of a folder of pictures the only column of pictures takes the name of the
+    /// model's.
+    pub fn open_pictures(&self, table: &mut Table, files: &[FileRecord], folder: &Path) {
+        let names: Vec<&String> =
+            self.inputs.iter().filter(|(_, input)| input.kind() == "image").map(|(name, _)| name).collect();
+        if let ([name], Some(Cells::Image(_))) = (&names[..], table.get(sources::PICTURES))
+            && table.get(name).is_none()
+            && let Some(cells) = table.columns.shift_remove(sources::PICTURES)
+        {
+            table.columns.insert((*name).clone(), cells);
+        }
+        for name in names {
+            if let Some(Cells::Text(text)) = table.get(name) {
+                let images = pictures::resolve(text, files, folder);
+                table.columns.insert(name.clone(), Cells::Image(images));
+            }
+        }
     }
 
     /// Tells whether a table holds what the model takes.

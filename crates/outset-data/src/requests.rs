@@ -1,6 +1,7 @@
 //! Rows of a request: from JSON objects to a table, with everything that is wrong named at once.
 
 use crate::error::known_columns;
+use crate::pictures::{self, Images};
 use crate::preprocess::Preprocessor;
 use crate::table::{Cells, Table, TextBuilder, number_text};
 use crate::types::Entry;
@@ -95,13 +96,21 @@ impl Preprocessor {
                 number => Value::from(number),
             }),
             Cells::Text(text) => text.get(row).map(Value::from),
+            Cells::Image(images) => {
+                let file = images.0[row].as_ref().and_then(|picture| picture.file().ok());
+                file.map(|bytes| Value::from(pictures::base64(&bytes)))
+            }
         };
         self.inputs.keys().map(|name| (name.clone(), value(name).unwrap_or(Value::Null))).collect()
     }
 }
 
-/// A column of numbers, or of text if any entry is.
+/// A column of numbers, or of text or pictures if any entry is.
 fn cells(entries: Vec<Entry>) -> Cells {
+    if entries.iter().any(|entry| matches!(entry, Entry::Picture(_))) {
+        let picture = |entry| if let Entry::Picture(picture) = entry { Some(picture) } else { None };
+        return Cells::Image(Images(entries.into_iter().map(picture).collect()));
+    }
     if entries.iter().any(|entry| matches!(entry, Entry::Text(_))) {
         let mut builder = TextBuilder::default();
         for entry in entries {
@@ -109,6 +118,7 @@ fn cells(entries: Vec<Entry>) -> Cells {
                 Entry::Missing => builder.push(None),
                 Entry::Number(number) => builder.push(Some(&number_text(number))),
                 Entry::Text(text) => builder.push(Some(&text)),
+                Entry::Picture(_) => builder.push(None),
             }
         }
         return Cells::Text(builder.finish());

@@ -1,5 +1,6 @@
 //! A table in memory: named columns of numbers or of dictionary-coded text.
 
+use crate::pictures::Images;
 use indexmap::IndexMap;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,6 +22,8 @@ pub enum Cells {
     Number(Vec<f64>),
     /// Text.
     Text(Text),
+    /// Pictures.
+    Image(Images),
 }
 
 /// Text cells as codes into the list of different values.
@@ -61,6 +64,7 @@ impl Cells {
         match self {
             Self::Number(values) => values.len(),
             Self::Text(text) => text.codes.len(),
+            Self::Image(images) => images.0.len(),
         }
     }
 
@@ -74,15 +78,17 @@ impl Cells {
         match self {
             Self::Number(values) => values[row].is_nan(),
             Self::Text(text) => text.codes[row] == MISSING,
+            Self::Image(images) => images.0[row].is_none(),
         }
     }
 
-    /// The cell as text, a whole number without a decimal point; `None` if it is missing.
+    /// The cell as text, a whole number without a decimal point, a picture by its name; `None` if it is missing.
     pub fn text(&self, row: usize) -> Option<Cow<'_, str>> {
         match self {
             Self::Number(values) if values[row].is_nan() => None,
             Self::Number(values) => Some(Cow::Owned(number_text(values[row]))),
             Self::Text(text) => text.get(row).map(Cow::Borrowed),
+            Self::Image(images) => images.0[row].as_ref().map(|picture| Cow::Borrowed(picture.name.as_str())),
         }
     }
 }

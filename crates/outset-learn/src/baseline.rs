@@ -8,6 +8,7 @@ use crate::prepare::Prepared;
 use crate::run::evenly;
 use crate::verdict::number;
 use indexmap::IndexMap;
+use outset_data::pictures::Shape;
 use outset_data::{Cells, FeatureShape, Features, Table};
 use outset_spec::record::RunRecord;
 
@@ -121,25 +122,58 @@ impl Baselines {
     }
 }
 
-/// The features of rows as one matrix, `[rows, width]`: numbers as they are, a 0 or 1 for each class.
+/// Width and height that pictures are averaged to before a linear model sees them, at most.
+const PICTURE_SIDE: usize = 32;
+
+fn averaged_side(length: usize) -> usize {
+    length / length.div_ceil(PICTURE_SIDE)
+}
+
+fn averaged_length(shape: &Shape) -> usize {
+    shape.channels * averaged_side(shape.height) * averaged_side(shape.width)
+}
+
+/// Averages squares of pixels, so that a linear model gets at most 32 × 32 of them, black being 0 and white 1.
+fn average(values: &[u8], shape: Shape, out: &mut [f32]) {
+    let (height, width) = (averaged_side(shape.height), averaged_side(shape.width));
+    let (tall, wide) = (shape.height / height, shape.width / width);
+    for (out, plane) in
+        out.chunks_exact_mut(height * width).zip(values.chunks_exact(shape.height * shape.width))
+    {
+        for (place, out) in out.iter_mut().enumerate() {
+            let (top, left) = (place / width * tall, place % width * wide);
+            let rows = (top..top + tall).map(|y| &plane[y * shape.width + left..][..wide]);
+            let sum: u32 = rows.flatten().map(|value| u32::from(*value)).sum();
+            *out = sum as f32 / (255 * tall * wide) as f32;
+        }
+    }
+}
+
+/// The features of rows as one matrix, `[rows, width]`: numbers as they are, a 0 or 1 for each class, pixels.
 fn dense(prepared: &Prepared, features: &[Features], rows: &[u32]) -> (Vec<f32>, usize) {
-    let widths: Vec<usize> = prepared
-        .preprocessor
-        .inputs
-        .values()
-        .map(|input| match input.shape() {
+    let shapes: Vec<FeatureShape> =
+        prepared.preprocessor.inputs.values().map(|input| input.shape()).collect();
+    let widths: Vec<usize> = shapes
+        .iter()
+        .map(|shape| match shape {
             FeatureShape::Numeric { components } => components.len(),
-            FeatureShape::Index { classes } | FeatureShape::Indices { classes } => classes.min(CLASSES),
+            FeatureShape::Image { shape, .. } => averaged_length(shape),
+            FeatureShape::Index { classes } | FeatureShape::Indices { classes } => (*classes).min(CLASSES),
         })
         .collect();
     let width: usize = widths.iter().sum();
     let mut matrix = vec![0.0f32; rows.len() * width];
     let mut start = 0;
-    for (features, columns) in features.iter().zip(&widths) {
+    for (column, (features, columns)) in features.iter().zip(&widths).enumerate() {
         for (row, out) in rows.iter().zip(matrix.chunks_exact_mut(width.max(1))) {
             let row = *row as usize;
             let out = &mut out[start..start + columns];
             match features {
+                Features::Image(pixels) => {
+                    if let FeatureShape::Image { shape, .. } = &shapes[column] {
+                        average(pixels[row].values(), *shape, out);
+                    }
+                }
                 Features::Numeric { width, values } => {
                     out.copy_from_slice(&values[row * width..(row + 1) * width])
                 }

@@ -75,7 +75,7 @@ fn worse(
 }
 
 /// The features of the given rows, in their order.
-fn rearranged(features: &Features, rows: &[u32]) -> Features {
+pub(crate) fn rearranged(features: &Features, rows: &[u32]) -> Features {
     match features {
         Features::Numeric { width, values } => Features::Numeric {
             width: *width,
@@ -85,6 +85,9 @@ fn rearranged(features: &Features, rows: &[u32]) -> Features {
                 .copied()
                 .collect(),
         },
+        Features::Image(pixels) => {
+            Features::Image(rows.iter().map(|row| pixels[*row as usize].clone()).collect())
+        }
         Features::Index(classes) => Features::Index(rows.iter().map(|row| classes[*row as usize]).collect()),
         Features::Indices { offsets, indices } => {
             let (mut starts, mut picked) = (vec![0], Vec::new());

@@ -2,7 +2,7 @@
 
 use crate::combiner::{self, Combiner};
 use crate::decoders::{self, Decoder, TargetBatch};
-use crate::encoders::{self, Encoder, Gathered, Wishes};
+use crate::encoders::{self, Encoder, Gathered, Mixing, Wishes};
 use crate::init::Init;
 use crate::losses::Loss;
 use crate::order::mix;
@@ -52,7 +52,15 @@ impl Design {
     /// Builds the network with its first weights, on `device`.
     pub fn build(&self, preprocessor: &Preprocessor, seed: u64, device: &Device) -> Network {
         let mut init = Init::new(seed, device);
-        let shapes: Vec<FeatureShape> = preprocessor.inputs.values().map(|input| input.shape()).collect();
+        let mut shapes: Vec<FeatureShape> = preprocessor.inputs.values().map(|input| input.shape()).collect();
+        if shapes.len() > 1 {
+            // Mixed pictures would no longer fit to the other inputs of their rows.
+            for shape in &mut shapes {
+                if let FeatureShape::Image { augment, .. } = shape {
+                    (augment.mixup, augment.cutmix) = (0.0, 0.0);
+                }
+            }
+        }
         let mut groups: Vec<(&encoders::Settings, Vec<usize>)> = Vec::new();
         for (column, settings) in self.encoders.iter().enumerate() {
             match groups.iter_mut().find(|(other, _)| settings.takes_many() && *other == settings) {
@@ -158,7 +166,21 @@ impl Network {
 
     /// The weighted sum of the outputs' losses, `[1]`; `dropout` is the key of this step's dropout.
     pub fn loss(&self, batch: &Batch, weights: &[f64], dropout: Option<u64>) -> Tensor<1> {
-        self.total_loss(self.forward(&batch.inputs, dropout), batch, weights)
+        let raw = self.forward(&batch.inputs, dropout);
+        let Some(mixing) = dropout.and_then(|key| self.mixing(&batch.inputs, key)) else {
+            return self.total_loss(raw, batch, weights);
+        };
+        let others = raw.iter().map(|raw| mixing.of_others(raw.clone(), self.members())).collect();
+        self.total_loss(raw, batch, weights) * mixing.share
+            + self.total_loss(others, batch, weights) * (1.0 - mixing.share)
+    }
+
+    /// How the rows of a training batch are mixed, if the pictures are the only input.
+    fn mixing(&self, inputs: &[Gathered], key: u64) -> Option<Mixing> {
+        match (&self.encoders[..], inputs) {
+            ([encoder], [gathered]) => encoder.mixing(gathered, mix(key, OF_ENCODERS)),
+            _ => None,
+        }
     }
 
     fn total_loss(&self, raw: Vec<Tensor<2>>, batch: &Batch, weights: &[f64]) -> Tensor<1> {

@@ -14,7 +14,7 @@ use crate::network::Design;
 use crate::recipe;
 use crate::size::Size;
 use crate::train::{Examples, Recipe};
-use crate::{combiner, decoders, encoders};
+use crate::{combiner, decoders, encoders, pictures};
 use indexmap::IndexMap;
 use outset_data::types::{self, ColumnSettings};
 use outset_data::{
@@ -95,7 +95,7 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     declared(experiment).or(())?;
     let loaded =
         sources::open(&experiment.data, &experiment.folder, &|column| declared_missing(experiment, column))?;
-    let table = loaded.table;
+    let mut table = loaded.table;
     let given: Option<Vec<Part>> = loaded.given.map(|given| given.into_iter().map(Part::from).collect());
     for text in loaded.notes {
         observe(Event::Note { text });
@@ -137,8 +137,10 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         }
         (settings, encoders)
     };
+    let pictures = pictures::open(experiment, &mut table, &loaded.files, &mut inputs);
     let (all_inputs, _) = read_inputs(&inputs, 0, &mut problems);
     std::mem::take(&mut problems).or(())?;
+    let skipped = pictures::decode(&pictures, &table, &all_inputs, experiment.data.max_skipped, observe)?;
     let divide = |inputs: &IndexMap<String, ColumnSettings>| {
         split(&table, &experiment.data.split, given.as_deref(), inputs, &output_settings)
             .map_err(|error| error.located(&loaded.files))
@@ -149,6 +151,7 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         // Rows that differed in a column that is left out now may be alike without it.
         splits = divide(&read_inputs(&inputs, 0, &mut problems).0)?;
     }
+    pictures::clear(&mut table, &skipped);
     let (train, val, test) = (splits.rows(Part::Train), splits.rows(Part::Val), splits.rows(Part::Test));
     if inputs.is_empty() {
         let left_out = roles.iter().filter(|(_, role)| role.role == "left out");

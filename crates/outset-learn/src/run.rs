@@ -13,7 +13,9 @@ use crate::network::Network;
 use crate::predict::Predictor;
 use crate::prepare::{Prepared, prepare};
 use crate::train::{Examples, Progress, Trained, Training};
-use crate::{details, files, importance, machine, metrics, resume, thresholds, verdict, weights};
+use crate::{
+    details, files, gallery, importance, machine, metrics, resume, thresholds, verdict, weights,
+};
 use burn::tensor::Device;
 use indexmap::IndexMap;
 use outset_data::Preprocessor;
@@ -256,7 +258,8 @@ fn test(
     }
     record.verdict = verdict::verdict(record, &prepared.truths);
     observe(Event::Verdict { sentences: record.verdict.clone() });
-    files::write(&folder.join("predictions.csv"), &details::predictions_csv(prepared, &answers))
+    files::write(&folder.join("predictions.csv"), &details::predictions_csv(prepared, &answers))?;
+    gallery::write(prepared, network, &answers, folder)
 }
 
 /// Looks at the test part of a run once more, with the network from its bundle.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use outset_spec::record::{FORMAT, MetricLine, RunRecord};
+use outset_spec::record::{FORMAT, Gallery, MetricLine, RunRecord};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -20,6 +20,10 @@ pub struct Run {
     pub predictions: Vec<Predicted>,
     /// The experiment file with every default filled in.
     pub experiment: Option<String>,
+    /// Pictures of the run, where its inputs are pictures.
+    pub gallery: Option<Gallery>,
+    /// The run's folder.
+    pub folder: PathBuf,
 }
 
 impl Run {
@@ -35,7 +39,15 @@ impl Run {
             None => Vec::new(),
         };
         let experiment = text(folder.join("experiment.toml"))?;
-        Ok(Self { record, lines, predictions, experiment })
+        let gallery = match text(folder.join("pictures.json"))? {
+            Some(text) => {
+                let path = folder.join("pictures.json");
+                let read = serde_json::from_str(&text).and_then(complete);
+                Some(read.map_err(|source| ReportError::Record { path, source })?)
+            }
+            None => None,
+        };
+        Ok(Self { record, lines, predictions, experiment, gallery, folder: folder.to_owned() })
     }
 
     /// Output and metric that picked the best epoch; no output if it is the loss.

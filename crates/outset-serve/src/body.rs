@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::refusal::Refusal;
+use crate::upload::{self, Kind};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::{HeaderMap, Request};
@@ -18,13 +19,14 @@ const THROWN_AWAY: usize = 64 << 20;
 /// A body, and its share of the memory that all bodies may take together; held until the request is answered.
 pub(crate) struct Held {
     pub bytes: Bytes,
+    pub kind: Kind,
     _share: Option<OwnedSemaphorePermit>,
 }
 
 /// Reads the whole body.
 pub(crate) async fn read(app: &App, request: Request<Body>, deadline: Instant) -> Result<Held, Refusal> {
     let (head, mut body) = request.into_parts();
-    let form = check_type(&head.headers)?;
+    let kind = check_type(&head.headers)?;
     let announced =
         head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > app.max_body as u64) {
@@ -33,37 +35,46 @@ pub(crate) async fn read(app: &App, request: Request<Body>, deadline: Instant) -
         }
         return Err(Refusal::TooLarge { limit: app.max_body });
     }
-    let held = timeout_at(deadline, collect(app, &mut body))
+    let mut held = timeout_at(deadline, collect(app, &mut body))
         .await
         .map_err(|_| Refusal::SlowBody { limit: app.timeout })??;
-    if form && !matches!(held.bytes.trim_ascii_start().first(), None | Some(b'{' | b'[')) {
+    if kind == Kind::Form && !matches!(held.bytes.trim_ascii_start().first(), None | Some(b'{' | b'[')) {
         return Err(Refusal::ContentType { found: FORM.to_owned() });
     }
+    held.kind = kind;
     Ok(held)
 }
 
 /// What `curl --data` sends unless told otherwise.
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Refuses bodies that say they are not JSON; tells whether it says to be a form, which is believed only of a form.
-fn check_type(headers: &HeaderMap) -> Result<bool, Refusal> {
+/// Tells what a body says to be, and refuses what is neither JSON nor an upload.
+fn check_type(headers: &HeaderMap) -> Result<Kind, Refusal> {
     let text = |name| {
         headers.get(name).map(|value: &axum::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()))
     };
     if let Some(found) = text(CONTENT_ENCODING).filter(|found| !found.eq_ignore_ascii_case("identity")) {
         return Err(Refusal::Compressed { found: found.into_owned() });
     }
-    let Some(found) = text(CONTENT_TYPE) else { return Ok(false) };
+    let Some(found) = text(CONTENT_TYPE) else { return Ok(Kind::Json) };
     let lower = found.to_ascii_lowercase();
     let mut parts = lower.split(';').map(str::trim);
     let kind = parts.next().unwrap_or_default();
     let charset = parts.find_map(|part| part.strip_prefix("charset=")).map(|name| name.trim_matches('"'));
+    if kind == "multipart/form-data"
+        && let Some(boundary) = upload::boundary(&found)
+    {
+        return Ok(Kind::Multipart(boundary));
+    }
+    if kind.starts_with("image/") {
+        return Ok(Kind::Picture);
+    }
     let is_json = matches!(kind, "" | "application/json" | "text/json" | "text/plain" | FORM)
         || (kind.starts_with("application/") && kind.ends_with("+json"));
     if !is_json || !matches!(charset, None | Some("utf-8" | "utf8" | "us-ascii")) {
         return Err(Refusal::ContentType { found: found.into_owned() });
     }
-    Ok(kind == FORM)
+    Ok(if kind == FORM { Kind::Form } else { Kind::Json })
 }
 
 async fn collect(app: &App, body: &mut Body) -> Result<Held, Refusal> {
@@ -92,7 +103,7 @@ async fn collect(app: &App, body: &mut Body) -> Result<Held, Refusal> {
         }
     }
     let bytes = if all.is_empty() { first } else { all.into() };
-    Ok(Held { bytes, _share: share })
+    Ok(Held { bytes, kind: Kind::Json, _share: share })
 }
 
 async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, Refusal> {
@@ -133,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn types_that_are_json_or_near_it_are_accepted() {
+    fn types_that_are_json_or_an_upload_are_accepted() {
         check("application/json", true);
         check("Application/JSON; charset=UTF-8", true);
         check("application/json; charset=\"utf-8\"", true);
@@ -141,7 +152,9 @@ mod tests {
         check("text/plain", true);
         check("", true);
         check("text/csv", false);
-        check("multipart/form-data; boundary=x", false);
+        check("multipart/form-data; boundary=x", true);
+        check("multipart/form-data", false);
+        check("image/png", true);
         check("application/xml", false);
         check("application/json; charset=utf-16", false);
         assert!(check_type(&HeaderMap::new()).is_ok());

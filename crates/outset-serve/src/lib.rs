@@ -18,6 +18,7 @@ mod queue;
 mod refusal;
 mod rows;
 mod server;
+mod upload;
 mod v2;
 
 #[cfg(test)]

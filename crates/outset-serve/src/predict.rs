@@ -5,6 +5,7 @@ use crate::body;
 use crate::queue::Failure;
 use crate::refusal::{Problem, Refusal};
 use crate::rows::{self, Rows};
+use crate::upload::{self, Kind};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::Value;
@@ -19,8 +20,14 @@ pub(crate) const LARGE_ANSWER: usize = 256;
 pub(crate) async fn predict(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refusal> {
     let deadline = Instant::now() + app.timeout;
     let body = body::read(&app, request, deadline).await?;
-    let (bytes, limit) = (body.bytes.clone(), app.max_rows);
-    let rows = aside(bytes.len() >= LARGE_BODY, move || rows::read(&bytes, limit)).await??;
+    let (bytes, limit, long) = (body.bytes.clone(), app.max_rows, body.bytes.len() >= LARGE_BODY);
+    let rows = match body.kind.clone() {
+        Kind::Json | Kind::Form => aside(long, move || rows::read(&bytes, limit)).await??,
+        upload => {
+            let app = Arc::clone(&app);
+            aside(long, move || upload::read(&app, &bytes, &upload)).await??
+        }
+    };
     let one = rows.one;
     let answers = ask(&app, rows, deadline).await?;
     let text = aside(answers.len() >= LARGE_ANSWER, move || written(answers, one)).await?;

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use axum::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use outset_data::RowProblem;
+use outset_data::pictures::MAX_PIXELS;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -47,6 +48,16 @@ pub(crate) enum Refusal {
     TooManyRows { limit: usize },
     #[error("the content type is `{found}`, expected `application/json`")]
     ContentType { found: String },
+    #[error("`{name}` is not a picture, expected PNG, JPEG, WebP, BMP, GIF or TIFF")]
+    NotAPicture { name: String },
+    #[error("`{name}` has {} × {} pixels, but a picture may have {} million", .size[0], .size[1], MAX_PIXELS / 1_000_000)]
+    TooManyPixels { name: String, size: [u32; 2] },
+    #[error("`{name}` {fault}")]
+    BrokenPicture { name: String, fault: String },
+    #[error("the body is a picture, but the model takes more than one picture alone")]
+    NoPictureAlone,
+    #[error("the form cannot be read: {problem}")]
+    NotAForm { problem: &'static str },
     #[error("the body is compressed as `{found}`, expected plain JSON")]
     Compressed { found: String },
     #[error("the body ends too early")]
@@ -81,10 +92,19 @@ pub(crate) enum Refusal {
 impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Empty | Self::NotJson { .. } | Self::Cut | Self::Protocol(_) => StatusCode::BAD_REQUEST,
-            Self::NotRows { .. } | Self::Faulty { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooLarge { .. } | Self::TooManyRows { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::ContentType { .. } | Self::Compressed { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Empty | Self::NotJson { .. } | Self::NotAForm { .. } | Self::Cut | Self::Protocol(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::NotRows { .. } | Self::Faulty { .. } | Self::BrokenPicture { .. } => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Self::TooLarge { .. } | Self::TooManyRows { .. } | Self::TooManyPixels { .. } => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            Self::ContentType { .. }
+            | Self::Compressed { .. }
+            | Self::NotAPicture { .. }
+            | Self::NoPictureAlone => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::SlowBody { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::NoKey | Self::WrongKey => StatusCode::UNAUTHORIZED,
             Self::NoSuchPage { .. } | Self::NoSuchModel { .. } | Self::NoSuchVersion { .. } => {
@@ -101,6 +121,9 @@ impl Refusal {
         match self {
             Self::NotJson { hint, .. } => *hint,
             Self::TooManyRows { .. } => Some("send the rows in several requests"),
+            Self::NoPictureAlone => Some(
+                "send a form (`multipart/form-data`) with a part for each column, or JSON with the picture in base 64",
+            ),
             Self::NoKey | Self::WrongKey => {
                 Some("send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
             }

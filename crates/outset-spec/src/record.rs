@@ -243,6 +243,41 @@ pub struct Fit {
     pub line: Vec<[f64; 2]>,
 }
 
+/// Pictures for the report, in `pictures.json`; their files lie in `pictures/` beside it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Gallery {
+    /// The input that they are of.
+    pub input: String,
+    /// The output that was asked of them; empty if none is one of classes.
+    pub output: String,
+    pub groups: Vec<PictureGroup>,
+}
+
+/// Pictures that show one thing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PictureGroup {
+    pub title: String,
+    /// How to read them, in a plain sentence.
+    pub note: String,
+    pub pictures: Vec<PictureRecord>,
+}
+
+/// One picture.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PictureRecord {
+    /// File in `pictures/`.
+    pub file: String,
+    /// What the source calls it.
+    pub name: String,
+    pub actual: String,
+    pub prediction: String,
+    /// Probability of the prediction.
+    pub probability: Option<f64>,
+}
+
 /// One line of `metrics.jsonl`: values of one part after a step. Holds no clock time, so that a resumed run's lines are
 /// byte-equal to those of an uninterrupted one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

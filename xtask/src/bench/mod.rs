@@ -3,6 +3,7 @@
 mod adult;
 mod document;
 mod http;
+mod images;
 mod line;
 mod measure;
 mod place;
@@ -31,6 +32,21 @@ pub fn tables(flags: &[&str]) -> Outcome<()> {
     let place = Place::find("tables")?;
     let text = tables::tables(&place, &flags.only(&tables::names())?, seeds.as_deref())?;
     if flags.is_empty() { document::write(&place, "tables", &text) } else { Ok(()) }
+}
+
+/// Runs `bench images`.
+///
+/// # Errors
+/// If a flag is unknown, or anything could not be run.
+pub fn images(flags: &[&str]) -> Outcome<()> {
+    let flags = Flags::read(flags, &["--only", "--seeds"])?;
+    let seeds = match flags.get("--seeds") {
+        Some(text) => Some(text.split(',').map(str::parse).collect::<Result<Vec<u64>, _>>()?),
+        None => None,
+    };
+    let place = Place::find("images")?;
+    let text = images::images(&place, &flags.only(&images::names())?, seeds.as_deref())?;
+    if flags.is_empty() { document::write(&place, "images", &text) } else { Ok(()) }
 }
 
 /// Runs `bench start`.

@@ -101,6 +101,12 @@ pub enum SourceError {
     /// The Parquet file is damaged or uses something unknown.
     #[error("`{path}` cannot be read as Parquet")]
     Parquet { path: String, source: parquet::errors::ParquetError },
+    /// A file of pictures in MNIST's format is not what its head says.
+    #[error("`{path}` cannot be read as IDX: {reason}")]
+    Idx { path: String, reason: String },
+    /// Folders of pictures stand beside files of rows.
+    #[error("`{pictures}` holds pictures and `{table}` rows, but all sources must be of one kind")]
+    PicturesAndTables { pictures: String, table: String },
     /// No file was named.
     #[error("no data file is named")]
     Nothing,
@@ -130,6 +136,9 @@ impl SourceError {
                 Some(format!("if it stands for a missing value, add `\"{found}\"` to `data.missing`"))
             }
             Self::NotDelimited { key, .. } => Some(format!("remove `data.{key}`")),
+            Self::PicturesAndTables { .. } => {
+                Some("name the file of rows alone, with a column that holds the paths of the pictures".into())
+            }
             Self::JsonObject { .. } => Some("put the rows into `[` and `]`".into()),
             _ => None,
         }

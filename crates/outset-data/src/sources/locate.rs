@@ -102,7 +102,7 @@ fn nothing_in(path: &str, full: &Path, names: &[&String]) -> SourceError {
     SourceError::EmptyFolder { path: path.to_owned(), endings }
 }
 
-fn kind(name: &str) -> Option<&'static str> {
+pub(super) fn kind(name: &str) -> Option<&'static str> {
     let ending = ending(name)?;
     KINDS.iter().find(|(_, endings)| endings.contains(&ending.as_str())).map(|(kind, _)| *kind)
 }

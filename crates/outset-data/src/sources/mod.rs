@@ -3,12 +3,15 @@
 //! A format is one file that offers `recognise`, which looks at a file and gives a `Source` or passes; the function
 //! `recognise` below holds the list of formats. A source hands its cells to `Columns`, which decides what is a number.
 
+mod archive;
 mod columns;
 mod delimited;
 mod dialect;
 mod dictionary;
 mod encoding;
 mod error;
+mod folders;
+mod idx;
 mod input;
 mod json;
 mod locate;
@@ -21,6 +24,7 @@ mod records;
 mod tests;
 
 pub use error::SourceError;
+pub use folders::PICTURES;
 
 use crate::table::Table;
 use columns::Columns;
@@ -48,7 +52,7 @@ pub struct Loaded {
 }
 
 /// The part that a row was given for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Given {
     Train,
     Val,
@@ -121,8 +125,16 @@ pub fn open(
     folder: &Path,
     column_missing: &dyn Fn(&str) -> Vec<String>,
 ) -> Result<Loaded, SourceError> {
-    let open_all = |files: &Files, given: Option<Given>, inputs: &mut Vec<(Input, Option<Given>)>| {
+    let mut sets = Vec::new();
+    let mut open_all = |files: &Files, given: Option<Given>, inputs: &mut Vec<(Input, Option<Given>)>| {
         for path in &files.0 {
+            if let Some(of_path) = folders::open(path, folder)? {
+                // What the experiment says of a path counts more than the names within.
+                sets.extend(
+                    of_path.into_iter().map(|set| folders::Set { given: given.or(set.given), ..set }),
+                );
+                continue;
+            }
             inputs.extend(locate::open(path, folder)?.into_iter().map(|input| (input, given)));
         }
         Ok(())
@@ -132,6 +144,14 @@ pub fn open(
     open_all(&data.train, Some(Given::Train), &mut inputs)?;
     open_all(&data.val, Some(Given::Val), &mut inputs)?;
     open_all(&data.test, Some(Given::Test), &mut inputs)?;
+    match (sets.first(), inputs.first()) {
+        (Some(set), Some((input, _))) => {
+            let (pictures, table) = (set.record.path.clone(), input.shown.clone());
+            return Err(SourceError::PicturesAndTables { pictures, table });
+        }
+        (Some(_), None) => return Ok(folders::load(sets)),
+        _ => {}
+    }
     load(inputs, Options::from(data), column_missing)
 }
 
@@ -145,6 +165,9 @@ pub fn open_file(
     options: &Options,
     column_missing: &dyn Fn(&str) -> Vec<String>,
 ) -> Result<Loaded, SourceError> {
+    if let Some(sets) = folders::open(path, folder)? {
+        return Ok(folders::load(sets));
+    }
     let inputs = locate::open(path, folder)?.into_iter().map(|input| (input, None)).collect();
     load(inputs, options.clone(), column_missing)
 }

@@ -6,7 +6,7 @@ use crate::preprocess::column;
 use crate::table::Table;
 
 /// The part that a word names, also in the spellings of other programs.
-fn part_of(word: &str) -> Option<Part> {
+pub(crate) fn part_of(word: &str) -> Option<Part> {
     match word.trim().to_lowercase().as_str() {
         "train" | "training" => Some(Part::Train),
         "val" | "valid" | "validation" | "dev" => Some(Part::Val),

@@ -106,6 +106,7 @@ fn leaders(cut: &Cut<'_>, cells: &Cells) -> Vec<u32> {
             _ if cells.is_missing(*row as usize) => continue,
             Cells::Number(values) => (values[*row as usize] + 0.0).to_bits(),
             Cells::Text(text) => u64::from(text.codes[*row as usize]),
+            Cells::Image(images) => images.identity(*row as usize),
         };
         leaders[*row as usize] = *first.entry(key).or_insert(*row);
     }

@@ -4,11 +4,13 @@ mod given;
 mod lot;
 mod time;
 
+pub(crate) use given::part_of;
+
 use crate::duplicates::first_alike;
 use crate::error::DataError;
 use crate::preprocess::column;
 use crate::sources::Given;
-use crate::table::Table;
+use crate::table::{Cells, Table};
 use crate::types::{Absent, ColumnSettings};
 use indexmap::IndexMap;
 use outset_spec::experiment::SplitBy;
@@ -32,6 +34,16 @@ impl Part {
             Self::Train => "train",
             Self::Val => "val",
             Self::Test => "test",
+        }
+    }
+}
+
+impl From<Part> for Given {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Train => Self::Train,
+            Part::Val => Self::Val,
+            Part::Test => Self::Test,
         }
     }
 }
@@ -96,9 +108,10 @@ impl Cut<'_> {
 
 /// Divides rows into train, val and test as the experiment says.
 ///
-/// Rows without a value in some output are left out and counted. Rows that are alike in all inputs and outputs share a
-/// part, except where files, groups or times say otherwise, or where there are so few different rows that a part would
-/// lack half of its rows; the words then say how many rows of val and test repeat a train row. Parts that `given` lacks are cut from the given train rows in proportion. Equal rows and settings give an
+/// Rows without a value in some output, or with a picture that cannot be used, are left out and counted. Rows that are
+/// alike in all inputs and outputs share a part, except where files, groups or times say otherwise, or where there are so
+/// few different rows that a part would lack half of its rows; the words then say how many rows of val and test repeat a
+/// train row. Parts that `given` lacks are cut from the given train rows in proportion. Equal rows and settings give an
 /// equal split on any machine and any number of threads.
 ///
 /// # Errors
@@ -115,6 +128,12 @@ pub fn split(
     }
     let mut splits = Splits { parts: vec![None; table.rows()], ..Splits::default() };
     let mut kept = with_targets(table, outputs, &mut splits.dropped)?;
+    for (name, _) in inputs {
+        if let Some(Cells::Image(images)) = table.get(name) {
+            let reason = format!("unusable picture in `{name}`");
+            drop_rows(&mut kept, &mut splits.dropped, &reason, |row| images.fault(row as usize).is_some());
+        }
+    }
     let by_column = settings.by == Some(SplitBy::Column);
     let named: Option<Vec<Option<Part>>> = match (given, &settings.column) {
         (Some(given), _) => Some(given.iter().copied().map(Some).collect()),

@@ -19,7 +19,7 @@ pub(super) fn time(
     let column = column(cut.table, name, cut.rows)?;
     let times = match (column.cells, settings) {
         (_, Some(ColumnSettings::Date(settings))) => positions(column, settings)?,
-        (Cells::Text(_), _) => positions(column, &DateSettings::default())?,
+        (Cells::Text(_) | Cells::Image(_), _) => positions(column, &DateSettings::default())?,
         (Cells::Number(values), _) => cut.rows.iter().map(|row| values[*row as usize]).collect(),
     };
     if let Some(place) = times.iter().position(|time| time.is_nan()) {

@@ -1,6 +1,7 @@
 //! The classes of a column, and which of them a cell holds.
 
 use super::{Column, parse_number};
+use crate::pictures::Images;
 use crate::table::{Cells, number_text};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -83,6 +84,7 @@ impl Classes {
                 let code = |row: &u32| found.get(text.codes[*row as usize] as usize).copied().unwrap_or(NONE);
                 column.rows.iter().map(code).collect()
             }
+            Cells::Image(_) => vec![NONE; column.rows.len()],
         }
     }
 }
@@ -110,6 +112,8 @@ pub fn count(column: Column<'_>, missing: &[String]) -> Vec<(String, u64)> {
             let counted = text.values.iter().zip(counts).filter(|(_, count)| *count > 0);
             counted.map(|(value, count)| (value.trim().to_owned(), count)).collect()
         }
+        // A picture is none of several values.
+        Cells::Image(_) => Vec::new(),
     };
     counted.retain(|(value, _)| !value.is_empty() && !is_missing(value, missing));
     counted
@@ -126,6 +130,7 @@ pub fn is_missing(value: &str, missing: &[String]) -> bool {
 pub enum Absent<'a> {
     Number { values: &'a [f64], missing: Vec<f64> },
     Text { codes: &'a [u32], present: Vec<bool> },
+    Image(&'a Images),
 }
 
 impl<'a> Absent<'a> {
@@ -141,6 +146,7 @@ impl<'a> Absent<'a> {
                     text.values.iter().map(|value| !value.is_empty() && !is_missing(value, missing));
                 Self::Text { codes: &text.codes, present: present.collect() }
             }
+            Cells::Image(images) => Self::Image(images),
         }
     }
 
@@ -154,6 +160,7 @@ impl<'a> Absent<'a> {
             Self::Text { codes, present } => {
                 !present.get(codes[row as usize] as usize).is_some_and(|present| *present)
             }
+            Self::Image(images) => images.0[row as usize].is_none(),
         }
     }
 }

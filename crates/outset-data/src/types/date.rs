@@ -187,6 +187,7 @@ impl<'a> Moments<'a> {
                     None => Ok(Self::Coded { codes: &text.codes, moments }),
                 }
             }
+            Cells::Image(_) => Err(wrong(column.rows.first().copied().unwrap_or(0))),
         }
     }
 
@@ -210,6 +211,7 @@ pub(super) fn format_of(
 ) -> Result<DateFormat, DataError> {
     match (format, column.cells) {
         (Some(format), _) => Ok(DateFormat(format.to_owned())),
+        (None, Cells::Image(_)) => Err(DataError::NoDateFormat { column: column.name.to_owned() }),
         (None, Cells::Number(_)) => Ok(DateFormat::number()),
         (None, Cells::Text(text)) => {
             let mut present = vec![false; text.values.len()];

@@ -6,6 +6,7 @@
 mod category;
 mod classes;
 mod date;
+mod image;
 mod infer;
 mod moment;
 mod number;
@@ -16,6 +17,7 @@ pub use category::{CategoryInput, CategoryOutput, CategorySettings};
 pub use classes::{Absent, Classes};
 pub(crate) use classes::{NONE, count, natural, sort_by_count};
 pub use date::{DateInput, DateSettings, positions};
+pub use image::{ImageInput, ImageSettings};
 pub use infer::{Guess, Inferred, infer, infer_inputs, infer_output};
 pub use moment::DateFormat;
 pub(crate) use number::number_values;
@@ -27,10 +29,12 @@ pub use set::{SetInput, SetOutput, SetSettings};
 use crate::error::DataError;
 use crate::features::{FeatureShape, Features, Targets};
 use crate::lot::Lot;
+use crate::pictures::Picture;
 use crate::signature::{InputSignature, OutputSignature};
 use crate::table::Cells;
 use outset_spec::{Field, Reader, Setting, Table as Settings};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Some rows of one column.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +50,7 @@ pub enum Entry {
     Missing,
     Number(f64),
     Text(String),
+    Picture(Arc<Picture>),
 }
 
 /// What a column type does for an input.
@@ -287,6 +292,7 @@ column_types! {
     Category = "category", "one of several classes": CategorySettings => CategoryInput, CategoryOutput;
     Set = "set", "any number of labels in one cell": SetSettings => SetInput, SetOutput;
     Date = "date", "a day or a moment": DateSettings => DateInput;
+    Image = "image", "a picture": ImageSettings => ImageInput;
 }
 
 impl FittedInput {

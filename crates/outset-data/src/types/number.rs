@@ -112,6 +112,11 @@ impl<'a> Numbers<'a> {
                 let values = parsed.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect();
                 Ok(Self::Coded { codes: &text.codes, values })
             }
+            Cells::Image(_) => {
+                let row = column.rows.first().copied().unwrap_or(0) as usize;
+                let found = column.cells.text(row).unwrap_or_default().into_owned();
+                Err(DataError::NotANumber { column: column.name.to_owned(), row: row + 1, found })
+            }
         }
     }
 

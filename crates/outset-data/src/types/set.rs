@@ -105,6 +105,7 @@ fn visit_rows(
                 visit(*row, found.get(text.codes[*row as usize] as usize).map_or(&[][..], Vec::as_slice));
             }
         }
+        Cells::Image(_) => column.rows.iter().for_each(|row| visit(*row, &[])),
         Cells::Number(values) => {
             for row in column.rows {
                 let value = values[*row as usize];

@@ -80,7 +80,9 @@ impl Encode for Encoder {
     }
 
     fn forward(&self, gathered: &Gathered, _: Option<u64>) -> Encoded {
-        let Gathered::Cells { dense, indices } = gathered;
+        let Gathered::Cells { dense, indices } = gathered else {
+            unreachable!("categories are always gathered")
+        };
         let embedded = self.embeddings.iter().zip(indices);
         let mut parts: Vec<Tensor<2>> = dense.iter().cloned().collect();
         parts.extend(embedded.map(|(table, index)| table.val().select(0, index.clone())));

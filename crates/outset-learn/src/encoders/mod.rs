@@ -4,19 +4,27 @@
 //! table of a hundred numbers is one matrix, not a hundred. A new encoder is a file here and a line in [`encoders!`].
 
 mod encoded;
+mod mixing;
+mod sight;
 mod wishes;
 
 pub mod category;
+pub mod cnn;
 pub mod number;
+pub mod resnet;
 pub mod set;
 
 pub use encoded::Encoded;
+pub use mixing::Mixing;
 pub use wishes::Wishes;
+
+use resnet::{resnet8, resnet18, resnet20, resnet34, resnet50};
 
 use crate::init::Init;
 use crate::size::Size;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
+use outset_data::pictures::Pixels;
 use outset_data::{FeatureShape, Features};
 use outset_spec::{Field, Problems, Section, problem};
 
@@ -30,6 +38,8 @@ pub enum Gathered {
         /// For each embedded column the class of each row, `[rows]`.
         indices: Vec<Tensor<1, Int>>,
     },
+    /// The pixels of a picture for each row, not yet varied, and where their tensor is to live.
+    Pictures { pixels: Vec<Pixels>, device: Device },
 }
 
 /// What every encoder does.
@@ -60,6 +70,11 @@ pub trait Encode: Sized {
 
     /// Encodes a batch; `dropout` is the key of this step's dropout and augmentation, `None` outside of training.
     fn forward(&self, gathered: &Gathered, dropout: Option<u64>) -> Encoded;
+
+    /// How the rows of a training batch are mixed with each other, if they are.
+    fn mixing(&self, _gathered: &Gathered, _key: u64) -> Option<Mixing> {
+        None
+    }
 
     /// Makes a vector for each row of what [`forward`](Self::forward) yields: `[rows, width]`.
     fn pool(&self, encoded: Encoded) -> Tensor<2> {
@@ -150,6 +165,11 @@ macro_rules! encoders {
                 match self { $( Self::$variant(encoder) => encoder.forward(gathered, dropout), )* }
             }
 
+            /// How the rows of a training batch are mixed with each other, if they are.
+            pub fn mixing(&self, gathered: &Gathered, key: u64) -> Option<Mixing> {
+                match self { $( Self::$variant(encoder) => encoder.mixing(gathered, key), )* }
+            }
+
             /// Makes a vector for each row of what [`Encoder::forward`] yields: `[rows, width]`.
             pub fn pool(&self, encoded: Encoded) -> Tensor<2> {
                 match self { $( Self::$variant(encoder) => encoder.pool(encoded), )* }
@@ -165,4 +185,16 @@ encoders! {
     Category(category, "category", FeatureShape::Index { .. }),
     /// Sets of labels: a 0 or 1 for each class.
     Set(set, "set", FeatureShape::Indices { .. }),
+    /// Small pictures: a plain convolutional network with a residual convolution in each stage.
+    Cnn(cnn, "cnn", FeatureShape::Image { .. }),
+    /// A residual network of three stages of one block each, for quick trials.
+    Resnet8(resnet8, "resnet8", FeatureShape::Image { .. }),
+    /// The narrow residual network of 20 layers for small pictures.
+    Resnet20(resnet20, "resnet20", FeatureShape::Image { .. }),
+    /// The residual network of 18 layers.
+    Resnet18(resnet18, "resnet18", FeatureShape::Image { .. }),
+    /// The residual network of 34 layers.
+    Resnet34(resnet34, "resnet34", FeatureShape::Image { .. }),
+    /// The residual network of 50 layers.
+    Resnet50(resnet50, "resnet50", FeatureShape::Image { .. }),
 }

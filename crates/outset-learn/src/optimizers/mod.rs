@@ -86,7 +86,7 @@ struct Update {
     step: usize,
     /// Whether weight decay applies.
     decay: bool,
-    /// Whether the parameter is a matrix by itself.
+    /// Whether the parameter is a matrix by itself, or the kernels of a convolution, a row for each output.
     matrix: bool,
 }
 
@@ -192,7 +192,7 @@ impl Optimizer {
             learning_rate,
             step,
             decay,
-            matrix: D == 2,
+            matrix: D == 2 || D == 4,
         });
         (weight.reshape(shape), state.into_iter().map(|tensor| tensor.reshape(shape)).collect())
     }

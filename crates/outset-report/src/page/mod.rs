@@ -1,6 +1,7 @@
 //! The page: facts put into words and tables, and laid out by a template.
 
 mod columns;
+mod gallery;
 mod outputs;
 mod summary;
 
@@ -37,6 +38,7 @@ pub fn render(run: &Run, figures: &[Figure<'_>]) -> Result<String, ReportError> 
         tiles => summary::tiles(run),
         test_note => summary::test_note(record),
         outputs => outputs::outputs(run, figures),
+        gallery => gallery::gallery(run)?,
         inputs => context! { figures => of(figures, Subject::Inputs) },
         data => columns::data(record),
         training => summary::training(record),

@@ -13,8 +13,9 @@ pub fn predict(bundle: &Path, data: &str, output: Option<&Path>, printer: &Print
     let predictor = Predictor::load(bundle)?;
     let known = predictor.preprocessor().inputs.keys().cloned().collect();
     let options = sources::Options { known, ..sources::Options::default() };
-    let loaded =
+    let mut loaded =
         sources::open_file(data, Path::new(""), &options, &|_| Vec::new()).map_err(LearnError::from)?;
+    predictor.preprocessor().open_pictures(&mut loaded.table, &loaded.files, Path::new(""));
     let table = loaded.table;
     let answers = predictor.predict_table(&table).map_err(|error| match error {
         // Its hint is about the experiment, which no longer matters here.

@@ -5,6 +5,7 @@ mod delimited;
 mod files;
 mod json;
 mod parquet;
+mod pictures;
 mod real;
 
 use super::*;
@@ -46,6 +47,7 @@ fn show(table: &Table) -> String {
         let cell = |row| match cells {
             Cells::Number(values) => format!("{:?}", values[row]),
             Cells::Text(text) => text.get(row).map_or("-".into(), |text| format!("{text:?}")),
+            Cells::Image(images) => images.0[row].as_ref().map_or("-".into(), |picture| picture.name.clone()),
         };
         format!("{name}: {}\n", (0..table.rows()).map(cell).collect::<Vec<_>>().join(" "))
     };

@@ -8,10 +8,11 @@ mod text;
 mod tests;
 
 use super::Column;
+use crate::pictures::{self, Images};
 use crate::table::{Cells, Table, number_text};
 use indexmap::IndexMap;
 use number::{Numbers, infer_number};
-use shown::listed;
+use shown::{listed, shorten};
 use text::infer_text;
 
 /// A column type that fits, and why.
@@ -39,8 +40,34 @@ const FEW_ROWS: usize = 20;
 pub fn infer(name: &str, cells: &Cells, rows: &[u32]) -> Guess {
     match cells {
         Cells::Number(values) => infer_number(name, values, rows),
+        Cells::Image(images) => infer_images(images),
+        Cells::Text(text) if pictures::find_paths(text) => Guess::Use(Inferred {
+            kind: "image",
+            reason: format!(
+                "paths of pictures, such as `{}`",
+                shorten(text.values.first().map_or("", |path| path))
+            ),
+        }),
         Cells::Text(_) => infer_text(Column { name, cells, rows }),
     }
+}
+
+fn infer_images(images: &Images) -> Guess {
+    let sizes =
+        || images.0.iter().flatten().filter_map(|picture| picture.header().as_ref().ok()).map(|h| h.size);
+    let (low, high) = sizes().fold(([u32::MAX; 2], [0; 2]), |(low, high), size| {
+        (std::array::from_fn(|d| low[d].min(size[d])), std::array::from_fn(|d| high[d].max(size[d])))
+    });
+    let shown = |[width, height]: [u32; 2]| format!("{width} × {height}");
+    if high == [0; 2] {
+        return Guess::LeaveOut("no row holds a picture".to_owned());
+    }
+    let reason = if low == high {
+        format!("pictures of {} pixels", shown(low))
+    } else {
+        format!("pictures of {} to {} pixels", shown(low), shown(high))
+    };
+    Guess::Use(Inferred { kind: "image", reason })
 }
 
 /// Infers the types of all input columns; if each is left out, whole numbers that count the rows are used after all.
@@ -72,6 +99,9 @@ pub fn infer_inputs<'a>(
 pub fn infer_output(name: &str, cells: &Cells, rows: &[u32]) -> Guess {
     let Cells::Number(values) = cells else {
         return match infer_text(Column { name, cells, rows }) {
+            _ if matches!(cells, Cells::Image(_)) => {
+                Guess::LeaveOut("it holds pictures, which cannot be predicted".to_owned())
+            }
             Guess::Use(Inferred { kind: "date", .. }) => {
                 Guess::LeaveOut("a date, which cannot be predicted".to_owned())
             }

@@ -1,5 +1,9 @@
 //! Layers with their first weights: single operations of `outset-ops`, drawn from the network's own generator.
 
+mod conv;
+
+pub use conv::{Brick, ConvNorm};
+
 use crate::activations::Activation;
 use crate::init::Init;
 use crate::initializers::Initializer;

@@ -1,0 +1,135 @@
+//! Archives, as lists of the places of their files.
+
+use super::error::SourceError;
+use super::folders::Listed;
+use crate::pictures::{Fault, Place};
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes that the pictures of a compressed tar archive may have together, since they are held in memory.
+const MAX_HELD: u64 = 8 << 30;
+
+/// Lists the files of a zip or tar archive with the words for it; `None` for any other file.
+///
+/// # Errors
+/// If the archive is damaged or uses what is not supported.
+pub(super) fn list(shown: &str, path: &Path) -> Result<Option<(&'static str, Vec<Listed>)>, SourceError> {
+    let failed = |source| SourceError::Io { path: shown.to_owned(), source };
+    let mut head = Vec::new();
+    File::open(path).and_then(|file| file.take(4).read_to_end(&mut head)).map_err(failed)?;
+    let damaged = |format| move |source| SourceError::Damaged { path: shown.to_owned(), format, source };
+    match head[..] {
+        [b'P', b'K', 3, 4] => {
+            zip(path).map(|listed| Some(("zip archive of pictures", listed))).map_err(damaged("zip"))
+        }
+        [0x1f, 0x8b, ..] => {
+            let open =
+                || File::open(path).map(|file| flate2::read::MultiGzDecoder::new(BufReader::new(file)));
+            if !is_tar(open().map_err(failed)?) {
+                return Ok(None);
+            }
+            let listed = tar(open().map_err(failed)?, None).map_err(damaged("tar.gz"))?;
+            Ok(Some(("tar archive of pictures, gzip", listed)))
+        }
+        [0x28, 0xb5, 0x2f, 0xfd] => {
+            let open = || File::open(path).and_then(zstd::stream::read::Decoder::new);
+            if !is_tar(open().map_err(failed)?) {
+                return Ok(None);
+            }
+            let listed = tar(open().map_err(failed)?, None).map_err(damaged("tar.zst"))?;
+            Ok(Some(("tar archive of pictures, zstd", listed)))
+        }
+        _ => {
+            let file = File::open(path).map_err(failed)?;
+            if !is_tar(&file) {
+                return Ok(None);
+            }
+            let file = BufReader::new(File::open(path).map_err(failed)?);
+            let listed = tar(file, Some(Arc::from(path))).map_err(damaged("tar"))?;
+            Ok(Some(("tar archive of pictures", listed)))
+        }
+    }
+}
+
+/// Tells by the mark at byte 257 whether a stream is a tar archive.
+fn is_tar(stream: impl Read) -> bool {
+    let mut head = Vec::new();
+    stream.take(262).read_to_end(&mut head).is_ok() && head.get(257..262) == Some(b"ustar")
+}
+
+/// The folders and the name in an entry's path; `None` if they lead out of the archive.
+fn parts(name: &str) -> Option<Vec<String>> {
+    let name = name.replace('\\', "/");
+    let parts: Vec<String> =
+        name.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect();
+    (!name.starts_with('/') && !parts.iter().any(|part| part == "..")).then_some(parts)
+}
+
+fn listed(name: &str, place: Result<Place, Fault>) -> Listed {
+    match parts(name) {
+        Some(path) => Listed { path, place },
+        None => Listed { path: vec![name.replace(['/', '\\'], " ")], place: Err(Fault::Outside) },
+    }
+}
+
+fn zip(path: &Path) -> io::Result<Vec<Listed>> {
+    let mut archive = zip::ZipArchive::new(BufReader::new(File::open(path)?))?;
+    let whole: Arc<Path> = Arc::from(path);
+    let mut files = Vec::new();
+    for index in 0..archive.len() {
+        let entry = archive.by_index_raw(index)?;
+        if entry.is_dir() {
+            continue;
+        }
+        let deflated = match entry.compression() {
+            zip::CompressionMethod::Stored => Some(false),
+            zip::CompressionMethod::Deflated => Some(true),
+            _ => None,
+        };
+        let place = match (deflated, entry.data_start()) {
+            (Some(deflated), Some(start)) if !entry.encrypted() => {
+                Ok(Place::Part { archive: whole.clone(), start, length: entry.compressed_size(), deflated })
+            }
+            (_, _) if entry.encrypted() => Err(Fault::Unreadable("it is encrypted".to_owned())),
+            _ => Err(Fault::Unreadable(format!("it is compressed as {}", entry.compression()))),
+        };
+        let name = entry.name()?.into_owned();
+        files.push(listed(&name, place));
+    }
+    Ok(files)
+}
+
+/// Lists the files of a tar stream: by their place where the archive can be read again, else with their bytes.
+fn tar(stream: impl Read, whole: Option<Arc<Path>>) -> io::Result<Vec<Listed>> {
+    let mut archive = tar::Archive::new(stream);
+    let (mut files, mut held) = (Vec::new(), 0);
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let place = match &whole {
+            Some(archive) => Place::Part {
+                archive: archive.clone(),
+                start: entry.raw_file_position(),
+                length: entry.size(),
+                deflated: false,
+            },
+            None if !crate::pictures::is_path(&name) => Place::Nowhere,
+            None => {
+                held += entry.size();
+                if held > MAX_HELD {
+                    return Err(io::Error::other("its pictures take more than 8 GiB; unpack it"));
+                }
+                let mut bytes = Vec::new();
+                entry.read_to_end(&mut bytes)?;
+                Place::Memory(bytes.into())
+            }
+        };
+        files.push(listed(&name, Ok(place)));
+    }
+    Ok(files)
+}

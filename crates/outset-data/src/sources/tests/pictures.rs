@@ -1,0 +1,213 @@
+//! Folders, archives and files of pictures.
+
+use super::*;
+use crate::lot::Lot;
+use crate::pictures::{Channels, made};
+use std::io::Write as _;
+
+fn png(seed: u64) -> Vec<u8> {
+    made(8, Channels::Rgb, &mut Lot::new(seed))
+}
+
+/// Rows as `part name label fault`, a line each, and the notes after them.
+fn shown(loaded: &Loaded) -> String {
+    let Some(Cells::Image(images)) = loaded.table.get("image") else { panic!("a column of pictures") };
+    let row = |row: usize| {
+        let picture = images.0[row].as_ref().unwrap();
+        let part = loaded.given.as_ref().map_or(String::new(), |given| format!("{:?} ", given[row]));
+        let label = loaded.table.get("label").and_then(|cells| cells.text(row)).unwrap_or("-".into());
+        let fault = picture.fault().map_or(String::new(), |fault| format!(" {fault}"));
+        format!("{part}{} {label}{fault}\n", picture.name)
+    };
+    let rows: String = (0..loaded.table.rows()).map(row).collect();
+    rows + &loaded.notes.iter().map(|note| format!("note: {note}\n")).collect::<String>()
+}
+
+fn check(files: &[(&str, &[u8])], expected: &str) {
+    let files: Vec<(String, &[u8])> =
+        files.iter().map(|(name, bytes)| (format!("data/{name}"), *bytes)).collect();
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
+    let loaded = Folder::new(&files).open(&source(&["data"])).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(shown(&loaded), expected);
+}
+
+#[test]
+fn a_folder_for_each_class() {
+    let (a, b) = (png(1), png(2));
+    check(
+        &[
+            ("dog/1.png", &a),
+            ("cat/2.PNG", &b),
+            ("cat/1.png", &a),
+            (".hidden/1.png", &a),
+            ("cat/readme.txt", b"x"),
+        ],
+        "cat/1.png cat\ncat/2.PNG cat\ndog/1.png dog\nnote: 1 file in `data` passed over: not named as pictures are\n",
+    );
+    check(&[("top/cat/1.png", &a), ("top/dog/2.png", &b)], "cat/1.png cat\ndog/2.png dog\n");
+    check(
+        &[("cat/young/1.png", &a), ("dog/2.png", &b)],
+        "cat/young/1.png cat\ndog/2.png dog\n\
+         note: 1 pictures in `data` lie in folders within a class's folder and belong to that class\n",
+    );
+    check(&[("1.png", &a), ("2.png", b"text")], "1.png -\n2.png - is not a picture\n");
+}
+
+#[test]
+fn parts_by_their_folders() {
+    let a = png(1);
+    check(
+        &[("test/cat/1.png", &a), ("train/cat/1.png", &a), ("train/dog/1.png", &a)],
+        "Train cat/1.png cat\nTrain dog/1.png dog\nTest cat/1.png cat\n",
+    );
+    // One part alone divides nothing.
+    check(
+        &[("train/cat/1.png", &a), ("train/dog/1.png", &a)],
+        "train/cat/1.png train\ntrain/dog/1.png train\nnote: 2 pictures in `data` lie in folders within a class's folder and belong to that class\n",
+    );
+}
+
+#[test]
+fn an_empty_class_is_told() {
+    let folder = Folder::new(&[("data/cat/1.png", &png(1)), ("data/dog/1.png", &png(2))]);
+    fs::create_dir_all(folder.0.path().join("data/horse")).unwrap();
+    let loaded = folder.open(&source(&["data"])).unwrap();
+    assert_eq!(loaded.notes, ["no picture in `horse` of `data`"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_out_is_not_followed() {
+    let folder = Folder::new(&[("data/cat/1.png", &png(1)), ("secret.png", &png(2))]);
+    std::os::unix::fs::symlink(folder.0.path().join("secret.png"), folder.0.path().join("data/cat/2.png"))
+        .unwrap();
+    let loaded = folder.open(&source(&["data"])).unwrap();
+    assert_eq!(shown(&loaded), "cat/1.png cat\ncat/2.png cat lies outside the folder of the data\n");
+}
+
+fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (index, (name, bytes)) in files.iter().enumerate() {
+        let method =
+            if index % 2 == 0 { zip::CompressionMethod::Stored } else { zip::CompressionMethod::Deflated };
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        zip.start_file(*name, options).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+fn tarred(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, *bytes).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
+#[test]
+fn archives_are_read_as_folders_are() {
+    let (a, b) = (png(1), png(2));
+    let files: [(&str, &[u8]); 3] = [("x/cat/1.png", &a), ("x/dog/1.png", &b), ("x/cat/0.png", b"text")];
+    let tar = tarred(&files);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&tar).unwrap();
+    let zstd = zstd::encode_all(&tar[..], 1).unwrap();
+    let archives = [
+        ("a.zip", zipped(&files)),
+        ("a.tar", tar),
+        ("a.tar.gz", gzip.finish().unwrap()),
+        ("a.tar.zst", zstd),
+    ];
+    let shape = crate::pictures::Shape { channels: 3, height: 8, width: 8 };
+    for (name, bytes) in archives {
+        let loaded = Folder::new(&[(name, &bytes)]).open(&source(&[name]));
+        let folder = Folder::new(&[(name, &bytes)]);
+        let loaded = loaded
+            .and_then(|_| folder.open(&source(&[name])))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(
+            shown(&loaded),
+            "cat/0.png cat is not a picture\ncat/1.png cat\ndog/1.png dog\n",
+            "{name}"
+        );
+        let Some(Cells::Image(images)) = loaded.table.get("image") else { panic!() };
+        let direct = crate::pictures::Picture::from_bytes("", a.clone());
+        let found = images.0[1].as_ref().unwrap();
+        assert_eq!(found.digest(), direct.digest());
+        let fit = crate::pictures::Fit::Crop;
+        assert_eq!(found.pixels(shape, fit), direct.pixels(shape, fit));
+    }
+}
+
+#[test]
+fn archives_that_lead_out_or_are_cut_off() {
+    let a = png(1);
+    let loaded = Folder::new(&[("a.zip", &zipped(&[("../cat/1.png", &a), ("cat/2.png", &a)]))])
+        .open(&source(&["a.zip"]));
+    assert_eq!(
+        shown(&loaded.unwrap()),
+        "..  cat 1.png - lies outside the folder of the data\ncat/2.png cat\n".replace("..  cat", ".. cat")
+    );
+    let whole = zipped(&[("cat/1.png", &a), ("dog/1.png", &a)]);
+    let error = Folder::new(&[("a.zip", &whole[..whole.len() / 2])]).open(&source(&["a.zip"])).unwrap_err();
+    assert_eq!(error.to_string(), "`a.zip` cannot be decompressed as zip: the file is damaged or cut off");
+}
+
+fn idx(magic: u8, sizes: &[u32], values: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 8, magic];
+    sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
+    bytes.extend(values);
+    bytes
+}
+
+#[test]
+fn idx_files_with_their_labels() {
+    let pictures = idx(3, &[2, 1, 3], &[1, 2, 3, 4, 5, 6]);
+    let labels = idx(1, &[2], &[7, 9]);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&pictures).unwrap();
+    let gzip = gzip.finish().unwrap();
+    check(
+        &[
+            ("train-images-idx3-ubyte.gz", &gzip),
+            ("train-labels-idx1-ubyte", &labels),
+            ("t10k-images-idx3-ubyte", &pictures),
+            ("t10k-labels-idx1-ubyte", &labels),
+        ],
+        "Test t10k-images-idx3-ubyte[0] 7\nTest t10k-images-idx3-ubyte[1] 9\n\
+         Train train-images-idx3-ubyte.gz[0] 7\nTrain train-images-idx3-ubyte.gz[1] 9\n",
+    );
+    let files: [(&str, &[u8]); 2] = [("images-idx3", &pictures), ("labels-idx1", &idx(1, &[3], &[1, 2, 3]))];
+    let error = Folder::new(&files).open(&source(&["images-idx3"])).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`images-idx3` cannot be read as IDX: it holds 2 pictures, but 3 labels are beside it"
+    );
+    let error = Folder::new(&[("a", &pictures[..20])]).open(&source(&["a"])).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`a` cannot be read as IDX: its head tells of 2 pictures of 3 × 1 pixels, but 4 bytes follow"
+    );
+}
+
+#[test]
+fn pictures_and_tables_do_not_mix() {
+    let folder = Folder::new(&[("p/cat/1.png", &png(1)), ("rows.csv", b"a,b\n1,2\n")]);
+    let error = folder.open(&source(&["p", "rows.csv"])).unwrap_err();
+    assert_eq!(
+        message(&error),
+        "`p` holds pictures and `rows.csv` rows, but all sources must be of one kind\n\
+         hint: name the file of rows alone, with a column that holds the paths of the pictures"
+    );
+}
+
+#[test]
+fn a_table_beside_its_pictures_is_a_table() {
+    let folder = Folder::new(&[("data/rows.csv", b"photo,y\na.png,1\n"), ("data/a.png", &png(1))]);
+    let loaded = folder.open(&source(&["data"])).unwrap();
+    assert_eq!(show(&loaded.table), "photo: \"a.png\"\ny: 1.0\n");
+}

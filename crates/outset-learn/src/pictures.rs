@@ -1,0 +1,92 @@
+//! Columns of pictures on their way into a run: paths opened, sizes settled, pixels decoded, broken ones told.
+
+use crate::error::LearnError;
+use crate::event::{Event, Observer};
+use indexmap::IndexMap;
+use outset_data::pictures::{self, Skipped};
+use outset_data::types::{self, ColumnSettings};
+use outset_data::{Cells, DataError, Table};
+use outset_spec::record::FileRecord;
+use outset_spec::{Experiment, Problems, Section, Setting as _};
+
+/// Opens the pictures of every input that is one and writes into its section what follows from them: size, channels,
+/// augmentation. Gives the names of these inputs.
+pub(crate) fn open(
+    experiment: &Experiment,
+    table: &mut Table,
+    files: &[FileRecord],
+    inputs: &mut IndexMap<String, Section>,
+) -> Vec<String> {
+    let mut names = Vec::new();
+    for (name, section) in inputs.iter_mut().filter(|(_, section)| section.kind == "image") {
+        if let Some(Cells::Text(text)) = table.get(name) {
+            let images = pictures::resolve(text, files, &experiment.folder);
+            table.columns.insert(name.clone(), Cells::Image(images));
+        }
+        let Some(Cells::Image(images)) = table.get(name) else { continue };
+        // The settings were checked before the data was read.
+        let mut ignored = Problems::default();
+        let mut reader = section.reader("", &mut ignored);
+        if let Some(ColumnSettings::Image(settings)) = types::read_settings("image", &mut reader) {
+            let resolved = settings.resolve(images);
+            for (key, value) in [
+                ("size", resolved.size.to_value()),
+                ("channels", resolved.channels.to_value()),
+                ("augment", resolved.augment.to_value()),
+            ] {
+                if let Some(value) = value {
+                    section.parameters.put(key, value);
+                }
+            }
+        }
+        names.push(name.clone());
+    }
+    names
+}
+
+/// Decodes all pictures on all cores and tells which cannot be used, by column.
+///
+/// # Errors
+/// If more of them than `max_skipped` cannot, as a share of the rows.
+pub(crate) fn decode(
+    names: &[String],
+    table: &Table,
+    settings: &IndexMap<String, ColumnSettings>,
+    max_skipped: f64,
+    observe: Observer<'_>,
+) -> Result<Vec<(String, Skipped)>, LearnError> {
+    let mut all = Vec::new();
+    for name in names {
+        let (Some(Cells::Image(images)), Some(ColumnSettings::Image(settings))) =
+            (table.get(name), settings.get(name))
+        else {
+            continue;
+        };
+        let Some(shape) = settings.shape() else { continue };
+        let skipped = pictures::load(images, shape, settings.fit);
+        let (count, rows) = (skipped.rows.len(), table.rows());
+        if count as f64 > max_skipped * rows as f64 {
+            let (column, words) = (name.clone(), skipped.words);
+            return Err(
+                DataError::TooManySkipped { column, rows, skipped: count, words, most: max_skipped }.into()
+            );
+        }
+        if count > 0 {
+            let pictures = if count == 1 { "1 picture".to_owned() } else { format!("{count} pictures") };
+            let more = if skipped.words.len() < count { " …" } else { "" };
+            let text = format!("{pictures} of `{name}` left out: {}{more}", skipped.words.join(", "));
+            observe(Event::Note { text });
+        }
+        all.push((name.clone(), skipped));
+    }
+    Ok(all)
+}
+
+/// Takes the pictures that cannot be used out of the table; their rows are in no part.
+pub(crate) fn clear(table: &mut Table, skipped: &[(String, Skipped)]) {
+    for (name, skipped) in skipped {
+        if let Some(Cells::Image(images)) = table.columns.get_mut(name) {
+            images.clear(&skipped.rows);
+        }
+    }
+}
