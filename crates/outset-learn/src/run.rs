@@ -13,9 +13,7 @@ use crate::network::Network;
 use crate::predict::Predictor;
 use crate::prepare::{Prepared, prepare};
 use crate::train::{Examples, Progress, Trained, Training};
-use crate::{
-    details, files, gallery, importance, machine, metrics, resume, thresholds, verdict, weights,
-};
+use crate::{details, files, gallery, importance, machine, metrics, resume, thresholds, verdict, weights};
 use burn::tensor::Device;
 use indexmap::IndexMap;
 use outset_data::Preprocessor;

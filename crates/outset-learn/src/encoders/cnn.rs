@@ -89,7 +89,8 @@ impl Encode for Encoder {
         let stem = Brick::three(sight.shape().channels, first / 2).build(init);
         let (mut channels, mut built) = (first / 2, Vec::new());
         // A picture cannot be halved below one pixel.
-        let side = sight.shape().height.min(sight.shape().width) >> usize::from(settings.pooled_stem == Some(true));
+        let side =
+            sight.shape().height.min(sight.shape().width) >> usize::from(settings.pooled_stem == Some(true));
         let most = side.max(2).ilog2() as usize;
         for stage in 0..settings.num_stages.unwrap_or(1).min(most) {
             let outputs = first << stage.min(2);
