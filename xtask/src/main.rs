@@ -1,5 +1,6 @@
 //! The project's own automation: `cargo xtask`.
 
+mod asan;
 mod bench;
 mod reference;
 
@@ -17,6 +18,8 @@ Tasks:
       Times `outset run` and `outset serve`, in turns with the same work in PyTorch
   bench step [--only gpt,cnn,…] [--rounds COUNT] [--precision f32,bf16]
       Times whole steps of training, in turns with the same networks in PyTorch
+  asan
+      Runs the tests of outset-kernels under AddressSanitizer, on every path of instructions
   reference
       Writes docs/reference.md from what `outset list` says
 
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         ["bench", "images", flags @ ..] => bench::images(flags),
         ["bench", "start", flags @ ..] => bench::start(flags),
         ["bench", "step", flags @ ..] => bench::step(flags),
+        ["asan"] => asan::asan(),
         ["reference"] => reference::reference(),
         _ => Err(format!("unknown task `{}`\n\n{HELP}", words.join(" ")).into()),
     };

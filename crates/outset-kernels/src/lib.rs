@@ -27,6 +27,7 @@ pub mod norm;
 pub mod optim;
 mod par;
 pub mod pool;
+pub mod precision;
 pub mod recurrent;
 mod reduce;
 mod scatter;

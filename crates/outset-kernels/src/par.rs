@@ -4,6 +4,7 @@
 //! what the parts return comes back in their order. The threads are those of rayon's current pool; small work stays
 //! on the calling thread.
 
+use crate::precision;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -132,7 +133,9 @@ pub(crate) fn run<S: Split, R: Send>(
             if rayon::current_num_threads() == 1 {
                 return jobs.into_iter().map(|(range, mine)| work(range, mine)).collect();
             }
-            jobs.into_par_iter().with_max_len(1).map(|(range, mine)| work(range, mine)).collect()
+            let precision = precision::current();
+            let work = |(range, mine)| precision::with(precision, || work(range, mine));
+            jobs.into_par_iter().with_max_len(1).map(work).collect()
         }
     }
 }

@@ -10,8 +10,9 @@ use crate::schedules::Schedule;
 use crate::train::{Objective, Recipe};
 use indexmap::IndexMap;
 use outset_data::types::ColumnSettings;
+use outset_ops::precision;
 use outset_spec::problem::quote_list;
-use outset_spec::{EarlyStopping, Problem, Problems, Section, Train};
+use outset_spec::{EarlyStopping, Precision, Problem, Problems, Section, Train};
 
 /// Rows that go through the network at a time where the file says nothing: more would only take more memory.
 const PASS: usize = 1024;
@@ -26,6 +27,12 @@ fn default_epochs(rows: usize, quantities: bool) -> usize {
 
 /// Checks all that can be checked without the data.
 pub fn check(train: &Train, problems: &mut Problems) {
+    if train.precision == Precision::Bf16 && !precision::has_bf16() {
+        let level = outset_ops::isa::level();
+        let message =
+            format!("`train.precision` is `bf16`, which the instruction set `{level}` of this machine lacks");
+        problems.push(Problem::new(message).hint("`auto` takes what the machine has"));
+    }
     Optimizer::read(&optimizer_section(train, false, &Wishes::default()), problems);
     Schedule::read(&schedule_section(train, &Wishes::default()), problems);
 }
@@ -64,6 +71,10 @@ pub fn resolve(
         seed: train.seed,
         batch_size,
         micro_batch_size: train.micro_batch_size.or(wishes.rows_at_once).unwrap_or(PASS).min(batch_size),
+        precision: match train.precision {
+            Precision::Bf16 => outset_ops::Precision::Bf16,
+            Precision::Auto | Precision::F32 => outset_ops::Precision::F32,
+        },
         optimizer,
         schedule,
         clip_norm: train.clip_norm.or(wishes.clip_norm).unwrap_or(if linear { 0.0 } else { 1.0 }),
@@ -95,6 +106,10 @@ pub fn fill_in(
         epochs: Some(recipe.epochs),
         batch_size: Some(recipe.batch_size),
         micro_batch_size: Some(recipe.micro_batch_size),
+        precision: match recipe.precision {
+            outset_ops::Precision::F32 => Precision::F32,
+            outset_ops::Precision::Bf16 => Precision::Bf16,
+        },
         optimizer: recipe.optimizer.to_section(),
         schedule: recipe.schedule.to_section(),
         clip_norm: Some(recipe.clip_norm),

@@ -20,6 +20,7 @@ use burn::module::Module as _;
 use burn::tensor::Device;
 use indexmap::IndexMap;
 use outset_data::{Features, Targets};
+use outset_ops::{Precision, precision};
 use outset_spec::record::MetricLine;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ pub struct Recipe {
     pub seed: u64,
     pub batch_size: usize,
     pub micro_batch_size: usize,
+    /// Of the products of a step; evaluation and prediction are always in single precision.
+    pub precision: Precision,
     pub optimizer: Optimizer,
     pub schedule: Schedule,
     /// 0 for no limit.
@@ -391,13 +394,17 @@ impl<'a> Training<'a> {
             let batch =
                 network.batch(examples.features, examples.targets, examples.weights, micro, &self.device);
             let key = mix(mix(recipe.seed, step as u64), pass as u64);
-            let mut loss = network.loss(&batch, &self.weights, Some(key));
             // Each pass counts by its rows' weights, so that a step's gradient is the mean over its batch.
             let share = examples.weight_of(micro) / examples.weight_of(rows).max(f64::MIN_POSITIVE);
-            if share < 1.0 {
-                loss = loss * share;
-            }
-            gradients.add(loss.backward(), network);
+            let (loss, of_pass) = precision::with(recipe.precision, || {
+                let mut loss = network.loss(&batch, &self.weights, Some(key));
+                if share < 1.0 {
+                    loss = loss * share;
+                }
+                let gradients = loss.backward();
+                (loss, gradients)
+            });
+            gradients.add(of_pass, network);
             loss_of_step += f64::from(loss.inner().into_scalar::<f32>());
         }
         if !loss_of_step.is_finite() {

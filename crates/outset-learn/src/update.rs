@@ -5,6 +5,7 @@ use crate::optimizers::Optimizer;
 use crate::weights;
 use burn::module::{Module as _, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use outset_ops::optim;
 use std::collections::{BTreeMap, HashMap};
 
 /// Gradients of a network's parameters, added up over the passes of a step.
@@ -33,10 +34,7 @@ impl GradientSum {
 
     /// Length of all gradients together.
     fn norm(&self) -> f64 {
-        let squares = self
-            .0
-            .values()
-            .map(|gradient| f64::from((gradient.clone() * gradient.clone()).sum().into_scalar::<f32>()));
+        let squares = self.0.values().map(|gradient| optim::sum_of_squares(gradient.clone()));
         // Summed in a fixed order, so that equal runs stay equal.
         let mut squares: Vec<f64> = squares.collect();
         squares.sort_by(f64::total_cmp);
@@ -114,14 +112,18 @@ impl ModuleMapper for Update<'_> {
         let Some(gradient) = self.gradients.0.remove(&param.id) else { return param };
         let (id, weight, mapper) = param.consume();
         let shape = weight.dims();
-        let mut gradient = gradient.reshape(shape);
-        if self.scale < 1.0 {
-            gradient = gradient * self.scale;
-        }
+        let gradient = gradient.reshape(shape);
         let state = self.state.0.remove(&id).unwrap_or_default();
         let state = state.into_iter().map(|state| state.reshape(shape)).collect();
-        let (weight, state) =
-            self.optimizer.step(weight.inner(), gradient, state, self.learning_rate, self.step, D > 1);
+        let (weight, state) = self.optimizer.step_scaled(
+            weight.inner(),
+            gradient,
+            self.scale,
+            state,
+            self.learning_rate,
+            self.step,
+            D > 1,
+        );
         let size = shape.iter().product::<usize>();
         self.state.0.insert(id, state.into_iter().map(|state| state.reshape([size])).collect());
         Param::from_mapped_value(id, Tensor::from_inner(weight).require_grad(), mapper)
@@ -156,7 +158,7 @@ impl MovingAverage {
                 let size = weight.shape().num_elements();
                 let weight = weight.reshape([size]);
                 let average = match self.0.remove(&param.id) {
-                    Some(average) => average * self.1 + weight * (1.0 - self.1),
+                    Some(average) => optim::ema_step(average, weight, self.1),
                     None => weight,
                 };
                 self.0.insert(param.id, average);

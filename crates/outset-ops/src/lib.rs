@@ -36,4 +36,9 @@ pub use ops::{
     rms_norm::rms_norm,
     softmax::softmax,
 };
-pub use outset_kernels::{Activation, bag::Bags, isa};
+pub use outset_kernels::{
+    Activation,
+    bag::Bags,
+    isa,
+    precision::{self, Precision},
+};

@@ -91,6 +91,8 @@ settings! {
         batch_size: Option<usize> = None, in Bounds::at_least(1.0);
         /// Examples per pass; a step averages as many passes as it takes to reach `batch_size`.
         micro_batch_size: Option<usize> = None, in Bounds::at_least(1.0);
+        /// Numbers that a step multiplies: `auto`, `f32`, or `bf16`, which is faster and coarser and needs a processor that has it.
+        precision: Precision = Precision::Auto;
         /// Rule that turns gradients into updates.
         optimizer: Section = Section::default();
         /// Course of the learning rate.
@@ -107,6 +109,18 @@ settings! {
         keep_best: bool = true;
         /// How often the state of training is saved, so that a run can be resumed.
         checkpoint: Checkpoint = Checkpoint::default();
+    }
+}
+
+choices! {
+    /// Numbers that a step of training multiplies; weights and sums are always `f32`.
+    pub enum Precision {
+        /// Chosen by Outset: at present always `f32`.
+        Auto = "auto",
+        /// Single precision.
+        F32 = "f32",
+        /// The factors of large products rounded to bf16.
+        Bf16 = "bf16",
     }
 }
 

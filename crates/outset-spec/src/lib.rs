@@ -12,7 +12,7 @@ pub mod value;
 
 mod section;
 
-pub use experiment::{Checkpoint, Data, EarlyStopping, Every, Experiment, Split, Train};
+pub use experiment::{Checkpoint, Data, EarlyStopping, Every, Experiment, Precision, Split, Train};
 pub use problem::{Place, Problem, Problems};
 pub use section::Section;
 pub use setting::{Bounds, Duration, Field, Files, Reader, Setting};

@@ -1,5 +1,6 @@
 //! The `outset` program: arguments in, a command run, an exit code out.
 
+mod allocator;
 mod arguments;
 mod commands;
 mod examples;
@@ -10,9 +11,6 @@ mod printer;
 use clap::Parser as _;
 use printer::Printer;
 use std::process::ExitCode;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Exit code where the run failed.
 const FAILED: u8 = 1;
@@ -32,6 +30,7 @@ impl std::fmt::Display for Wrong {
 impl std::error::Error for Wrong {}
 
 fn main() -> ExitCode {
+    allocator::keep_memory();
     let arguments = arguments::Arguments::parse();
     let printer = Printer::new(&arguments.global);
     match commands::dispatch(&arguments, &printer) {

@@ -22,7 +22,7 @@ use crate::{
     par::{self, Cut, Rows},
 };
 use padded::{Layout, Patches};
-use product::{Place, Scratch, multiply};
+use product::{Place, Scratch, Weights, multiply};
 
 /// Columns of patches that a task should have at least, where images are small.
 const TASK_COLUMNS: usize = 128;
@@ -131,6 +131,7 @@ pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, conv: &Conv) -> Vec<f32>
     let (pixels, outputs, channels) = (conv.output_pixels(), conv.group_outputs(), conv.group_channels());
     let layout = conv.layout();
     let taps = conv.taps(&layout);
+    let weights = Weights::new(w.into(), conv.patch());
     let grid = conv.output_image();
     let place = Place { size: grid, step: [1, 1], first: [0, 0] };
     let input = conv.channels * conv.input_pixels();
@@ -148,8 +149,7 @@ pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, conv: &Conv) -> Vec<f32>
             for (group, y) in y.chunks_mut(images * outputs * pixels).enumerate() {
                 let buffer = &buffer[group * channels * layout.channel()..];
                 let patches = Patches { buffer, layout, images, channels, taps: &taps, grid };
-                let w = &w[group * outputs * conv.patch()..];
-                multiply(w, outputs, &patches, y, place, &mut scratch);
+                multiply(&weights, group * outputs, outputs, &patches, y, place, &mut scratch);
             }
             if let Some(b) = b {
                 for (y, b) in y.chunks_exact_mut(pixels).zip(b.iter().cycle()) {
@@ -188,8 +188,7 @@ pub fn input_gradient(w: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
                         continue;
                     }
                     let patches = Patches { buffer, layout, images, channels: outputs, taps, grid: *grid };
-                    let weights = &weights[group * channels * outputs * taps.len()..];
-                    multiply(weights, channels, &patches, dx, *place, &mut scratch);
+                    multiply(weights, group * channels, channels, &patches, dx, *place, &mut scratch);
                 }
             }
         }
@@ -202,7 +201,7 @@ struct Phase {
     /// Where the taps that reach them lie in a channel of the padded gradient.
     taps: Vec<usize>,
     /// The weights of those taps, `[channels, group outputs * taps]`.
-    weights: Vec<f32>,
+    weights: Weights<'static>,
     grid: [usize; 2],
     place: Place,
 }
@@ -246,7 +245,8 @@ impl Conv {
                     both.map(|(&(ky, y), &(kx, x))| (ky * self.kernel[1] + kx, layout.at(y, x))).unzip();
                 let grid =
                     std::array::from_fn(|d| self.image[d].saturating_sub(first[d]).div_ceil(self.stride[d]));
-                let weights = self.turned(w, &numbers);
+                let weights =
+                    Weights::new(self.turned(w, &numbers).into(), self.group_outputs() * taps.len());
                 Phase { taps, weights, grid, place: Place { size: self.image, step: self.stride, first } }
             })
             .collect()

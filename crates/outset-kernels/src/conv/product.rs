@@ -1,7 +1,11 @@
 //! Products of weights with patches.
 
 use super::padded::{Patches, Run};
-use crate::gemm::tile::{Depth, Kernel, Left, MOST_COLUMNS, MOST_ROWS, Right, Target};
+use crate::gemm::{
+    pair_rows, paired_rows,
+    tile::{Depth, Kernel, Left, MOST_COLUMNS, MOST_ROWS, Right, Target},
+};
+use std::borrow::Cow;
 
 /// Columns whose patches are held at a time, a multiple of every kernel's.
 const COLUMNS: usize = 256;
@@ -43,22 +47,43 @@ impl Place {
 #[derive(Default)]
 pub(super) struct Scratch {
     panels: Vec<f32>,
+    /// A panel before it is rounded.
+    single: Vec<f32>,
     runs: Vec<Vec<Run>>,
 }
 
-/// Writes `weights [rows, channels * taps]` times the patches.
+/// Weights as rows of the left factor.
+pub(super) struct Weights<'a> {
+    cells: Cow<'a, [f32]>,
+    kernel: Kernel,
+}
+
+impl<'a> Weights<'a> {
+    /// Takes rows of `columns` values, in the precision that holds here.
+    pub(super) fn new(values: Cow<'a, [f32]>, columns: usize) -> Weights<'a> {
+        let kernel = Kernel::current();
+        let cells = if kernel.pairs == 1 { values } else { paired_rows(&values, columns).into() };
+        Weights { cells, kernel }
+    }
+}
+
+/// Writes `weights [rows, channels * taps]`, from some row on, times the patches.
 pub(super) fn multiply(
-    weights: &[f32],
+    weights: &Weights,
+    first_row: usize,
     rows: usize,
     patches: &Patches,
     out: &mut [f32],
     place: Place,
     scratch: &mut Scratch,
 ) {
-    let kernel = Kernel::of_level();
-    let (width, taps) = (kernel.columns, patches.taps.len());
-    let depth = (DEPTH / taps).clamp(1, patches.channels);
+    let Weights { cells: weights, kernel } = weights;
+    let (width, taps, pairs) = (kernel.columns, patches.taps.len(), kernel.pairs);
+    // Where cells are pairs, every part of the depth but the last has an even number of steps.
+    let depth = (DEPTH / taps).next_multiple_of(pairs).clamp(pairs, patches.channels.max(pairs));
+    let row_cells = (patches.channels * taps).div_ceil(pairs);
     scratch.panels.resize(COLUMNS * depth * taps, 0.0);
+    scratch.single.resize(if pairs == 1 { 0 } else { depth * taps * width }, 0.0);
     scratch.runs.resize_with(COLUMNS / width, Vec::new);
     for start in (0..patches.columns()).step_by(COLUMNS) {
         let end = (start + COLUMNS).min(patches.columns());
@@ -69,19 +94,27 @@ pub(super) fn multiply(
         }
         for channel in (0..patches.channels).step_by(depth) {
             let channels = channel..(channel + depth).min(patches.channels);
-            let steps = channels.len() * taps;
+            let steps = (channels.len() * taps).div_ceil(pairs);
             let panels = scratch.panels.chunks_exact_mut(steps * width);
             for (panel, runs) in panels.zip(&scratch.runs[..count]) {
-                patches.read(channels.clone(), runs, panel, width);
+                if pairs == 1 {
+                    patches.read(channels.clone(), runs, panel, width);
+                } else {
+                    let single = &mut scratch.single[..channels.len() * taps * width];
+                    patches.read(channels.clone(), runs, single, width);
+                    pair_rows(single, width, channels.len() * taps, panel, width);
+                }
             }
             for first in (0..rows).step_by(kernel.rows) {
                 let tile_rows = kernel.rows.min(rows - first);
-                let at = |i: usize| (first + i.min(tile_rows - 1)) * patches.channels * taps + channel * taps;
+                let at = |i: usize| {
+                    (first_row + first + i.min(tile_rows - 1)) * row_cells + channel * taps / pairs
+                };
                 let left = Left { data: weights, starts: std::array::from_fn(at), step: 1 };
                 for (panel, runs) in scratch.panels.chunks_exact(steps * width).zip(&scratch.runs[..count]) {
                     let right = Right { data: panel, stride: width };
                     let write = Write { rows, first, tile_rows, place, add: channel > 0 };
-                    write.tile(&kernel, left, right, steps, runs, out);
+                    write.tile(kernel, left, right, steps, runs, out);
                 }
             }
         }

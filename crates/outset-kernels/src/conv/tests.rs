@@ -1,5 +1,6 @@
 use super::*;
-use crate::testing::{check_gradient, close, same_bits_with_one_and_two_threads, values, wide};
+use crate::precision::{self, Precision};
+use crate::testing::{check_gradient, close, close_within, same_bits_with_one_and_two_threads, values, wide};
 
 /// Small, odd and general sizes: kernel, stride, padding, dilation, groups.
 fn cases() -> Vec<Conv> {
@@ -93,6 +94,19 @@ fn matches_the_twin() {
         let mut db = vec![0.0; conv.outputs];
         dy.iter().enumerate().for_each(|(i, d)| db[channel(i)] += f64::from(*d));
         close(&bias_gradient(&dy, &conv), &db);
+    }
+}
+
+#[test]
+fn bf16_is_close_to_the_twin() {
+    for conv in cases() {
+        let [x, w, dy] = made_up(&conv);
+        let [y, dx, dw] = twin(&wide(&x), &wide(&w), &wide(&dy), &conv);
+        precision::with(Precision::Bf16, || {
+            close_within(&forward(&x, &w, None, &conv), &y, 1e-2);
+            close_within(&input_gradient(&w, &dy, &conv), &dx, 1e-2);
+            close_within(&weight_gradient(&x, &dy, &conv), &dw, 1e-2);
+        });
     }
 }
 

@@ -4,6 +4,7 @@
 //! first to last; tasks own rows of the output and go through all panels. Where one depth would not fit the cache, the
 //! product is made in several passes that add up.
 
+mod pairs;
 mod panel;
 pub(crate) mod tile;
 
@@ -17,6 +18,9 @@ use tile::{Depth, Kernel, Left, Right, Target};
 
 /// Multiplications below which a product stays on the calling thread.
 const PARALLEL_FROM: usize = 1 << 20;
+
+/// Rows from which on factors are rounded to bf16, where that is the precision.
+const FEWEST_ROWS_OF_PAIRS: usize = 32;
 
 /// Tiles of rows in a task.
 const TASK_TILES: usize = 8;
@@ -60,6 +64,19 @@ impl<'a> Matrix<'a> {
             ..self
         }
     }
+}
+
+/// Copies a row-major matrix with rows and columns exchanged, for a factor that many products read.
+pub(crate) fn turned(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    let mut out = uninit(rows * columns);
+    panel::copy_panel(
+        Matrix::new(data, rows, columns).transposed(),
+        0..columns,
+        0..rows,
+        &mut out,
+        rows.max(1),
+    );
+    out
 }
 
 /// Values from the first to the last of a row-major matrix.
@@ -140,11 +157,12 @@ fn product_then(
     }
     let Output { data, row_stride, add } = out;
     let data = &mut data[..extent];
-    let kernel = Kernel::of_level();
+    // Rounding the right factor is not worth it for few rows.
+    let kernel = if rows < FEWEST_ROWS_OF_PAIRS { Kernel::of_level() } else { Kernel::current() };
     let tiles = rows.div_ceil(kernel.rows);
     let cut = if parallel { Cut::into(tiles, parts(tiles)) } else { Cut::into(tiles, 1) };
     // Few rows use each panel but few times: not worth a copy where it can be read in place.
-    let in_place = b.column_stride == 1 && tiles <= TASK_TILES;
+    let in_place = kernel.pairs == 1 && b.column_stride == 1 && tiles <= TASK_TILES;
     let mut panels = Panels::new(&kernel, if in_place { 0 } else { inner.min(kernel.depth) }, columns);
     let last = inner.saturating_sub(1) / kernel.depth;
     let mut beside = Some(beside.in_groups(kernel.rows));
@@ -185,10 +203,11 @@ impl Pass<'_> {
     /// Computes some tiles of rows; `out` starts with the first.
     fn run(&self, tiles: Range<usize>, out: &mut [f32], stride: usize, add: bool) {
         let Pass { kernel, a, b, depth, panels } = self;
-        let (steps, width) = (depth.len(), kernel.columns);
+        let (steps, width) = (depth.len().div_ceil(kernel.pairs), kernel.columns);
         let rows = tiles.start * kernel.rows..(tiles.end * kernel.rows).min(a.rows);
         // Rows whose values lie apart are brought together first; the others are read in place.
         let gathered = (a.column_stride != 1 && a.row_stride == 1).then(|| self.gather(rows.clone()));
+        let paired = (kernel.pairs == 2 && gathered.is_none()).then(|| self.pair(rows.clone()));
         let mut rest = Vec::new();
         for panel in 0..b.columns.div_ceil(width) {
             let columns = panel * width..((panel + 1) * width).min(b.columns);
@@ -206,13 +225,18 @@ impl Pass<'_> {
             };
             for (at, first) in rows.clone().step_by(kernel.rows).enumerate() {
                 let count = kernel.rows.min(rows.end - first);
-                let left = match &gathered {
-                    Some(values) => Left {
+                let left = match (&gathered, &paired) {
+                    (_, Some(values)) => Left {
+                        data: &values[at * kernel.rows * steps..],
+                        starts: std::array::from_fn(|i| i.min(count - 1) * steps),
+                        step: 1,
+                    },
+                    (Some(values), _) => Left {
                         data: &values[at * kernel.rows * steps..],
                         starts: std::array::from_fn(|i| i.min(count - 1)),
                         step: kernel.rows,
                     },
-                    None => Left {
+                    (None, None) => Left {
                         data: a.data,
                         starts: std::array::from_fn(|i| {
                             (first + i.min(count - 1)) * a.row_stride + depth.start * a.column_stride
@@ -227,21 +251,62 @@ impl Pass<'_> {
         }
     }
 
-    /// Copies rows whose values lie apart: `[tile][step][row of the tile]`.
+    /// Copies rows whose values lie apart: `[tile][cell][row of the tile]`.
     fn gather(&self, rows: Range<usize>) -> Vec<f32> {
-        let (width, steps) = (self.kernel.rows, self.depth.len());
-        let mut values = uninit(rows.len().div_ceil(width) * width * steps);
-        for (out, first) in values.chunks_exact_mut((width * steps).max(1)).zip(rows.clone().step_by(width)) {
+        let (width, pairs) = (self.kernel.rows, self.kernel.pairs);
+        let steps = self.depth.len();
+        let tile = width * steps.div_ceil(pairs);
+        let mut values = uninit(rows.len().div_ceil(width) * tile);
+        let mut single = if pairs == 1 { Vec::new() } else { uninit(width * steps) };
+        for (out, first) in values.chunks_exact_mut(tile.max(1)).zip(rows.clone().step_by(width)) {
             let rows = first..(first + width).min(rows.end);
-            panel::copy_panel(self.a.transposed(), self.depth.clone(), rows, out, width);
+            let columns = self.a.transposed();
+            if pairs == 1 {
+                panel::copy_panel(columns, self.depth.clone(), rows, out, width);
+            } else {
+                panel::copy_panel(columns, self.depth.clone(), rows, &mut single, width);
+                pairs::pair_rows(&single, width, steps, out, width);
+            }
+        }
+        values
+    }
+
+    /// Rounds rows to pairs of bf16: `[row][cell]`.
+    fn pair(&self, rows: Range<usize>) -> Vec<f32> {
+        let Matrix { data, row_stride, column_stride, .. } = self.a;
+        let steps = self.depth.len();
+        let mut values = uninit(rows.len() * steps.div_ceil(2));
+        let mut apart = Vec::new();
+        for (out, row) in values.chunks_exact_mut(steps.div_ceil(2).max(1)).zip(rows) {
+            let row = &data[row * row_stride + self.depth.start * column_stride..];
+            if column_stride == 1 {
+                pairs::pair_values(&row[..steps], out);
+            } else {
+                apart.clear();
+                apart.extend(row.iter().step_by(column_stride).take(steps));
+                pairs::pair_values(&apart, out);
+            }
         }
         values
     }
 }
 
+/// Rounds a row-major matrix of rows of `columns` values to pairs of bf16, row for row.
+pub(crate) fn paired_rows(data: &[f32], columns: usize) -> Vec<f32> {
+    let cells = columns.div_ceil(2);
+    let mut out = uninit(data.len().checked_div(columns).unwrap_or(0) * cells);
+    for (out, row) in out.chunks_exact_mut(cells.max(1)).zip(data.chunks_exact(columns.max(1))) {
+        pairs::pair_values(row, out);
+    }
+    out
+}
+
+pub(crate) use pairs::pair_rows;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::precision::{self, Precision};
     use crate::testing::{self, close, same_bits_with_one_and_two_threads, values, wide};
 
     #[test]
@@ -268,6 +333,31 @@ mod tests {
             let mut out = vec![f32::NAN; m * n];
             matmul(Matrix::new(&at, k, m).transposed(), Matrix::new(&bt, n, k).transposed(), &mut out);
             close(&out, &expected);
+        }
+    }
+
+    #[test]
+    fn bf16_is_close_and_does_not_depend_on_threads() {
+        for (m, k, n) in [(33, 1, 5), (64, 64, 64), (130, 129, 65), (40, 1031, 37), (128, 784, 512)] {
+            let (a, b) = (values(m * k, 1), values(k * n, 2));
+            let expected = testing::matmul(&wide(&a), &wide(&b), k, n);
+            let (at, bt) = (turned(&a, m, k), turned(&b, k, n));
+            let run = || {
+                precision::with(Precision::Bf16, || {
+                    let (mut plain, mut other) = (vec![f32::NAN; m * n], vec![f32::NAN; m * n]);
+                    matmul(Matrix::new(&a, m, k), Matrix::new(&b, k, n), &mut plain);
+                    matmul(
+                        Matrix::new(&at, k, m).transposed(),
+                        Matrix::new(&bt, n, k).transposed(),
+                        &mut other,
+                    );
+                    vec![plain, other]
+                })
+            };
+            for out in run() {
+                testing::close_within(&out, &expected, 1e-2);
+            }
+            same_bits_with_one_and_two_threads(run);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The right factor of a product, cut into panels as the innermost loop reads them.
 
-use super::{Matrix, tile::Kernel};
+use super::{Matrix, pairs::pair_rows, tile::Kernel};
 use crate::{
     buf::uninit,
     isa::kernel,
@@ -13,25 +13,33 @@ pub(crate) struct Panels {
     data: Vec<f32>,
     rows: usize,
     width: usize,
+    pairs: usize,
 }
 
 impl Panels {
     /// Makes room for panels of up to `rows` rows.
     pub(crate) fn new(kernel: &Kernel, rows: usize, columns: usize) -> Panels {
         let width = kernel.columns;
-        Panels { data: uninit(columns.div_ceil(width) * rows * width), rows, width }
+        let rows = rows.div_ceil(kernel.pairs);
+        Panels { data: uninit(columns.div_ceil(width) * rows * width), rows, width, pairs: kernel.pairs }
     }
 
     /// Copies some rows of `b`, in parallel where that pays.
     pub(crate) fn fill(&mut self, b: Matrix, rows: Range<usize>, parallel: bool) {
-        self.rows = rows.len();
+        self.rows = rows.len().div_ceil(self.pairs);
         let (panel, width, count) = (self.rows * self.width, self.width, b.columns.div_ceil(self.width));
         let data = &mut self.data[..panel * count];
         let cut = if parallel { Cut::new(count, 2 * panel) } else { Cut::new(count, 0) };
+        let pairs = self.pairs;
         par::run(Rows::new(data, panel), cut, |panels, data| {
+            let mut scratch = Vec::new();
             for (out, at) in data.data.chunks_exact_mut(panel.max(1)).zip(panels) {
                 let columns = at * width..((at + 1) * width).min(b.columns);
-                copy_panel(b, rows.clone(), columns, out, width);
+                if pairs == 1 {
+                    copy_panel(b, rows.clone(), columns, out, width);
+                } else {
+                    copy_pairs(b, rows.clone(), columns, out, width, &mut scratch);
+                }
             }
         });
     }
@@ -41,6 +49,25 @@ impl Panels {
         let len = self.rows * self.width;
         &self.data[at * len..][..len]
     }
+}
+
+/// Copies a block of `b` to `out` as pairs of bf16.
+fn copy_pairs(
+    b: Matrix,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    out: &mut [f32],
+    width: usize,
+    scratch: &mut Vec<f32>,
+) {
+    if b.column_stride == 1 && columns.len() == width {
+        let first = rows.start * b.row_stride + columns.start;
+        pair_rows(&b.data[first..], b.row_stride, rows.len(), out, width);
+        return;
+    }
+    scratch.resize(rows.len() * width, 0.0);
+    copy_panel(b, rows.clone(), columns, scratch, width);
+    pair_rows(scratch, width, rows.len(), out, width);
 }
 
 /// Copies a block of `b` to `out`, rows of `width` values.
@@ -74,10 +101,26 @@ pub(crate) fn copy_panel(
 
 kernel! {
     fn copy_rows<A>(source: &[f32], stride: usize, columns: usize, out: &mut [f32], width: usize) {
-        for (r, out) in out.chunks_exact_mut(width).enumerate() {
-            out[..columns].copy_from_slice(&source[r * stride..][..columns]);
-            out[columns..].fill(0.0);
+        // Whole rows of the widths that kernels have, for which a copy is a move of registers.
+        match (columns == width, width) {
+            (true, 32) => copy_whole_rows::<32>(source, stride, out),
+            (true, 16) => copy_whole_rows::<16>(source, stride, out),
+            (true, 8) => copy_whole_rows::<8>(source, stride, out),
+            (true, 6) => copy_whole_rows::<6>(source, stride, out),
+            _ => {
+                for (r, out) in out.chunks_exact_mut(width).enumerate() {
+                    out[..columns].copy_from_slice(&source[r * stride..][..columns]);
+                    out[columns..].fill(0.0);
+                }
+            }
         }
+    }
+}
+
+#[inline(always)]
+fn copy_whole_rows<const WIDTH: usize>(source: &[f32], stride: usize, out: &mut [f32]) {
+    for (r, out) in out.as_chunks_mut::<WIDTH>().0.iter_mut().enumerate() {
+        *out = *source[r * stride..].first_chunk().expect("the rows lie in the matrix");
     }
 }
 

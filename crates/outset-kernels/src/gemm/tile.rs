@@ -5,7 +5,10 @@
 //! the right one from a panel, whose steps are rows of exactly that many columns. All `unsafe` of the products is
 //! here: [`Kernel::run`] checks every extent once and the loops then go without checks.
 
-use crate::isa::{self, Level};
+use crate::{
+    isa::{self, Level},
+    precision::{self, Precision},
+};
 
 /// Most rows of a tile at any level.
 pub(crate) const MOST_ROWS: usize = 8;
@@ -86,24 +89,35 @@ pub(crate) struct Kernel {
     /// Steps that are summed up before the sum is added to the output: without fused multiply-add they are fewer, as
     /// every one rounds twice.
     pub(crate) depth: usize,
+    /// Steps in a cell: 1, or 2 where factors are pairs of bf16.
+    pub(crate) pairs: usize,
     body: Loop,
 }
 
 impl Kernel {
-    /// Returns the loop of the level in use.
+    /// Returns the loop for the precision that holds here.
+    pub(crate) fn current() -> Kernel {
+        #[cfg(target_arch = "x86_64")]
+        if precision::current() == Precision::Bf16 && precision::has_bf16() {
+            return Kernel { rows: 8, columns: 32, depth: 1024, pairs: 2, body: x86::bf16 };
+        }
+        Kernel::of_level()
+    }
+
+    /// Returns the loop for single precision.
     pub(crate) fn of_level() -> Kernel {
         let level = isa::level();
         #[cfg(target_arch = "x86_64")]
         {
             if level >= Level::Avx512 {
-                return Kernel { rows: 8, columns: 32, depth: 512, body: x86::avx512 };
+                return Kernel { rows: 8, columns: 32, depth: 512, pairs: 1, body: x86::avx512 };
             }
             if level >= Level::Avx2 {
-                return Kernel { rows: 6, columns: 16, depth: 512, body: x86::avx2 };
+                return Kernel { rows: 6, columns: 16, depth: 512, pairs: 1, body: x86::avx2 };
             }
         }
         let _: Level = level;
-        Kernel { rows: 4, columns: 8, depth: 32, body: plain }
+        Kernel { rows: 4, columns: 8, depth: 32, pairs: 1, body: plain }
     }
 
     /// Computes a tile.
@@ -249,6 +263,27 @@ mod x86 {
         /// Eight rows by 32 columns in 16 registers.
         avx512, "avx512f", 8 x 2 of 16,
         _mm512_setzero_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_add_ps, _mm512_storeu_ps
+    }
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn pairs_of_all(cell: f32) -> __m512 {
+        _mm512_castsi512_ps(_mm512_set1_epi32(cell.to_bits().cast_signed()))
+    }
+
+    /// Adds the products of 16 times two pairs of bf16.
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    #[inline]
+    fn add_products_of_pairs(a: __m512, b: __m512, sum: __m512) -> __m512 {
+        // SAFETY: both types are the same 512 bits, for which every pattern is valid.
+        let [a, b] = [a, b].map(|cells| unsafe { std::mem::transmute::<__m512, __m512bh>(cells) });
+        _mm512_dpbf16_ps(sum, a, b)
+    }
+
+    tile_loop! {
+        /// Eight rows by 32 columns, each cell a pair of bf16.
+        bf16, "avx512f,avx512bf16", 8 x 2 of 16,
+        _mm512_setzero_ps, _mm512_loadu_ps, pairs_of_all, add_products_of_pairs, _mm512_add_ps, _mm512_storeu_ps
     }
 
     tile_loop! {

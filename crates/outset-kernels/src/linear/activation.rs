@@ -1,6 +1,6 @@
 //! Activations of a linear map and their derivatives.
 
-use super::{map, multiply_by_derivative};
+use super::{map, map_to, multiply_by_derivative};
 use crate::{isa::Arithmetic, math};
 
 /// What is applied to each output of a linear map.
@@ -47,6 +47,18 @@ impl Activation {
             Activation::Silu => map(x, Silu),
             Activation::Sigmoid => map(x, Sigmoid),
             Activation::Tanh => map(x, Tanh),
+        }
+    }
+
+    /// Writes the activation of each value to `y`.
+    pub(super) fn apply_to(self, x: &[f32], y: &mut [f32]) {
+        match self {
+            Activation::Gelu => map_to(x, y, Gelu),
+            Activation::Silu => map_to(x, y, Silu),
+            _ => {
+                y.copy_from_slice(x);
+                self.apply(y);
+            }
         }
     }
 

@@ -48,8 +48,7 @@ pub fn forward_saving(
     let (mut before, mut output) = (uninit(len), uninit(len));
     product_then(x, w, outputs, &mut before, &mut output, |before, y| {
         add_bias(before, b, outputs);
-        y.copy_from_slice(before);
-        activation.apply(y);
+        activation.apply_to(before, y);
     });
     Forward { output, before_activation: Some(before) }
 }
@@ -163,6 +162,15 @@ kernel! {
     fn map<A>(x: &mut [f32], f: impl Function) {
         for v in x {
             *v = f.value::<A>(*v);
+        }
+    }
+}
+
+kernel! {
+    /// Writes `f` of each value to `y`.
+    fn map_to<A>(x: &[f32], y: &mut [f32], f: impl Function) {
+        for (y, x) in y.iter_mut().zip(x) {
+            *y = f.value::<A>(*x);
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::{Gradients, Sizes, Weights, at_step, finish, input_products};
 use crate::{
     buf::uninit,
-    gemm::{Matrix, Output, matmul_here},
+    gemm::{Matrix, Output, matmul_here, turned},
     isa::kernel,
     linear::{add_to_rows, bias_gradient},
     math::{sigmoid, tanh},
@@ -86,7 +86,8 @@ pub fn backward(x: &[f32], w: Weights, saved: Saved, dh: &[f32], sizes: Sizes) -
     assert_eq!(dh.len(), batch * time * hidden, "the gradient has another size");
     let width = GATES * hidden;
     let (mut da, mut ds) = (uninit(batch * time * width), uninit(batch * time * width));
-    let w_hidden = Matrix::new(w.hidden, hidden, width).transposed();
+    let turned = turned(w.hidden, hidden, width);
+    let w_hidden = Matrix::new(&turned, width, hidden);
     let rows = (Rows::new(&mut da, time * width), Rows::new(&mut ds, time * width));
     par::run(rows, sizes.cut(GATES), |range, (da, ds)| {
         let mut dh_next = vec![0.0; range.len() * hidden];

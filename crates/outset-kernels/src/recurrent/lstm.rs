@@ -5,7 +5,7 @@
 use super::{Gradients, Sizes, Weights, add_at_step, at_step, finish, input_products};
 use crate::{
     buf::uninit,
-    gemm::{Matrix, Output, matmul_here},
+    gemm::{Matrix, Output, matmul_here, turned},
     isa::kernel,
     math::{sigmoid, tanh},
     par::{self, Rows},
@@ -77,7 +77,8 @@ pub fn backward(x: &[f32], w: Weights, saved: Saved, dh: &[f32], sizes: Sizes) -
     let Sizes { batch, time, hidden, .. } = sizes;
     assert_eq!(dh.len(), batch * time * hidden, "the gradient has another size");
     let mut d = uninit(batch * time * GATES * hidden);
-    let w_hidden = Matrix::new(w.hidden, hidden, GATES * hidden).transposed();
+    let turned = turned(w.hidden, hidden, GATES * hidden);
+    let w_hidden = Matrix::new(&turned, GATES * hidden, hidden);
     par::run(Rows::new(&mut d, time * GATES * hidden), sizes.cut(GATES), |range, d| {
         let (mut dh_next, mut dc) = (vec![0.0; range.len() * hidden], vec![0.0; range.len() * hidden]);
         for step in (0..time).rev() {

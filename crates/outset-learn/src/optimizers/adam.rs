@@ -29,6 +29,10 @@ impl Rule for Adam {
         self.learning_rate
     }
 
+    fn scales(&self) -> bool {
+        true
+    }
+
     fn step(&self, update: Update) -> (Tensor<2>, Vec<Tensor<2>>) {
         let settings = optim::Adam {
             learning_rate: update.learning_rate,
@@ -38,7 +42,7 @@ impl Rule for Adam {
             weight_decay: if update.decay { self.weight_decay } else { 0.0 },
             decoupled: false,
             step: update.step as u64,
-            ..optim::Adam::default()
+            gradient_scale: update.gradient_scale,
         };
         moments(update, &settings)
     }

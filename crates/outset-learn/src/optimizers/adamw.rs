@@ -28,6 +28,10 @@ impl Rule for AdamW {
         self.learning_rate
     }
 
+    fn scales(&self) -> bool {
+        true
+    }
+
     fn step(&self, update: Update) -> (Tensor<2>, Vec<Tensor<2>>) {
         let settings = optim::Adam {
             learning_rate: update.learning_rate,
@@ -37,7 +41,7 @@ impl Rule for AdamW {
             weight_decay: if update.decay { self.weight_decay } else { 0.0 },
             decoupled: true,
             step: update.step as u64,
-            ..optim::Adam::default()
+            gradient_scale: update.gradient_scale,
         };
         moments(update, &settings)
     }

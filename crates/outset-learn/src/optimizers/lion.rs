@@ -28,6 +28,10 @@ impl Rule for Lion {
         self.learning_rate
     }
 
+    fn scales(&self) -> bool {
+        true
+    }
+
     fn step(&self, mut update: Update) -> (Tensor<2>, Vec<Tensor<2>>) {
         let [momentum] = update.state();
         let settings = optim::Lion {
@@ -35,7 +39,7 @@ impl Rule for Lion {
             beta1: self.beta1,
             beta2: self.beta2,
             weight_decay: if update.decay { self.weight_decay } else { 0.0 },
-            ..optim::Lion::default()
+            gradient_scale: update.gradient_scale,
         };
         let (weight, momentum) = optim::lion_step(update.weight, update.grad, momentum, &settings);
         (weight, vec![momentum])

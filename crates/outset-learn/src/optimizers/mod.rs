@@ -64,6 +64,11 @@ trait Rule {
         false
     }
 
+    /// Whether [`step`](Rule::step) multiplies the gradient by its scale itself, in the one pass that it makes anyway.
+    fn scales(&self) -> bool {
+        false
+    }
+
     /// Makes one update.
     fn step(&self, update: Update) -> (Tensor<2>, Vec<Tensor<2>>);
 }
@@ -72,6 +77,8 @@ trait Rule {
 struct Update {
     weight: Tensor<2>,
     grad: Tensor<2>,
+    /// What the gradient is to be multiplied by; 1 for a rule that doesn't do that itself.
+    gradient_scale: f64,
     /// What the last step left; empty at the first.
     state: Vec<Tensor<2>>,
     learning_rate: f64,
@@ -154,12 +161,33 @@ impl Optimizer {
         step: usize,
         decay: bool,
     ) -> (Tensor<D>, Vec<Tensor<D>>) {
+        self.step_scaled(weight, grad, 1.0, state, learning_rate, step, decay)
+    }
+
+    /// Makes one update of one parameter by `gradient_scale` times the gradient, as [`step`](Self::step) does otherwise.
+    #[allow(clippy::too_many_arguments)]
+    pub fn step_scaled<const D: usize>(
+        &self,
+        weight: Tensor<D>,
+        grad: Tensor<D>,
+        gradient_scale: f64,
+        state: Vec<Tensor<D>>,
+        learning_rate: f64,
+        step: usize,
+        decay: bool,
+    ) -> (Tensor<D>, Vec<Tensor<D>>) {
         let shape = weight.dims();
         let rows = if D < 2 { 1 } else { shape[0] };
         let folded = [rows, shape.iter().product::<usize>() / rows.max(1)];
+        let (grad, gradient_scale) = if self.part().scales() || gradient_scale == 1.0 {
+            (grad, gradient_scale)
+        } else {
+            (grad * gradient_scale, 1.0)
+        };
         let (weight, state) = self.part().step(Update {
             weight: weight.reshape(folded),
             grad: grad.reshape(folded),
+            gradient_scale,
             state: state.into_iter().map(|tensor| tensor.reshape(folded)).collect(),
             learning_rate,
             step,

@@ -36,6 +36,10 @@ impl Rule for Sgd {
         self.learning_rate
     }
 
+    fn scales(&self) -> bool {
+        true
+    }
+
     fn step(&self, mut update: Update) -> (Tensor<2>, Vec<Tensor<2>>) {
         let velocity = update.state.pop();
         let settings = optim::Sgd {
@@ -46,7 +50,7 @@ impl Rule for Sgd {
             weight_decay: if update.decay { self.weight_decay } else { 0.0 },
             // The first gradient that a parameter gets is its velocity, whenever it comes.
             step: if velocity.is_none() { 1 } else { update.step.max(2) as u64 },
-            ..optim::Sgd::default()
+            gradient_scale: update.gradient_scale,
         };
         let (weight, velocity) = optim::sgd_step(update.weight, update.grad, velocity, &settings);
         (weight, velocity.into_iter().collect())

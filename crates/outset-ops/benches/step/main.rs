@@ -5,17 +5,16 @@
 //! of steps, and the last loss. `benches/step/twin.py` is the same in PyTorch, network for network.
 #![allow(clippy::print_stdout)]
 
+#[path = "../../../outset/src/allocator.rs"]
+mod allocator;
 mod images;
 mod sequences;
 mod tables;
 mod trainer;
 
 use burn::tensor::{Device, Distribution, Int, Tensor};
-use outset_ops::isa;
+use outset_ops::{Precision, isa, precision};
 use std::{io::BufRead as _, time::Instant};
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// One step of training; returns the loss.
 type Step = Box<dyn FnMut() -> f32>;
@@ -46,14 +45,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("usage: step ROW PRECISION THREADS; rows are {}", rows.join(", "));
         return Ok(());
     };
+    allocator::keep_memory();
     rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build_global()?;
-    if precision != "f32" {
-        return Err(format!("no precision `{precision}`").into());
-    }
+    let precision = match precision.as_str() {
+        "f32" => Precision::F32,
+        "bf16" if precision::has_bf16() => Precision::Bf16,
+        other => return Err(format!("no precision `{other}` here").into()),
+    };
     let device = Device::flex().autodiff();
     device.seed(1);
     let build = ROWS.iter().find(|known| known.0 == row).ok_or_else(|| format!("no row `{row}`"))?.1;
     let mut step = build(&device);
+    let mut step = || precision::with(precision, &mut step);
     for _ in 0..WARM_UP {
         step();
     }

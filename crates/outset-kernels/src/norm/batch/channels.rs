@@ -107,19 +107,19 @@ kernel! {
     fn gradient_sums<A>(x: &[f32], dy: &[f32], channel: [f32; 4]) -> [f64; 2] {
         let [scale, shift, mean, threshold] = channel;
         let (mut sums, mut products) = ([0.0; LANES], [0.0; LANES]);
-        let mut step = |lane: usize, i: usize| {
-            let dy = if A::mul_add(x[i], scale, shift) > threshold { dy[i] } else { 0.0 };
-            sums[lane] += dy;
-            products[lane] = A::mul_add(dy, x[i] - mean, products[lane]);
-        };
-        let whole = x.len() - x.len() % LANES;
-        for start in (0..whole).step_by(LANES) {
+        let kept = |x: f32, dy: f32| if A::mul_add(x, scale, shift) > threshold { dy } else { 0.0 };
+        let ((x_chunks, x_rest), (dy_chunks, dy_rest)) = (x.as_chunks::<LANES>(), dy.as_chunks::<LANES>());
+        for (x, dy) in x_chunks.iter().zip(dy_chunks) {
             for lane in 0..LANES {
-                step(lane, start + lane);
+                let dy = kept(x[lane], dy[lane]);
+                sums[lane] += dy;
+                products[lane] = A::mul_add(dy, x[lane] - mean, products[lane]);
             }
         }
-        for i in whole..x.len() {
-            step(0, i);
+        for (lane, (x, dy)) in x_rest.iter().zip(dy_rest).enumerate() {
+            let dy = kept(*x, *dy);
+            sums[lane] += dy;
+            products[lane] = A::mul_add(dy, x - mean, products[lane]);
         }
         [f64::from(add_lanes(sums)), f64::from(add_lanes(products))]
     }
