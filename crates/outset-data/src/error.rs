@@ -1,6 +1,7 @@
 //! What can be wrong with the rows: facts first, wording in `Display`, advice in [`DataError::hint`].
 
 use outset_spec::problem::{nearest, quote_list};
+use outset_spec::record::FileRecord;
 
 /// What is wrong with the data, as facts; rows are numbered as in the source, the first after the header being 1.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -48,9 +49,39 @@ pub enum DataError {
     NotAPart { column: String, row: usize, found: String },
     #[error("column `{column}` says how much each row counts, but row {row} holds {found}")]
     BadWeight { column: String, row: usize, found: String },
+    #[error("{error} (in `{file}`)")]
+    InFile { file: String, error: Box<DataError> },
 }
 
 impl DataError {
+    /// Names the file that the row is in and counts the row from that file's beginning; `files` in the order of their rows.
+    #[must_use]
+    pub fn located(mut self, files: &[FileRecord]) -> Self {
+        let Some(row) = self.row() else { return self };
+        let mut before = 0;
+        for file in files {
+            if *row <= before + file.rows {
+                *row -= before;
+                return Self::InFile { file: file.path.clone(), error: Box::new(self) };
+            }
+            before += file.rows;
+        }
+        self
+    }
+
+    fn row(&mut self) -> Option<&mut usize> {
+        match self {
+            Self::NotANumber { row, .. }
+            | Self::Infinite { row, .. }
+            | Self::NotADate { row, .. }
+            | Self::UnseenClass { row, .. }
+            | Self::NoTime { row, .. }
+            | Self::NotAPart { row, .. }
+            | Self::BadWeight { row, .. } => Some(row),
+            _ => None,
+        }
+    }
+
     /// What to do about it, where that is sure.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -90,6 +121,7 @@ impl DataError {
             Self::TooFewGroups { .. } => Some("all rows of a group share one part, so more groups are needed".into()),
             Self::NotAPart { .. } => Some("write `train`, `val` or `test`".into()),
             Self::BadWeight { .. } => Some("a weight is a number of at least 0".into()),
+            Self::InFile { error, .. } => error.hint(),
             _ => None,
         }
     }
@@ -125,4 +157,19 @@ fn all_dropped(reasons: &[(String, usize)]) -> String {
     let reasons: Vec<String> =
         reasons.iter().map(|(reason, count)| format!("{} left out ({reason})", rows_of(*count))).collect();
     reasons.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_counted_from_the_beginning_of_its_file() {
+        let file = |path: &str, rows| FileRecord { path: path.into(), rows, ..FileRecord::default() };
+        let files = [file("a.csv", 3), file("b.csv", 5)];
+        let infinite = |row| DataError::Infinite { column: "x".into(), row }.located(&files).to_string();
+        assert_eq!(infinite(3), "column `x` is a number, but row 3 holds an infinite value (in `a.csv`)");
+        assert_eq!(infinite(4), "column `x` is a number, but row 1 holds an infinite value (in `b.csv`)");
+        assert_eq!(infinite(9), "column `x` is a number, but row 9 holds an infinite value");
+    }
 }

@@ -5,6 +5,7 @@
 //! `probes.jsonl`, `card.md`.
 
 use crate::network::Design;
+use crate::size::Size;
 use crate::{combiner, decoders, encoders, weights};
 use outset_data::{Preprocessor, Signature};
 use outset_spec::record::Metrics;
@@ -117,7 +118,7 @@ pub fn read_design(json: &serde_json::Value, preprocessor: &Preprocessor) -> Res
         node.and_then(|node| Section::from_node(node, "type").ok()).unwrap_or_default()
     };
     let model = table.get("model").and_then(|node| Section::from_node(node, "kind").ok()).unwrap_or_default();
-    let combiner = combiner::Settings::read(&model, 0, &mut problems);
+    let combiner = combiner::Settings::read(&model, Default::default(), &mut problems);
     let mut encoders = Vec::new();
     for (name, input) in &preprocessor.inputs {
         let section = section("inputs", name);
@@ -125,6 +126,8 @@ pub fn read_design(json: &serde_json::Value, preprocessor: &Preprocessor) -> Res
         encoders.extend(encoders::Settings::read(
             &encoder,
             &input.shape(),
+            Size::of(&model),
+            0,
             &format!("inputs.{name}.encoder"),
             &mut problems,
         ));

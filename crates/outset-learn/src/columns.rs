@@ -66,13 +66,13 @@ pub(crate) fn check_columns(experiment: &Experiment, table: &Table) -> Result<()
         check(name, section.place.as_ref(), "`[outputs]`");
     }
     for name in &experiment.data.exclude {
-        check(name, None, "`data.exclude`");
+        check(name, experiment.place("data.exclude", name), "`data.exclude`");
     }
     if let Some(name) = &experiment.data.weight {
-        check(name, None, "`data.weight`");
+        check(name, experiment.place("data.weight", name), "`data.weight`");
     }
     if let Some(name) = &experiment.data.split.column {
-        check(name, None, "`data.split.column`");
+        check(name, experiment.place("data.split.column", name), "`data.split.column`");
     }
     problems.or(()).map_err(LearnError::from)
 }
@@ -165,7 +165,7 @@ pub(crate) fn choose_inputs(
     inputs
 }
 
-/// Leaves out undeclared inputs that give a category away.
+/// Leaves out undeclared inputs that give a category away; tells whether there were any.
 pub(crate) fn leave_out_leaks(
     experiment: &Experiment,
     table: &Table,
@@ -174,9 +174,10 @@ pub(crate) fn leave_out_leaks(
     outputs: &IndexMap<String, ColumnSettings>,
     inputs: &mut IndexMap<String, Section>,
     roles: &mut IndexMap<String, Role>,
-) -> Result<(), LearnError> {
+) -> Result<bool, LearnError> {
+    let before = inputs.len();
     if experiment.inputs.is_some() {
-        return Ok(());
+        return Ok(false);
     }
     for leak in leaks(table, train, settings, outputs)? {
         if inputs.len() > 1 && inputs.shift_remove(&leak.column).is_some() {
@@ -184,7 +185,7 @@ pub(crate) fn leave_out_leaks(
             roles.insert(leak.column, Role { role: "left out", kind: String::new(), reason });
         }
     }
-    Ok(())
+    Ok(inputs.len() < before)
 }
 
 /// Reads an input's type settings and its encoder's section; some defaults go by the number of train rows.
@@ -211,7 +212,7 @@ pub(crate) fn read_input(
         encoder.parameters.put("embedding", "none");
     }
     // Few rows cannot fill many bins.
-    if section.kind == "number" && encoder.parameters.get("bins").is_none() {
+    if matches!(section.kind.as_str(), "number" | "date") && encoder.parameters.get("bins").is_none() {
         encoder.parameters.put("bins", (rows as f64).sqrt().clamp(8.0, 48.0) as i64);
     }
     reader.finish();

@@ -25,6 +25,7 @@ pub mod prepare;
 pub mod resume;
 pub mod run;
 pub mod schedules;
+pub mod size;
 pub mod train;
 pub mod verdict;
 pub mod weights;

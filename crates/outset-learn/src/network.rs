@@ -2,16 +2,20 @@
 
 use crate::combiner::{self, Combiner};
 use crate::decoders::{self, Decoder, TargetBatch};
-use crate::encoders::{self, Encoder, Gathered};
+use crate::encoders::{self, Encoder, Gathered, Wishes};
 use crate::init::Init;
 use crate::losses::Loss;
+use crate::order::mix;
 use crate::train::Examples;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use outset_data::{FeatureShape, Features, Preprocessor, Targets};
 
-/// Rows that are answered at a time: keeps memory small, and answers the same however many rows are asked for.
+/// Rows that are answered at a time, at most: keeps memory small, and answers the same however many rows are asked for.
 const CHUNK: usize = 1024;
+
+/// Sets the keys of the encoders' dropout apart from that of the combiner.
+const OF_ENCODERS: u64 = 1 << 32;
 
 /// What a network is built from, every choice made; with the same preprocessor it gives the same network.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +36,9 @@ pub struct Network {
     /// For each encoder the inputs that it takes.
     #[module(skip)]
     columns: Vec<Vec<usize>>,
+    /// Rows that are answered at a time.
+    #[module(skip)]
+    chunk: usize,
 }
 
 /// A batch as tensors.
@@ -48,7 +55,7 @@ impl Design {
         let shapes: Vec<FeatureShape> = preprocessor.inputs.values().map(|input| input.shape()).collect();
         let mut groups: Vec<(&encoders::Settings, Vec<usize>)> = Vec::new();
         for (column, settings) in self.encoders.iter().enumerate() {
-            match groups.iter_mut().find(|(other, _)| *other == settings) {
+            match groups.iter_mut().find(|(other, _)| settings.takes_many() && *other == settings) {
                 Some((_, columns)) => columns.push(column),
                 None => groups.push((settings, vec![column])),
             }
@@ -69,7 +76,8 @@ impl Design {
                 settings.build(output, loss.clone(), combiner.members(), combiner.width(), &mut init)
             })
             .collect();
-        Network { encoders, combiner, decoders, columns }
+        let chunk = self.wishes(0).rows_at_once.unwrap_or(CHUNK).min(CHUNK);
+        Network { encoders, combiner, decoders, columns, chunk }
     }
 
     /// The network in a line: what each part is.
@@ -85,6 +93,11 @@ impl Design {
         let features = network.features();
         let plural = if features == 1 { "" } else { "s" };
         [format!("{features} feature{plural}")].into_iter().chain(kinds).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What the encoders ask of training; `rows` are those to train on.
+    pub fn wishes(&self, rows: usize) -> Wishes {
+        Wishes::of_all(self.encoders.iter().map(|settings| settings.wishes(rows)))
     }
 
     /// How much each output's loss counts.
@@ -134,9 +147,11 @@ impl Network {
 
     /// Raw outputs, one for each decoder: `[members · rows, width]`.
     pub fn forward(&self, inputs: &[Gathered], dropout: Option<u64>) -> Vec<Tensor<2>> {
-        let mut encoded: Vec<Tensor<2>> =
-            self.encoders.iter().zip(inputs).map(|(encoder, gathered)| encoder.forward(gathered)).collect();
-        let features = if encoded.len() == 1 { encoded.swap_remove(0) } else { Tensor::cat(encoded, 1) };
+        let encoded = self.encoders.iter().zip(inputs).enumerate().map(|(index, (encoder, gathered))| {
+            encoder.pool(encoder.forward(gathered, dropout.map(|key| mix(key, OF_ENCODERS + index as u64))))
+        });
+        let mut vectors: Vec<Tensor<2>> = encoded.collect();
+        let features = if vectors.len() == 1 { vectors.swap_remove(0) } else { Tensor::cat(vectors, 1) };
         let vectors = self.combiner.forward(features, dropout);
         self.decoders.iter().map(|decoder| decoder.forward(&vectors)).collect()
     }
@@ -162,7 +177,7 @@ impl Network {
     /// Answers of the given rows, one list for each output: `[rows, width]`, standardised numbers or probabilities.
     pub fn answers(&self, features: &[Features], rows: &[u32], device: &Device) -> Vec<Vec<f64>> {
         let mut answers = vec![Vec::new(); self.decoders.len()];
-        for rows in rows.chunks(CHUNK) {
+        for rows in rows.chunks(self.chunk) {
             let raw = self.forward(&self.gather(features, rows, device), None);
             self.append(raw, &mut answers);
         }
@@ -179,7 +194,7 @@ impl Network {
     ) -> (Vec<Vec<f64>>, f64) {
         let mut answers = vec![Vec::new(); self.decoders.len()];
         let (mut sum, mut total) = (0.0, 0.0);
-        for rows in rows.chunks(CHUNK) {
+        for rows in rows.chunks(self.chunk) {
             let batch = self.batch(examples.features, examples.targets, examples.weights, rows, device);
             let raw = self.forward(&batch.inputs, None);
             let loss = f64::from(self.total_loss(raw.clone(), &batch, loss_weights).into_scalar::<f32>());

@@ -5,17 +5,21 @@ use crate::columns::{
     Role, check_columns, choose_inputs, choose_outputs, declared_missing, leave_out_leaks, read_input,
     read_output,
 };
+use crate::encoders::Wishes;
 use crate::error::LearnError;
 use crate::evaluate::Truth;
 use crate::event::{Event, Observer};
 use crate::losses::Loss;
 use crate::network::Design;
 use crate::recipe;
+use crate::size::Size;
 use crate::train::{Examples, Recipe};
 use crate::{combiner, decoders, encoders};
 use indexmap::IndexMap;
 use outset_data::types::{self, ColumnSettings};
-use outset_data::{Features, Part, Preprocessor, Table, Targets, overview, rows_sha256, sources, split};
+use outset_data::{
+    DataError, Features, Part, Preprocessor, Table, Targets, overview, rows_sha256, sources, split,
+};
 use outset_spec::problem;
 use outset_spec::record::{ColumnRecord, DataRecord};
 use outset_spec::{Experiment, Problem, Problems, Section};
@@ -44,7 +48,7 @@ pub struct Prepared {
 /// Checks all that can be checked without the data.
 pub fn declared(experiment: &Experiment) -> Problems {
     let mut problems = Problems::default();
-    let model = combiner::Settings::read(&experiment.model, 0, &mut problems);
+    let model = combiner::Settings::read(&experiment.model, Default::default(), &mut problems);
     recipe::check(&experiment.train, &mut problems);
     let linear = matches!(model, Some(combiner::Settings::Linear(_)));
     let kinds: Vec<&str> = types::KINDS.iter().map(|(kind, _)| *kind).collect();
@@ -135,9 +139,17 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     };
     let (all_inputs, _) = read_inputs(&inputs, 0, &mut problems);
     std::mem::take(&mut problems).or(())?;
-    let splits = split(&table, &experiment.data.split, given.as_deref(), &all_inputs, &output_settings)?;
+    let divide = |inputs: &IndexMap<String, ColumnSettings>| {
+        split(&table, &experiment.data.split, given.as_deref(), inputs, &output_settings)
+            .map_err(|error| error.located(&loaded.files))
+    };
+    let mut splits = divide(&all_inputs)?;
+    let train = splits.rows(Part::Train);
+    if leave_out_leaks(experiment, &table, &train, &all_inputs, &output_settings, &mut inputs, &mut roles)? {
+        // Rows that differed in a column that is left out now may be alike without it.
+        splits = divide(&read_inputs(&inputs, 0, &mut problems).0)?;
+    }
     let (train, val, test) = (splits.rows(Part::Train), splits.rows(Part::Val), splits.rows(Part::Test));
-    leave_out_leaks(experiment, &table, &train, &all_inputs, &output_settings, &mut inputs, &mut roles)?;
     if inputs.is_empty() {
         let left_out = roles.iter().filter(|(_, role)| role.role == "left out");
         let reasons: Vec<String> =
@@ -160,21 +172,26 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         words: splits.words.clone(),
     });
 
-    let combiner = combiner::Settings::read(&experiment.model, train.len(), &mut problems);
     let (input_settings, encoder_sections) = read_inputs(&inputs, train.len(), &mut problems);
     std::mem::take(&mut problems).or(())?;
-    let Some(combiner) = combiner else { unreachable!("a model without problems has settings") };
     let left = roles.iter().filter(|(_, role)| role.role != "input" && role.role != "output");
     let ignored: Vec<String> = left.map(|(name, _)| name.clone()).collect();
-    let preprocessor = Preprocessor::fit(&table, &train, &input_settings, &output_settings, ignored)?;
+    let in_file = |error: DataError| LearnError::from(error.located(&loaded.files));
+    let preprocessor =
+        Preprocessor::fit(&table, &train, &input_settings, &output_settings, ignored).map_err(in_file)?;
     let mut encoders = Vec::new();
     for ((name, input), section) in preprocessor.inputs.iter().zip(&encoder_sections) {
         let path = format!("inputs.{name}.encoder");
-        encoders.extend(encoders::Settings::read(section, &input.shape(), &path, &mut problems));
+        let (shape, size) = (input.shape(), Size::of(&experiment.model));
+        encoders.extend(encoders::Settings::read(section, &shape, size, train.len(), &path, &mut problems));
     }
+    let wishes = Wishes::of_all(encoders.iter().map(|encoder| encoder.wishes(train.len())));
+    let given = combiner::Given { rows: train.len(), ready: wishes.ready };
+    let combiner = combiner::Settings::read(&experiment.model, given, &mut problems);
     std::mem::take(&mut problems).or(())?;
-    let features = preprocessor.encode_inputs(&table, &all)?;
-    let targets = encode_targets(&preprocessor, &table, &splits.parts)?;
+    let Some(combiner) = combiner else { unreachable!("a model without problems has settings") };
+    let features = preprocessor.encode_inputs(&table, &all).map_err(in_file)?;
+    let targets = encode_targets(&preprocessor, &table, &splits.parts).map_err(in_file)?;
     let mut truths = Vec::new();
     for (((name, output), targets), (decoder, loss)) in
         preprocessor.outputs.iter().zip(&targets).zip(&mut decoders)
@@ -183,9 +200,12 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         let total = output.train_counts().iter().sum::<u64>().max(1) as f64;
         let shares: Vec<f64> = output.train_counts().iter().map(|count| *count as f64 / total).collect();
         loss.settle(output.classes(), &shares).map_err(Problems::from)?;
+        if let Some(share) = wishes.label_smoothing.filter(|_| !names_smoothing(&outputs[name])) {
+            loss.smooth(share);
+        }
     }
     let weights = match &experiment.data.weight {
-        Some(name) => Some(outset_data::weights(&table, name, &all)?),
+        Some(name) => Some(outset_data::weights(&table, name, &all).map_err(in_file)?),
         None => None,
     };
     let design = Design { encoders, combiner, decoders };
@@ -240,12 +260,18 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     })
 }
 
+/// Whether an output's section says how much of the target is spread over all classes.
+pub(crate) fn names_smoothing(output: &Section) -> bool {
+    let loss = output.parameters.get("loss").and_then(|node| Section::from_node(node, "kind").ok());
+    loss.is_some_and(|loss| loss.parameters.get("label_smoothing").is_some())
+}
+
 /// Encodes the targets of the rows that have a part; the others, which are left out, get zeros.
 fn encode_targets(
     preprocessor: &Preprocessor,
     table: &Table,
     parts: &[Option<Part>],
-) -> Result<Vec<Targets>, LearnError> {
+) -> Result<Vec<Targets>, DataError> {
     let rows: Vec<u32> = (0..parts.len() as u32).filter(|row| parts[*row as usize].is_some()).collect();
     let targets = preprocessor.encode_targets(table, &rows)?;
     if rows.len() == parts.len() {

@@ -1,6 +1,7 @@
 //! The training recipe: every choice that the file leaves open.
 
 use crate::combiner;
+use crate::encoders::Wishes;
 use crate::evaluate::{Truth, TruthValues};
 use crate::metrics;
 use crate::network::Design;
@@ -25,8 +26,8 @@ fn default_epochs(rows: usize, quantities: bool) -> usize {
 
 /// Checks all that can be checked without the data.
 pub fn check(train: &Train, problems: &mut Problems) {
-    Optimizer::read(&optimizer_section(train, false), problems);
-    Schedule::read(&schedule_section(train), problems);
+    Optimizer::read(&optimizer_section(train, false, &Wishes::default()), problems);
+    Schedule::read(&schedule_section(train, &Wishes::default()), problems);
 }
 
 /// Fills in what the file leaves open, by the model and the number of rows to train on.
@@ -38,17 +39,18 @@ pub fn resolve(
     problems: &mut Problems,
 ) -> Recipe {
     let linear = matches!(design.combiner, combiner::Settings::Linear(_));
-    let optimizer = Optimizer::read(&optimizer_section(train, linear), problems);
-    let schedule = Schedule::read(&schedule_section(train), problems);
+    let wishes = design.wishes(rows);
+    let optimizer = Optimizer::read(&optimizer_section(train, linear, &wishes), problems);
+    let schedule = Schedule::read(&schedule_section(train, &wishes), problems);
     let batch_size = match train.batch_size {
         _ if optimizer.full_batch() => rows,
-        Some(size) => size.min(rows.max(1)),
-        None => default_batch_size(rows).min(rows.max(1)),
+        size => size.or(wishes.batch_size).unwrap_or_else(|| default_batch_size(rows)).min(rows.max(1)),
     };
     let epochs = train.epochs.unwrap_or(if train.steps.is_some() {
         usize::MAX
     } else {
-        default_epochs(rows, truths.iter().any(|truth| !truth.has_classes()))
+        let quantities = truths.iter().any(|truth| !truth.has_classes());
+        wishes.epochs.unwrap_or_else(|| default_epochs(rows, quantities))
     });
     let epochs = match train.steps {
         Some(steps) => epochs.min(steps.div_ceil(rows.div_ceil(batch_size.max(1)).max(1))),
@@ -61,11 +63,11 @@ pub fn resolve(
         cost_limit: train.cost_limit,
         seed: train.seed,
         batch_size,
-        micro_batch_size: train.micro_batch_size.unwrap_or(PASS).min(batch_size),
+        micro_batch_size: train.micro_batch_size.or(wishes.rows_at_once).unwrap_or(PASS).min(batch_size),
         optimizer,
         schedule,
-        clip_norm: train.clip_norm.unwrap_or(if linear { 0.0 } else { 1.0 }),
-        ema: train.ema.unwrap_or(if linear { 0.0 } else { 0.99 }),
+        clip_norm: train.clip_norm.or(wishes.clip_norm).unwrap_or(if linear { 0.0 } else { 1.0 }),
+        ema: train.ema.or(wishes.ema).unwrap_or(if linear { 0.0 } else { 0.99 }),
         patience: match train.early_stopping.patience {
             None => None,
             Some(0) => Some((epochs / 3).max(8)),
@@ -115,26 +117,27 @@ fn default_batch_size(rows: usize) -> usize {
     }
 }
 
-fn optimizer_section(train: &Train, linear: bool) -> Section {
+fn optimizer_section(train: &Train, linear: bool, wishes: &Wishes) -> Section {
     let mut section = train.optimizer.clone();
     if section.kind.is_empty() {
-        section.kind = "adamw".to_owned();
-        if section.parameters.get("learning_rate").is_none() {
-            section.parameters.put("learning_rate", if linear { 1e-2 } else { 2e-3 });
-        }
-        if section.parameters.get("weight_decay").is_none() {
-            section.parameters.put("weight_decay", if linear { 0.0 } else { 1e-2 });
-        }
+        section.kind = wishes.optimizer.unwrap_or("adamw").to_owned();
+        let mut put = |key: &str, wish: Option<f64>, default: f64| {
+            if section.parameters.get(key).is_none() {
+                section.parameters.put(key, wish.unwrap_or(default));
+            }
+        };
+        put("learning_rate", wishes.learning_rate, if linear { 1e-2 } else { 2e-3 });
+        put("weight_decay", wishes.weight_decay, if linear { 0.0 } else { 1e-2 });
     }
     section
 }
 
-fn schedule_section(train: &Train) -> Section {
+fn schedule_section(train: &Train, wishes: &Wishes) -> Section {
     let mut section = train.schedule.clone();
     if section.kind.is_empty() {
-        section.kind = "cosine".to_owned();
+        section.kind = wishes.schedule.unwrap_or("cosine").to_owned();
         if section.parameters.get("warmup").is_none() && section.parameters.get("warmup_steps").is_none() {
-            section.parameters.put("warmup", 0.05);
+            section.parameters.put("warmup", wishes.warmup.unwrap_or(0.05));
         }
     }
     section

@@ -1,6 +1,6 @@
 //! The experiment file: `[data]`, `[inputs]`, `[outputs]`, `[model]`, `[train]`, `[bundle]`.
 
-use crate::problem::{Problem, Problems};
+use crate::problem::{Place, Problem, Problems};
 use crate::section::Section;
 use crate::setting::{Bounds, Duration, Field, Files, Reader, Setting};
 use crate::value::{Node, Table, Value};
@@ -247,6 +247,8 @@ pub struct Experiment {
     pub tune: Option<Table>,
     /// Folder that relative paths start from.
     pub folder: PathBuf,
+    /// The file as it was read, with places.
+    declared: Table,
 }
 
 /// The `[bundle]` table.
@@ -276,6 +278,16 @@ impl Experiment {
         overrides: &[String],
     ) -> Result<(Self, Problems), Problems> {
         Ok(Self::from_table(Table::parse(file, text)?, folder, overrides))
+    }
+
+    /// The same experiment with further settings, each as on the command line.
+    ///
+    /// # Errors
+    /// Every problem of the closed parts.
+    pub fn with(&self, settings: &[String]) -> Result<Self, Problems> {
+        let (mut experiment, problems) = Self::from_table(self.declared.clone(), &self.folder, settings);
+        experiment.name = self.name.clone();
+        problems.or(experiment)
     }
 
     /// Makes the experiment of bare data: a source, its targets, and everything else at defaults; beside it every problem
@@ -358,7 +370,19 @@ impl Experiment {
         }
         let outputs = outputs.unwrap_or_default();
         let folder = folder.to_owned();
-        (Self { name, data, inputs, outputs, model, train, bundle, tune, folder }, problems)
+        let declared = table;
+        (Self { name, data, inputs, outputs, model, train, bundle, tune, folder, declared }, problems)
+    }
+
+    /// Where a word stands in the file: the value at a path of keys, or the item of the list there.
+    pub fn place(&self, path: &str, word: &str) -> Option<&Place> {
+        let node = self.declared.find(path)?;
+        match &node.value {
+            Value::Array(items) => {
+                items.iter().find(|item| item.value.as_str() == Some(word))?.place.as_ref()
+            }
+            _ => node.place.as_ref(),
+        }
     }
 
     /// The experiment as a table, with every setting that is known by now.

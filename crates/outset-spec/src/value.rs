@@ -149,6 +149,17 @@ impl Table {
         self.0.get(key).map(|entry| &entry.node)
     }
 
+    /// The value at a path of keys, `data.split.column`.
+    pub fn find(&self, path: &str) -> Option<&Node> {
+        match path.split_once('.') {
+            None => self.get(path),
+            Some((key, rest)) => match &self.get(key)?.value {
+                Value::Table(table) => table.find(rest),
+                _ => None,
+            },
+        }
+    }
+
     /// Puts a value that stands nowhere in a file.
     pub fn put(&mut self, key: &str, value: impl Into<Node>) {
         self.0.insert(key.to_owned(), Entry { key: None, node: value.into() });

@@ -225,7 +225,7 @@ fn keys_and_kinds_misspelt() {
 #[test]
 fn values_of_another_type() {
     check_file(
-        "[data]\nsource = \"data.csv\"\n[outputs]\nprice = \"number\"\n[model]\ndropout = \"a lot\"\nnum_layers = 0\n[train]\nepochs = -3\noptimizer = { kind = \"sgd\", learning_rate = -0.001 }\n",
+        "[data]\nsource = \"data.csv\"\n[outputs]\nprice = \"number\"\n[model]\ndropout = \"a lot\"\nhidden_size = 0\n[train]\nepochs = -3\noptimizer = { kind = \"sgd\", learning_rate = -0.001 }\n",
         expect![[r#"
             exit 2
             error: `model.dropout` is `"a lot"`, but must be a number
@@ -234,11 +234,11 @@ fn values_of_another_type() {
             6 | dropout = "a lot"
               |           ^^^^^^^
 
-            error: `model.num_layers` is `0`, but must be at least 1
-             --> outset.toml:7:14
+            error: `model.hidden_size` is `0`, but must be at least 1
+             --> outset.toml:7:15
               |
-            7 | num_layers = 0
-              |              ^
+            7 | hidden_size = 0
+              |               ^
 
             error: `train.epochs` is `-3`, but must be at least 1
              --> outset.toml:9:10
@@ -284,6 +284,10 @@ fn columns_that_are_not_there() {
             hint: did you mean `age`?
 
             error: `data.exclude` names column `citty`, which `data.csv` does not have
+             --> outset.toml:3:12
+              |
+            3 | exclude = ["citty"]
+              |            ^^^^^^^
             hint: did you mean `city`?
         "#]],
     );
@@ -371,7 +375,7 @@ fn a_number_column_that_holds_text() {
         &["-q", "run"],
         expect![[r#"
             exit 2
-            error: column `age` is a number, but row 2 holds `unknown`
+            error: column `age` is a number, but row 2 holds `unknown` (in `data.csv`)
             hint: add `"unknown"` to `data.missing`, or set the column's type to `category`
         "#]],
     );

@@ -84,13 +84,21 @@ impl Cut<'_> {
     fn parts(&self) -> usize {
         self.shares.iter().filter(|share| **share > 0.0).count()
     }
+
+    /// Whether a part has less than half of its share of the rows.
+    fn lacks_rows(&self, parts: &[Option<Part>]) -> bool {
+        Part::ALL.into_iter().zip(self.shares).any(|(part, share)| {
+            let count = self.rows.iter().filter(|row| parts[**row as usize] == Some(part)).count();
+            (count as f64) < (share * self.rows.len() as f64 / 2.0).floor()
+        })
+    }
 }
 
 /// Divides rows into train, val and test as the experiment says.
 ///
 /// Rows without a value in some output are left out and counted. Rows that are alike in all inputs and outputs share a
-/// part, except where files, groups or times say otherwise; the words then say how many rows of val and test repeat a
-/// train row. Parts that `given` lacks are cut from the given train rows in proportion. Equal rows and settings give an
+/// part, except where files, groups or times say otherwise, or where there are so few different rows that a part would
+/// lack half of its rows; the words then say how many rows of val and test repeat a train row. Parts that `given` lacks are cut from the given train rows in proportion. Equal rows and settings give an
 /// equal split on any machine and any number of threads.
 ///
 /// # Errors
@@ -155,11 +163,17 @@ pub fn split(
     let first_alike = if whole { &alike_of_all } else { &alike_of_train };
     let cut = Cut { table, rows: &to_divide, shares, seed: settings.seed, first_alike };
     let mut words = Vec::new();
-    let lot = if cut.parts() > 1 || whole {
-        divide(&cut, settings, inputs, outputs, &mut splits.parts)?
-    } else {
-        String::new()
-    };
+    let mut lot = String::new();
+    if cut.parts() > 1 || whole {
+        lot = divide(&cut, settings, inputs, outputs, &mut splits.parts)?;
+        let by_lot = !matches!(settings.by, Some(SplitBy::Group | SplitBy::Time));
+        if by_lot && cut.lacks_rows(&splits.parts) {
+            let alone: Vec<u32> = (0..table.rows() as u32).collect();
+            let cut = Cut { first_alike: &alone, ..cut };
+            lot = divide(&cut, settings, inputs, outputs, &mut splits.parts)?;
+            lot.push_str(", equal rows apart because so few rows differ");
+        }
+    }
     if whole {
         words.push(lot);
     } else {

@@ -123,6 +123,20 @@ fn equal_rows_share_a_part() {
 }
 
 #[test]
+fn few_different_rows_are_divided_nevertheless() {
+    let table = table([
+        ("x", numbers((0..200).map(|row| row % 2))),
+        ("y", text((0..200).map(|row| ["a", "b"][row % 4 / 2]))),
+    ]);
+    let splits = run(&table, &Split::default(), "category").unwrap();
+    assert_eq!((counts(&splits), splits.duplicates), ([160, 20, 20], 196));
+    assert_eq!(
+        splits.words,
+        "stratified, seed 42, equal rows apart because so few rows differ; 40 rows of val and test repeat a train row"
+    );
+}
+
+#[test]
 fn any_shares_of_any_table() {
     let mut lot = crate::lot::Lot::new(1);
     for trial in 0..200 {
@@ -309,7 +323,7 @@ fn errors() {
     );
     check_error(
         &table([("x", numbers(vec![1; 50])), ("y", numbers(vec![1; 50]))]),
-        &Split::default(),
+        &by(SplitBy::Time, "x"),
         "number",
         "the val part would be empty",
         Some("give `data.split.val` a larger share, or name a file as `data.val`"),

@@ -1,6 +1,6 @@
 //! No hidden layer: the features go to the decoders as they are, which makes linear and logistic regression.
 
-use super::Vectors;
+use super::{Given, Vectors};
 use crate::init::Init;
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -13,7 +13,7 @@ settings! {
 
 impl Settings {
     /// There is nothing to fill in.
-    pub(super) fn resolve(self, _: usize, _: &mut Problems) -> Self {
+    pub(super) fn resolve(self, _: Given, _: &mut Problems) -> Self {
         self
     }
 }

@@ -3,27 +3,16 @@
 //! The members share all weights but a vector that scales the input of each, and their heads (TabM-mini in Gorishniy
 //! et al. 2024, <https://arxiv.org/abs/2410.24210>); their answers are averaged.
 
-use super::Vectors;
+use super::{Given, Vectors};
 use crate::activations::Activation;
 use crate::init::Init;
 use crate::initializers::Initializer;
 use crate::layers::{LayerNorm, Linear};
 use crate::order::mix;
+use crate::size::Size;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use outset_spec::{Bounds, Problems, Section, choices, settings};
-
-choices! {
-    /// How large the network is, in one word.
-    pub enum Size {
-        /// For trying things out.
-        Tiny = "tiny",
-        /// The default.
-        Small = "small",
-        /// Where time is no matter.
-        Base = "base",
-    }
-}
 
 choices! {
     /// Normalisation in front of each hidden layer but the first.
@@ -42,8 +31,8 @@ settings! {
         size: Size = Size::Small;
         /// Units of each hidden layer.
         hidden_size: Option<usize> = None, in Bounds::at_least(1.0);
-        /// Hidden layers.
-        num_layers: Option<usize> = None, in Bounds::at_least(1.0);
+        /// Hidden layers; none where text or pictures are the only inputs.
+        num_layers: Option<usize> = None;
         /// Networks that share their weights and are averaged; 1 for an ordinary network.
         members: Option<usize> = None, in Bounds::at_least(1.0);
         /// Distribution of the first weights; evenly within `±1/√inputs`, as PyTorch draws them, where left out.
@@ -61,9 +50,10 @@ settings! {
 
 impl Settings {
     /// Fills in what the dial sets.
-    pub(super) fn resolve(mut self, rows: usize, problems: &mut Problems) -> Self {
+    pub(super) fn resolve(mut self, given: Given, problems: &mut Problems) -> Self {
         self.initializer(problems);
         let (hidden_size, num_layers, members) = match self.size {
+            _ if given.ready => (192, 0, 1),
             Size::Tiny => (64, 2, 4),
             Size::Small => (192, 3, 8),
             Size::Base => (384, 3, 32),
@@ -71,7 +61,7 @@ impl Settings {
         self.hidden_size.get_or_insert(hidden_size);
         self.num_layers.get_or_insert(num_layers);
         self.members.get_or_insert(members);
-        self.dropout.get_or_insert(if rows < 2_000 { 0.3 } else { 0.1 });
+        self.dropout.get_or_insert(if given.rows < 2_000 { 0.3 } else { 0.1 });
         self
     }
 
@@ -99,7 +89,7 @@ pub struct Combiner {
     #[module(skip)]
     residual: bool,
     #[module(skip)]
-    hidden_size: usize,
+    width: usize,
     #[module(skip)]
     members: usize,
 }
@@ -129,14 +119,14 @@ impl Combiner {
             activation: settings.activation,
             dropout: settings.dropout.unwrap_or(0.0),
             residual: settings.residual,
-            hidden_size,
+            width: if num_layers == 0 { width } else { hidden_size },
             members,
         }
     }
 
-    /// Units of the last hidden layer.
+    /// Units of the last hidden layer, or of the features where there is none.
     pub fn width(&self) -> usize {
-        self.hidden_size
+        self.width
     }
 
     /// Members of the ensemble.

@@ -19,6 +19,15 @@ pub struct Vectors {
     pub members: usize,
 }
 
+/// What some defaults of combiners go by.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Given {
+    /// Size of the train part.
+    pub rows: usize,
+    /// Whether the encoders' vectors are ready for the decoders.
+    pub ready: bool,
+}
+
 /// Writes the dispatch over all combiners from one list; the first is the default.
 macro_rules! combiners {
     ($( $(#[doc = $doc:literal])* $variant:ident($module:ident, $kind:literal), )*) => {
@@ -37,8 +46,8 @@ macro_rules! combiners {
         }
 
         impl Settings {
-            /// Reads the `[model]` table; `rows` is the size of the train part, by which some defaults go.
-            pub fn read(section: &Section, rows: usize, problems: &mut Problems) -> Option<Self> {
+            /// Reads the `[model]` table.
+            pub fn read(section: &Section, given: Given, problems: &mut Problems) -> Option<Self> {
                 let kinds = [$($kind),*];
                 let kind = section.kind_or(kinds[0]);
                 if !kinds.contains(&kind) {
@@ -47,7 +56,7 @@ macro_rules! combiners {
                 }
                 let mut reader = section.reader("model", problems);
                 let settings = match kind {
-                    $( $kind => Self::$variant($module::Settings::read_from(&mut reader).resolve(rows, reader.problems())), )*
+                    $( $kind => Self::$variant($module::Settings::read_from(&mut reader).resolve(given, reader.problems())), )*
                     _ => return None,
                 };
                 reader.finish();

@@ -1,6 +1,6 @@
 //! Categories: one-hot for few classes, a learned vector for each of many.
 
-use super::Gathered;
+use super::{Encode, Encoded, Gathered};
 use crate::init::Init;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -29,9 +29,11 @@ pub struct Encoder {
     embeddings: Vec<Param<Tensor<2>>>,
 }
 
-impl Encoder {
-    /// Makes the encoder of columns with the given shapes.
-    pub fn new(settings: &Settings, shapes: &[FeatureShape], init: &mut Init) -> Self {
+impl Encode for Encoder {
+    type Settings = Settings;
+    const TAKES_MANY: bool = true;
+
+    fn new(settings: &Settings, shapes: &[FeatureShape], init: &mut Init) -> Self {
         let (mut one_hot, mut embeddings, mut width) = (Vec::new(), Vec::new(), 0);
         for shape in shapes {
             let FeatureShape::Index { classes } = shape else { continue };
@@ -51,13 +53,12 @@ impl Encoder {
         Self { one_hot, width, embeddings }
     }
 
-    /// Features for each row.
-    pub fn width(&self) -> usize {
+    fn width(&self) -> usize {
         self.width
     }
 
     /// Collects one-hot columns, `[rows, classes]`, and the classes of the embedded ones.
-    pub fn gather(&self, features: &[&Features], rows: &[u32], device: &Device) -> Gathered {
+    fn gather(&self, features: &[&Features], rows: &[u32], device: &Device) -> Gathered {
         let stride: usize = self.one_hot.iter().sum();
         let mut dense = vec![0.0f32; rows.len() * stride];
         let (mut start, mut indices) = (0, Vec::new());
@@ -75,14 +76,14 @@ impl Encoder {
         }
         let dense =
             (stride > 0).then(|| Tensor::from_data(TensorData::new(dense, [rows.len(), stride]), device));
-        Gathered { dense, indices }
+        Gathered::Cells { dense, indices }
     }
 
-    /// Encodes a batch: `[rows, width]`.
-    pub fn forward(&self, gathered: &Gathered) -> Tensor<2> {
-        let embedded = self.embeddings.iter().zip(&gathered.indices);
-        let mut parts: Vec<Tensor<2>> = gathered.dense.iter().cloned().collect();
+    fn forward(&self, gathered: &Gathered, _: Option<u64>) -> Encoded {
+        let Gathered::Cells { dense, indices } = gathered;
+        let embedded = self.embeddings.iter().zip(indices);
+        let mut parts: Vec<Tensor<2>> = dense.iter().cloned().collect();
         parts.extend(embedded.map(|(table, index)| table.val().select(0, index.clone())));
-        if parts.len() == 1 { parts.swap_remove(0) } else { Tensor::cat(parts, 1) }
+        Encoded::Vector(if parts.len() == 1 { parts.swap_remove(0) } else { Tensor::cat(parts, 1) })
     }
 }

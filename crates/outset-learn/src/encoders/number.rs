@@ -2,7 +2,7 @@
 //!
 //! Piecewise-linear encoding and periodic features: Gorishniy et al. 2022, <https://arxiv.org/abs/2203.05556>.
 
-use super::Gathered;
+use super::{Encode, Encoded, Gathered};
 use crate::init::Init;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -47,9 +47,11 @@ pub struct Encoder {
     frequencies: Option<Param<Tensor<2>>>,
 }
 
-impl Encoder {
-    /// Makes the encoder of columns with the given shapes.
-    pub fn new(settings: &Settings, shapes: &[FeatureShape], init: &mut Init) -> Self {
+impl Encode for Encoder {
+    type Settings = Settings;
+    const TAKES_MANY: bool = true;
+
+    fn new(settings: &Settings, shapes: &[FeatureShape], init: &mut Init) -> Self {
         let mut edges = Vec::new();
         for shape in shapes {
             if let FeatureShape::Numeric { components } = shape {
@@ -69,13 +71,12 @@ impl Encoder {
         Self { edges, width, frequencies }
     }
 
-    /// Features for each row.
-    pub fn width(&self) -> usize {
+    fn width(&self) -> usize {
         self.width
     }
 
     /// Collects values and bins, `[rows, components + bins]`.
-    pub fn gather(&self, features: &[&Features], rows: &[u32], device: &Device) -> Gathered {
+    fn gather(&self, features: &[&Features], rows: &[u32], device: &Device) -> Gathered {
         let stride: usize = self.edges.iter().map(|edges| 1 + bins(edges)).sum();
         let mut dense = vec![0.0f32; rows.len() * stride];
         let (mut start, mut component) = (0, 0);
@@ -93,19 +94,20 @@ impl Encoder {
             }
         }
         let dense = Tensor::from_data(TensorData::new(dense, [rows.len(), stride]), device);
-        Gathered { dense: Some(dense), indices: Vec::new() }
+        Gathered::Cells { dense: Some(dense), indices: Vec::new() }
     }
 
-    /// Encodes a batch: `[rows, width]`.
-    pub fn forward(&self, gathered: &Gathered) -> Tensor<2> {
-        let Some(dense) = gathered.dense.clone() else { unreachable!("numbers are always gathered") };
-        let Some(frequencies) = &self.frequencies else { return dense };
+    fn forward(&self, gathered: &Gathered, _: Option<u64>) -> Encoded {
+        let Gathered::Cells { dense: Some(dense), .. } = gathered else {
+            unreachable!("numbers are always gathered")
+        };
+        let Some(frequencies) = &self.frequencies else { return Encoded::Vector(dense.clone()) };
         let [rows, components] = dense.dims();
         let angle =
             dense.clone().unsqueeze_dim::<3>(2) * frequencies.val().unsqueeze::<3>() * std::f32::consts::TAU;
         let [_, _, count] = angle.dims();
         let flat = angle.reshape([rows, components * count]);
-        Tensor::cat(vec![dense, flat.clone().sin(), flat.cos()], 1)
+        Encoded::Vector(Tensor::cat(vec![dense.clone(), flat.clone().sin(), flat.cos()], 1))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sets of labels: a 0 or 1 for each class.
 
-use super::Gathered;
+use super::{Encode, Encoded, Gathered};
 use crate::init::Init;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -19,9 +19,11 @@ pub struct Encoder {
     classes: Vec<usize>,
 }
 
-impl Encoder {
-    /// Makes the encoder of columns with the given shapes.
-    pub fn new(_: &Settings, shapes: &[FeatureShape], _: &mut Init) -> Self {
+impl Encode for Encoder {
+    type Settings = Settings;
+    const TAKES_MANY: bool = true;
+
+    fn new(_: &Settings, shapes: &[FeatureShape], _: &mut Init) -> Self {
         let classes = shapes
             .iter()
             .filter_map(
@@ -31,13 +33,12 @@ impl Encoder {
         Self { classes }
     }
 
-    /// Features for each row.
-    pub fn width(&self) -> usize {
+    fn width(&self) -> usize {
         self.classes.iter().sum()
     }
 
     /// Collects a 0 or 1 for each class, `[rows, classes]`.
-    pub fn gather(&self, features: &[&Features], rows: &[u32], device: &Device) -> Gathered {
+    fn gather(&self, features: &[&Features], rows: &[u32], device: &Device) -> Gathered {
         let stride = self.width();
         let mut dense = vec![0.0f32; rows.len() * stride];
         let mut start = 0;
@@ -52,11 +53,13 @@ impl Encoder {
             start += classes;
         }
         let dense = Tensor::from_data(TensorData::new(dense, [rows.len(), stride]), device);
-        Gathered { dense: Some(dense), indices: Vec::new() }
+        Gathered::Cells { dense: Some(dense), indices: Vec::new() }
     }
 
-    /// Encodes a batch: `[rows, width]`.
-    pub fn forward(&self, gathered: &Gathered) -> Tensor<2> {
-        gathered.dense.clone().unwrap_or_else(|| unreachable!("sets are always gathered"))
+    fn forward(&self, gathered: &Gathered, _: Option<u64>) -> Encoded {
+        let Gathered::Cells { dense: Some(dense), .. } = gathered else {
+            unreachable!("sets are always gathered")
+        };
+        Encoded::Vector(dense.clone())
     }
 }

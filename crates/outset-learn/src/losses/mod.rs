@@ -133,6 +133,13 @@ impl Loss {
         }
     }
 
+    /// Spreads a share of the target over all classes, where the loss is one of classes that can.
+    pub fn smooth(&mut self, share: f64) {
+        if let Self::CrossEntropy(loss) = self {
+            loss.label_smoothing = share;
+        }
+    }
+
     /// The loss of a batch, differentiable in `predictions`.
     ///
     /// `predictions` are `[rows, outputs]` (logits for categories and sets), `weights` one number a row that sum to 1.
