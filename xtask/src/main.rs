@@ -11,8 +11,12 @@ Usage: cargo xtask <TASK>
 Tasks:
   bench tables [--only NAME,…] [--seeds 0,1,…]
       Trains the experiments of benches/tables with the release binary, beside scikit-learn on the same test rows
+  bench plan [--only NAME,…]
+      Forecasts examples and tables with `outset plan`, then runs them, and compares
   bench start [--only line,adult,serve] [--rounds COUNT]
       Times `outset run` and `outset serve`, in turns with the same work in PyTorch
+  bench step [--only gpt,cnn,…] [--rounds COUNT] [--precision f32,bf16]
+      Times whole steps of training, in turns with the same networks in PyTorch
   reference
       Writes docs/reference.md from what `outset list` says
 
@@ -21,7 +25,8 @@ A benchmark that is run whole writes its part of docs/benchmarks.md; with `--onl
 Environment:
   OUTSET_DATA     folder of the data sets
   OUTSET_PYTHON   Python with benches/requirements.txt installed [default: python3]
-  OUTSET_BINARY   the program to measure [default: a release build of this tree]";
+  OUTSET_BINARY   the program to measure [default: a release build of this tree]
+  OUTSET_STEP     the program of `bench step` [default: a release build of outset-ops' bench `step`]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,7 +37,9 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         ["bench", "tables", flags @ ..] => bench::tables(flags),
+        ["bench", "plan", flags @ ..] => bench::plan(flags),
         ["bench", "start", flags @ ..] => bench::start(flags),
+        ["bench", "step", flags @ ..] => bench::step(flags),
         ["reference"] => reference::reference(),
         _ => Err(format!("unknown task `{}`\n\n{HELP}", words.join(" ")).into()),
     };

@@ -40,6 +40,11 @@ impl Cut {
         Cut { parts: self.parts.min(parts), ..self }
     }
 
+    /// Cuts `rows` rows into `parts` parts.
+    pub(crate) fn into(rows: usize, parts: usize) -> Cut {
+        Cut { rows, parts: parts.min(rows) }
+    }
+
     /// Makes each row a part of its own.
     fn each(rows: usize) -> Cut {
         Cut { rows, parts: rows }
@@ -61,7 +66,7 @@ pub(crate) trait Split: Send + Sized {
     fn split(self, row: usize) -> (Self, Self);
 }
 
-/// Rows of a mutable slice, `width` values each.
+/// Rows of a mutable slice, `width` values each; the last may be shorter.
 pub(crate) struct Rows<'a, T> {
     /// The rows, one after the other.
     pub(crate) data: &'a mut [T],
@@ -73,11 +78,16 @@ impl<'a, T> Rows<'a, T> {
     pub(crate) fn new(data: &'a mut [T], width: usize) -> Self {
         Rows { data, width }
     }
+
+    /// Counts `rows` rows as one; the last group may be smaller.
+    pub(crate) fn in_groups(self, rows: usize) -> Self {
+        Rows { width: self.width * rows, ..self }
+    }
 }
 
 impl<T: Send> Split for Rows<'_, T> {
     fn split(self, row: usize) -> (Self, Self) {
-        let (a, b) = self.data.split_at_mut(row * self.width);
+        let (a, b) = self.data.split_at_mut((row * self.width).min(self.data.len()));
         (Rows::new(a, self.width), Rows::new(b, self.width))
     }
 }

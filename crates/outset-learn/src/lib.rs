@@ -27,6 +27,7 @@ pub mod run;
 pub mod schedules;
 pub mod size;
 pub mod train;
+pub mod tune;
 pub mod verdict;
 pub mod weights;
 
@@ -41,6 +42,7 @@ mod keeper;
 mod layers;
 mod machine;
 mod recipe;
+mod redesign;
 mod thresholds;
 mod update;
 

@@ -6,8 +6,10 @@ mod http;
 mod line;
 mod measure;
 mod place;
+mod plan;
 mod process;
 mod serve;
+mod step;
 mod tables;
 
 use measure::Comparison;
@@ -30,6 +32,17 @@ pub fn tables(flags: &[&str]) -> Outcome<()> {
     let place = Place::find("tables")?;
     let text = tables::tables(&place, &flags.only(&tables::names())?, seeds.as_deref())?;
     if flags.is_empty() { document::write(&place, "tables", &text) } else { Ok(()) }
+}
+
+/// Runs `bench plan`.
+///
+/// # Errors
+/// If a flag is unknown, or anything could not be run.
+pub fn plan(flags: &[&str]) -> Outcome<()> {
+    let flags = Flags::read(flags, &["--only"])?;
+    let place = Place::find("plan")?;
+    let text = plan::plan(&place, &flags.only(&plan::names())?)?;
+    if flags.is_empty() { document::write(&place, "plan", &text) } else { Ok(()) }
 }
 
 /// Runs `bench start`.
@@ -57,6 +70,24 @@ pub fn start(flags: &[&str]) -> Outcome<()> {
     let text = measure::table(&comparisons);
     println!("\n{text}");
     if flags.is_empty() { document::write(&place, "start", &format!("{words}\n\n{text}")) } else { Ok(()) }
+}
+
+/// Runs `bench step`.
+///
+/// # Errors
+/// If a flag is unknown, or anything could not be run.
+pub fn step(flags: &[&str]) -> Outcome<()> {
+    let flags = Flags::read(flags, &["--only", "--rounds", "--precision"])?;
+    let rounds = flags.get("--rounds").map_or(Ok(7), str::parse)?;
+    let precisions: Vec<&str> = flags.get("--precision").unwrap_or("f32,bf16").split(',').collect();
+    let place = Place::of_tree("step")?;
+    let text = step::step(&place, &flags.only(&step::names())?, &precisions, rounds)?;
+    println!("\n{text}");
+    if !flags.is_empty() {
+        return Ok(());
+    }
+    let words = format!("{} Medians of {rounds} rounds.", place.words_of_machine(&["torch"])?);
+    document::write(&place, "step", &format!("{words} {text}"))
 }
 
 /// Flags of a benchmark, each with a value.

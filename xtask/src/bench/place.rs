@@ -23,28 +23,37 @@ impl Place {
     /// # Errors
     /// If the program cannot be built or the work folder cannot be made.
     pub fn find(name: &str) -> Outcome<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-        let outset = match std::env::var_os("OUTSET_BINARY") {
+        let mut place = Self::of_tree(name)?;
+        let (root, target) = (&place.root, target(&place.root));
+        place.outset = match std::env::var_os("OUTSET_BINARY") {
             Some(path) => {
                 PathBuf::from(path).canonicalize().map_err(|error| format!("OUTSET_BINARY: {error}"))?
             }
             None => {
                 let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
                 let arguments = ["build", "--release", "--locked", "--package", "outset"];
-                if !Command::new(cargo).args(arguments).current_dir(&root).status()?.success() {
+                if !Command::new(cargo).args(arguments).current_dir(root).status()?.success() {
                     return Err("`outset` cannot be built".into());
                 }
                 target.join("release/outset").canonicalize()?
             }
         };
+        Ok(place)
+    }
+
+    /// Finds the paths of a benchmark that needs no `outset` program.
+    ///
+    /// # Errors
+    /// If the work folder cannot be made.
+    pub fn of_tree(name: &str) -> Outcome<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
         let python = std::env::var_os("OUTSET_PYTHON").map_or_else(|| "python3".into(), PathBuf::from);
-        let work = target.join("bench").join(name);
+        let work = target(&root).join("bench").join(name);
         if work.exists() {
             std::fs::remove_dir_all(&work)?;
         }
         std::fs::create_dir_all(&work)?;
-        Ok(Self { root, outset, python, work: work.canonicalize()? })
+        Ok(Self { root, outset: PathBuf::new(), python, work: work.canonicalize()? })
     }
 
     /// A file of the data sets.
@@ -78,6 +87,15 @@ impl Place {
     /// # Errors
     /// If program or interpreter do not tell their versions.
     pub fn words(&self, packages: &[&str]) -> Outcome<String> {
+        let outset = answer(self.outset(&["--version"]))?;
+        Ok(format!("{} {outset}.", self.words_of_machine(packages)?))
+    }
+
+    /// Machine, date and Python's versions in a paragraph.
+    ///
+    /// # Errors
+    /// If the interpreter does not tell its versions.
+    pub fn words_of_machine(&self, packages: &[&str]) -> Outcome<String> {
         let cpu = std::fs::read_to_string("/proc/cpuinfo")?;
         let processor = field(&cpu, "model name").unwrap_or("unknown processor");
         let memory = std::fs::read_to_string("/proc/meminfo")?;
@@ -86,7 +104,6 @@ impl Place {
         let load = std::fs::read_to_string("/proc/loadavg")?;
         let load = load.split(' ').next().unwrap_or("unknown");
         let cores = std::thread::available_parallelism()?;
-        let outset = answer(self.outset(&["--version"]))?;
         let script = "import sys, platform, importlib.metadata as m\n\
                       names = [f'{name} {m.version(name)}' for name in sys.argv[1:]]\n\
                       print(', '.join(['Python ' + platform.python_version(), *names]))";
@@ -95,11 +112,16 @@ impl Place {
         let python = answer(python)?;
         Ok(format!(
             "Measured on {} on {processor}, {cores} cores, {:.0} GiB of memory; load of the machine in the minute before: \
-             {load}. {outset}; {python}.",
+             {load}. {python}.",
             today()?,
             kibibytes / f64::from(1 << 20),
         ))
     }
+}
+
+/// Where Cargo builds.
+fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 
 /// The value of the first `name: value` line.

@@ -1,4 +1,8 @@
-//! Dates: the position in time, and the parts of the calendar that differ between the train rows.
+//! Dates: the position in time, and those turns of the calendar (week, month, year, day) that differ between the train rows.
+//!
+//! A turn is written as sines and cosines of its multiples, as seasonal effects are in Taylor and Letham 2018
+//! (<https://doi.org/10.1080/00031305.2017.1380080>): 31 December stands beside 1 January, and few rows are not lost
+//! among many bins.
 
 use super::classes::is_missing;
 use super::moment::{DateFormat, days, moment_of_days, moment_of_number};
@@ -27,37 +31,23 @@ settings! {
 }
 
 choices! {
-    /// The numbers that a date is turned into.
+    /// What of a date is turned into numbers.
     pub enum DatePart {
         /// Days since 1970, with the time of day as a fraction.
         Position = "position",
-        /// The year.
-        Year = "year",
-        /// The month from 1 to 12.
-        Month = "month",
-        /// The day of the month from 1 to 31.
-        Day = "day",
-        /// The day of the week from 1, Monday, to 7.
-        Weekday = "weekday",
-        /// The day of the year from 1 to 366.
-        DayOfYear = "day of year",
-        /// The hour from 0 to 23.
-        Hour = "hour",
-        /// The minute from 0 to 59.
-        Minute = "minute",
+        /// The time of the year.
+        Year = "time of year",
+        /// The day of the month.
+        Month = "day of month",
+        /// The day of the week.
+        Week = "day of week",
+        /// The time of the day.
+        Day = "time of day",
     }
 }
 
-const PARTS: [DatePart; 8] = [
-    DatePart::Position,
-    DatePart::Year,
-    DatePart::Month,
-    DatePart::Day,
-    DatePart::Weekday,
-    DatePart::DayOfYear,
-    DatePart::Hour,
-    DatePart::Minute,
-];
+const PARTS: [DatePart; 5] =
+    [DatePart::Position, DatePart::Year, DatePart::Month, DatePart::Week, DatePart::Day];
 
 /// In files a part is its word.
 impl Serialize for DatePart {
@@ -75,16 +65,26 @@ impl<'de> Deserialize<'de> for DatePart {
 }
 
 impl DatePart {
+    /// The position in days, or the share of the turn that is done, from 0 to below 1.
     fn of(self, moment: DateTime) -> f64 {
+        let days_done = |day: i16| f64::from(day - 1);
         match self {
             Self::Position => days(moment),
-            Self::Year => f64::from(moment.year()),
-            Self::Month => f64::from(moment.month()),
-            Self::Day => f64::from(moment.day()),
-            Self::Weekday => f64::from(moment.weekday().to_monday_one_offset()),
-            Self::DayOfYear => f64::from(moment.day_of_year()),
-            Self::Hour => f64::from(moment.hour()),
-            Self::Minute => f64::from(moment.minute()),
+            Self::Year => days_done(moment.day_of_year()) / f64::from(moment.days_in_year()),
+            Self::Month => days_done(moment.day().into()) / f64::from(moment.days_in_month()),
+            Self::Week => days_done(moment.weekday().to_monday_one_offset().into()) / 7.0,
+            Self::Day => days(moment).rem_euclid(1.0),
+        }
+    }
+
+    /// How many multiples of a turn are taken, each as a sine and a cosine; none for a position.
+    fn multiples(self) -> usize {
+        match self {
+            Self::Position => 0,
+            Self::Month => 1,
+            Self::Year => 2,
+            Self::Week => 3,
+            Self::Day => 4,
         }
     }
 }
@@ -93,7 +93,7 @@ impl DatePart {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DateInput {
     pub format: DateFormat,
-    /// The components, none of them the same in every train row.
+    /// The parts, none of them the same in every train row.
     pub parts: Vec<FittedPart>,
     /// Texts that mean "missing".
     pub missing: Vec<String>,
@@ -105,7 +105,7 @@ pub struct DateInput {
     pub whole_days: bool,
 }
 
-/// One component of a date.
+/// One part of a date.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FittedPart {
     pub part: DatePart,
@@ -113,6 +113,35 @@ pub struct FittedPart {
     /// Stands for a missing cell.
     pub median: f64,
     pub knots: Vec<f32>,
+}
+
+impl FittedPart {
+    /// Name and knots of each component.
+    fn components(&self, name: &str) -> Vec<Component> {
+        let named = |part: &str, knots| Component { name: part_name(name, part), knots };
+        match self.part.multiples() {
+            0 => vec![named(self.part.word(), self.knots.clone())],
+            multiples => (1..=multiples)
+                .flat_map(|multiple| ["sine", "cosine"].map(|wave| (multiple, wave)))
+                .map(|(multiple, wave)| named(&format!("{} {wave} {multiple}", self.part.word()), Vec::new()))
+                .collect(),
+        }
+    }
+
+    /// Appends the components of a moment; a missing one lies at the median, or in the middle of the turn's circle.
+    fn encode(&self, moment: Option<DateTime>, values: &mut Vec<f32>) {
+        let value = moment.map(|moment| self.part.of(moment));
+        match self.part.multiples() {
+            0 => values.push(self.scaling.apply(value.unwrap_or(self.median))),
+            multiples => values.extend((1..=multiples).flat_map(|multiple| match value {
+                Some(turn) => {
+                    let (sine, cosine) = (std::f64::consts::TAU * turn * multiple as f64).sin_cos();
+                    [sine as f32, cosine as f32]
+                }
+                None => [0.0, 0.0],
+            })),
+        }
+    }
 }
 
 /// Cells as moments.
@@ -236,8 +265,10 @@ impl InputType for DateInput {
                 quantiles = (0..=20).map(|step| quantile(&sorted, f64::from(step) / 20.0)).collect();
             }
             if !constant {
-                let scaling = Scaling::fit(Scale::Robust, &sorted);
-                let (median, knots) = (quantile(&sorted, 0.5), scaling.knots(&sorted));
+                let turn = part.multiples() > 0;
+                let scaling = Scaling::fit(if turn { Scale::None } else { Scale::Robust }, &sorted);
+                let knots = if turn { Vec::new() } else { scaling.knots(&sorted) };
+                let median = quantile(&sorted, 0.5);
                 parts.push(FittedPart { part, scaling, median, knots });
             }
         }
@@ -246,10 +277,8 @@ impl InputType for DateInput {
     }
 
     fn shape(&self, name: &str) -> FeatureShape {
-        let parts = self.parts.iter();
-        let mut components: Vec<Component> = parts
-            .map(|part| Component { name: part_name(name, part.part.word()), knots: part.knots.clone() })
-            .collect();
+        let mut components: Vec<Component> =
+            self.parts.iter().flat_map(|part| part.components(name)).collect();
         if self.missing_share > 0.0 || components.is_empty() {
             components.push(Component { name: part_name(name, "missing"), knots: Vec::new() });
         }
@@ -259,13 +288,13 @@ impl InputType for DateInput {
     fn encode(&self, column: Column<'_>) -> Result<Features, DataError> {
         let moments = Moments::of(column, &self.format, &self.missing)?;
         let indicator = self.missing_share > 0.0 || self.parts.is_empty();
-        let width = self.parts.len() + usize::from(indicator);
+        let width_of = |part: &FittedPart| (2 * part.part.multiples()).max(1);
+        let width = self.parts.iter().map(width_of).sum::<usize>() + usize::from(indicator);
         let mut values = Vec::with_capacity(column.rows.len() * width);
         for row in column.rows {
             let moment = moments.get(*row);
             for fitted in &self.parts {
-                let value = moment.map_or(fitted.median, |moment| fitted.part.of(moment));
-                values.push(fitted.scaling.apply(value));
+                fitted.encode(moment, &mut values);
             }
             if indicator {
                 values.push(f32::from(moment.is_none()));
@@ -351,12 +380,23 @@ mod tests {
     fn parts_that_never_differ_are_left_out() {
         check(
             &[Some("2011-01-01"), Some("2011-01-02")],
-            &["day position", "day day", "day weekday", "day day of year"],
+            &[
+                "day position",
+                "day time of year sine 1",
+                "day time of year cosine 1",
+                "day time of year sine 2",
+                "day time of year cosine 2",
+                "day day of month sine 1",
+                "day day of month cosine 1",
+                "day day of week sine 1",
+                "day day of week cosine 1",
+                "day day of week sine 2",
+                "day day of week cosine 2",
+                "day day of week sine 3",
+                "day day of week cosine 3",
+            ],
         );
-        check(
-            &[Some("2011-01-01 00:00"), Some("2011-01-01 05:00"), None],
-            &["day position", "day hour", "day missing"],
-        );
+        check(&[Some("2011-01-01"), Some("2022-01-01"), None], &["day position", "day missing"]);
     }
 
     #[test]
@@ -364,8 +404,25 @@ mod tests {
         let (fitted, cells) = fit(&[Some("2011-01-01"), Some("2011-01-02"), Some("2011-01-03")]).unwrap();
         let features = fitted.encode(Column { name: "day", cells: &cells, rows: &[1, 0] }).unwrap();
         let Features::Numeric { width, values } = features else { panic!("a date is numeric") };
-        assert_eq!((width, values[0], values.len()), (4, 0.0, 8));
-        assert!(values[4] < 0.0 && values.iter().all(|value| value.is_finite()));
+        assert_eq!((width, values[0], values.len()), (13, 0.0, 26));
+        assert!(values[13] < 0.0 && values.iter().all(|value| value.is_finite()));
+        // The first of January begins both turns; a Saturday is five sevenths of a week after its Monday.
+        assert_eq!(values[14..20], [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
+        assert!((values[20] - (std::f32::consts::TAU * 5.0 / 7.0).sin()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_turn_ends_where_it_begins() {
+        let cells = ["2023-12-31 23:59", "2024-01-01 00:00", "2024-01-01 12:00"].map(Some);
+        let (fitted, cells) = fit(&cells).unwrap();
+        let all = fitted.encode(Column { name: "day", cells: &cells, rows: &[0, 1, 2] }).unwrap();
+        let Features::Numeric { width, values } = all else { panic!("a date is numeric") };
+        let distance = |one: usize, other: usize| {
+            // The turn of the day comes last, its four multiples as eight numbers.
+            let day = |row: usize| &values[(row + 1) * width - 8..(row + 1) * width - 6];
+            (day(one)[0] - day(other)[0]).hypot(day(one)[1] - day(other)[1])
+        };
+        assert!(distance(0, 1) < 0.01 && (distance(1, 2) - 2.0).abs() < 1e-6);
     }
 
     #[test]

@@ -3,23 +3,29 @@
 //! `x [batch, channels, height, width]`, `W [outputs, channels / groups, kernel height, kernel width]`, `b [outputs]`,
 //! `y [batch, outputs, out height, out width]`. As in every deep-learning library the kernel isn't flipped.
 //!
-//! Patches of the image become the columns of a matrix, some output rows at a time, and a product with the weight does
-//! the rest; where the patch is a single pixel the image is that matrix already.
+//! Everything is a product with patches of images, of which only some columns exist at a time. In the forward pass these
+//! are patches of the input; for the gradient of the input they are patches of the output's gradient, one product for
+//! each phase of the stride; the gradient of the weight multiplies patches, read in place, with the output's gradient.
 
-mod columns;
+mod padded;
+mod product;
 #[cfg(test)]
 mod tests;
 
 use crate::{
     buf::uninit,
-    gemm::{Matrix, Output, matmul_here},
+    gemm::{
+        Matrix, Panels,
+        tile::{Depth, Kernel, Left, Right, Target},
+    },
     isa::kernel,
     par::{self, Cut, Rows},
 };
-use columns::Tile;
+use padded::{Layout, Patches};
+use product::{Place, Scratch, multiply};
 
-/// Values of a block of columns; a block that stays in the second-level cache needn't be read again from memory.
-const TILE: usize = 1 << 17;
+/// Columns of patches that a task should have at least, where images are small.
+const TASK_COLUMNS: usize = 128;
 
 /// Values of all partial weight gradients together.
 const PARTIALS: usize = 1 << 23;
@@ -86,21 +92,23 @@ impl Conv {
         height * width
     }
 
-    /// Whether the image itself is the matrix of columns.
-    fn pointwise(&self) -> bool {
-        self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]
+    /// Cuts the images into tasks of whole images.
+    fn tasks(&self, pixels: usize) -> Cut {
+        let cost = self.cost() / self.batch.max(1);
+        Cut::new(self.batch, cost).at_most(self.batch.div_ceil(TASK_COLUMNS.div_ceil(pixels.max(1))))
     }
 
-    /// Output rows of a tile.
-    fn tile_rows(&self) -> usize {
-        let [height, width] = self.output_image();
-        if self.pointwise() { height } else { (TILE / (self.patch() * width).max(1)).clamp(1, height.max(1)) }
+    /// The padded input, split by the stride.
+    fn layout(&self) -> Layout {
+        let size = std::array::from_fn(|d| self.image[d] + 2 * self.padding[d]);
+        Layout::new(self.image, self.padding, size, self.stride)
     }
 
-    /// Returns the tiles of output rows of an image.
-    fn tiles(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
-        let (height, step) = (self.output_image()[0], self.tile_rows());
-        (0..height).step_by(step).map(move |start| start..(start + step).min(height))
+    /// Where the taps of the kernel lie in a channel of the padded input.
+    fn taps(&self, layout: &Layout) -> Vec<usize> {
+        let [height, width] = self.kernel;
+        let [y, x] = self.dilation;
+        (0..height * width).map(|tap| layout.at(tap / width * y, tap % width * x)).collect()
     }
 
     fn cost(&self) -> usize {
@@ -120,21 +128,31 @@ impl Conv {
 /// Convolves the images.
 pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, conv: &Conv) -> Vec<f32> {
     conv.check(x.len(), w.len());
-    let (pixels, outputs, patch) = (conv.output_pixels(), conv.group_outputs(), conv.patch());
+    let (pixels, outputs, channels) = (conv.output_pixels(), conv.group_outputs(), conv.group_channels());
+    let layout = conv.layout();
+    let taps = conv.taps(&layout);
+    let grid = conv.output_image();
+    let place = Place { size: grid, step: [1, 1], first: [0, 0] };
+    let input = conv.channels * conv.input_pixels();
     let mut y = uninit(conv.batch * conv.outputs * pixels);
-    let cut = Cut::tasks(conv.batch * conv.groups, conv.cost());
-    par::run(Rows::new(&mut y, outputs * pixels), cut, |range, y| {
-        let mut tile = Tile::new(conv);
-        for (y, task) in y.data.chunks_exact_mut((outputs * pixels).max(1)).zip(range) {
-            let (image, group) = (task / conv.groups, task % conv.groups);
-            let x = group_image(x, conv, image, group);
-            let w = Matrix::new(&w[group * outputs * patch..], outputs, patch);
-            for rows in conv.tiles() {
-                let first = rows.start * conv.output_image()[1];
-                matmul_here(w, tile.read(x, conv, rows), Output::strided(&mut y[first..], pixels));
+    let rows = Rows::new(&mut y, conv.outputs * pixels);
+    par::run(rows, conv.tasks(pixels), |range, y| {
+        let mut scratch = Scratch::default();
+        let mut buffer = vec![0.0; conv.channels * layout.channel()];
+        // Small images are taken together where they have one group.
+        let together = if conv.groups == 1 { TASK_COLUMNS.div_ceil(pixels).min(range.len()) } else { 1 };
+        buffer.resize(together * conv.channels * layout.channel(), 0.0);
+        for (y, first) in y.data.chunks_mut(together * conv.outputs * pixels).zip(range.step_by(together)) {
+            let images = y.len() / (conv.outputs * pixels);
+            layout.fill(&x[first * input..][..images * input], &mut buffer);
+            for (group, y) in y.chunks_mut(images * outputs * pixels).enumerate() {
+                let buffer = &buffer[group * channels * layout.channel()..];
+                let patches = Patches { buffer, layout, images, channels, taps: &taps, grid };
+                let w = &w[group * outputs * conv.patch()..];
+                multiply(w, outputs, &patches, y, place, &mut scratch);
             }
             if let Some(b) = b {
-                for (y, b) in y.chunks_exact_mut(pixels).zip(&b[group * outputs..]) {
+                for (y, b) in y.chunks_exact_mut(pixels).zip(b.iter().cycle()) {
                     add(y, *b);
                 }
             }
@@ -145,31 +163,114 @@ pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, conv: &Conv) -> Vec<f32>
 
 /// Returns the gradient of the input: also the forward pass of the transposed convolution.
 pub fn input_gradient(w: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
-    let (pixels, outputs, patch) = (conv.output_pixels(), conv.group_outputs(), conv.patch());
-    let image_len = conv.group_channels() * conv.input_pixels();
+    let (pixels, outputs, channels) = (conv.output_pixels(), conv.group_outputs(), conv.group_channels());
     conv.check(conv.batch * conv.channels * conv.input_pixels(), w.len());
     assert_eq!(dy.len(), conv.batch * conv.outputs * pixels, "the gradient has another size");
-    let mut dx = uninit(conv.batch * conv.groups * image_len);
-    let cut = Cut::tasks(conv.batch * conv.groups, conv.cost());
-    par::run(Rows::new(&mut dx, image_len), cut, |range, dx| {
-        let mut tile = Tile::new(conv);
-        for (dx, task) in dx.data.chunks_exact_mut(image_len.max(1)).zip(range) {
-            let group = task % conv.groups;
-            let w = Matrix::new(&w[group * outputs * patch..], outputs, patch).transposed();
-            let dy = &dy[task * outputs * pixels..][..outputs * pixels];
-            if conv.pointwise() {
-                matmul_here(w, Matrix::new(dy, outputs, pixels), Output::strided(dx, pixels));
-                continue;
-            }
-            dx.fill(0.0);
-            for rows in conv.tiles() {
-                let width = conv.output_image()[1];
-                let dy = Matrix::strided(&dy[rows.start * width..], outputs, rows.len() * width, pixels);
-                tile.multiply_and_add(w, dy, dx, conv, rows);
+    let layout = conv.gradient_layout();
+    let phases = conv.phases(w, &layout);
+    let image = conv.channels * conv.input_pixels();
+    let mut dx = uninit(conv.batch * image);
+    let grid_pixels = conv.input_pixels() / (conv.stride[0] * conv.stride[1]).max(1);
+    par::run(Rows::new(&mut dx, image), conv.tasks(grid_pixels), |range, dx| {
+        let mut scratch = Scratch::default();
+        let most = TASK_COLUMNS.div_ceil(grid_pixels.max(1));
+        let together = if conv.groups == 1 { most.min(range.len()) } else { 1 };
+        let mut buffer = vec![0.0; together * conv.outputs * layout.channel()];
+        for (dx, first) in dx.data.chunks_mut((together * image).max(1)).zip(range.step_by(together)) {
+            let images = dx.len() / image.max(1);
+            layout.fill(&dy[first * conv.outputs * pixels..][..images * conv.outputs * pixels], &mut buffer);
+            for (group, dx) in dx.chunks_mut(images * channels * conv.input_pixels()).enumerate() {
+                let buffer = &buffer[group * outputs * layout.channel()..];
+                for phase in &phases {
+                    let Phase { taps, weights, grid, place } = phase;
+                    if taps.is_empty() {
+                        place.clear(dx, *grid);
+                        continue;
+                    }
+                    let patches = Patches { buffer, layout, images, channels: outputs, taps, grid: *grid };
+                    let weights = &weights[group * channels * outputs * taps.len()..];
+                    multiply(weights, channels, &patches, dx, *place, &mut scratch);
+                }
             }
         }
     });
     dx
+}
+
+/// The input's pixels whose rows and columns leave one remainder each when divided by the stride.
+struct Phase {
+    /// Where the taps that reach them lie in a channel of the padded gradient.
+    taps: Vec<usize>,
+    /// The weights of those taps, `[channels, group outputs * taps]`.
+    weights: Vec<f32>,
+    grid: [usize; 2],
+    place: Place,
+}
+
+impl Conv {
+    /// Zeros before the gradient of the output, so that every tap of every input pixel lies in it.
+    fn gradient_before(&self) -> [usize; 2] {
+        std::array::from_fn(|d| {
+            (self.dilation[d] * (self.kernel[d] - 1)).saturating_sub(self.padding[d]).div_ceil(self.stride[d])
+        })
+    }
+
+    /// The padded gradient of the output.
+    fn gradient_layout(&self) -> Layout {
+        let (before, output) = (self.gradient_before(), self.output_image());
+        let reach =
+            |d: usize| output[d].max((self.image[d].max(1) - 1 + self.padding[d]) / self.stride[d] + 1);
+        Layout::new(output, before, std::array::from_fn(|d| before[d] + reach(d)), [1, 1])
+    }
+
+    /// The taps of one dimension that reach the pixels of a phase, each with the place that the first pixel sees.
+    fn reaching(&self, d: usize, phase: usize) -> Vec<(usize, usize)> {
+        let (stride, before) = (self.stride[d], self.gradient_before()[d]);
+        let place = |tap: usize| {
+            // Of the first pixel, `before` outputs on so that it stays positive.
+            let at = (phase + self.padding[d] + before * stride).checked_sub(tap * self.dilation[d])?;
+            at.is_multiple_of(stride).then_some((tap, at / stride))
+        };
+        (0..self.kernel[d]).filter_map(place).collect()
+    }
+
+    /// Every phase of the stride with its taps and weights.
+    fn phases(&self, w: &[f32], layout: &Layout) -> Vec<Phase> {
+        let [height, width] = self.stride;
+        (0..height * width)
+            .map(|phase| {
+                let first = [phase / width, phase % width];
+                let [rows, columns] = [self.reaching(0, first[0]), self.reaching(1, first[1])];
+                let both = rows.iter().flat_map(|row| columns.iter().map(move |column| (row, column)));
+                let (numbers, taps): (Vec<usize>, Vec<usize>) =
+                    both.map(|(&(ky, y), &(kx, x))| (ky * self.kernel[1] + kx, layout.at(y, x))).unzip();
+                let grid =
+                    std::array::from_fn(|d| self.image[d].saturating_sub(first[d]).div_ceil(self.stride[d]));
+                let weights = self.turned(w, &numbers);
+                Phase { taps, weights, grid, place: Place { size: self.image, step: self.stride, first } }
+            })
+            .collect()
+    }
+
+    /// The weights of some taps with inputs and outputs exchanged.
+    fn turned(&self, w: &[f32], taps: &[usize]) -> Vec<f32> {
+        let (outputs, channels, area) =
+            (self.group_outputs(), self.group_channels(), self.kernel[0] * self.kernel[1]);
+        let width = outputs * taps.len();
+        let mut turned = uninit(self.channels * width);
+        par::run(Rows::new(&mut turned, width), Cut::new(self.channels, 4 * width), |range, out| {
+            for (out, channel) in out.data.chunks_exact_mut(width.max(1)).zip(range) {
+                let (group, channel) = (channel / channels, channel % channels);
+                for (output, out) in out.chunks_exact_mut(taps.len().max(1)).enumerate() {
+                    let from = ((group * outputs + output) * channels + channel) * area;
+                    for (out, tap) in out.iter_mut().zip(taps) {
+                        *out = w[from + tap];
+                    }
+                }
+            }
+        });
+        turned
+    }
 }
 
 /// Returns the gradient of the weight.
@@ -177,29 +278,57 @@ pub fn weight_gradient(x: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
     let (pixels, outputs, patch) = (conv.output_pixels(), conv.group_outputs(), conv.patch());
     conv.check(x.len(), conv.outputs * patch);
     assert_eq!(dy.len(), conv.batch * conv.outputs * pixels, "the gradient has another size");
+    let (kernel, layout) = (Kernel::of_level(), conv.layout());
+    let taps = conv.taps(&layout);
+    let [height, width] = conv.output_image();
+    let depth = Depth { len: width, runs: height, jump: layout.row() };
     let len = conv.outputs * patch;
     let most = (PARTIALS / len.max(1)).max(4);
     let cut = Cut::with_partials(conv.batch, conv.cost() / conv.batch.max(1)).at_most(most);
+    // Sums are `[group][patch][group outputs]`: the patches are the rows, as they are read in place.
     let partials = par::run((), cut, |range, ()| {
-        let (mut tile, mut dw) = (Tile::new(conv), vec![0.0; len]);
+        let (mut dw, mut buffer) = (vec![0.0; len], vec![0.0; conv.channels * layout.channel()]);
+        let mut panels = Panels::new(&kernel, pixels, outputs);
         for image in range {
+            layout.fill(&x[image * conv.channels * conv.input_pixels()..], &mut buffer);
             for (group, dw) in dw.chunks_exact_mut((outputs * patch).max(1)).enumerate() {
-                let x = group_image(x, conv, image, group);
-                let dy = &dy[(image * conv.groups + group) * outputs * pixels..][..outputs * pixels];
-                for rows in conv.tiles() {
-                    let width = conv.output_image()[1];
-                    let dy = Matrix::strided(&dy[rows.start * width..], outputs, rows.len() * width, pixels);
-                    matmul_here(
-                        dy,
-                        tile.read(x, conv, rows).transposed(),
-                        Output::strided(dw, patch).adding(),
-                    );
+                let dy = &dy[(image * conv.groups + group) * outputs * pixels..];
+                panels.fill(Matrix::new(dy, outputs, pixels).transposed(), 0..pixels, false);
+                let start = |row: usize| {
+                    let channel = group * conv.group_channels() + row / taps.len();
+                    channel * layout.channel() + taps[row % taps.len()]
+                };
+                for (panel, first) in (0..outputs).step_by(kernel.columns).enumerate() {
+                    let right = Right { data: panels.panel(panel), stride: kernel.columns };
+                    for row in (0..patch).step_by(kernel.rows) {
+                        let rows = kernel.rows.min(patch - row);
+                        let starts = std::array::from_fn(|i| start(row + i.min(rows - 1)));
+                        let left = Left { data: &buffer, starts, step: 1 };
+                        let data = &mut dw[row * outputs + first..];
+                        let columns = kernel.columns.min(outputs - first);
+                        kernel.run(
+                            left,
+                            right,
+                            depth,
+                            Target { data, stride: outputs, rows, columns, add: true },
+                        );
+                    }
                 }
             }
         }
         dw
     });
-    par::add_partials(partials, len)
+    let sums = par::add_partials(partials, len);
+    let mut dw = uninit(len);
+    par::run(Rows::new(&mut dw, patch), Cut::new(conv.outputs, 4 * patch), |range, dw| {
+        for (dw, output) in dw.data.chunks_exact_mut(patch.max(1)).zip(range) {
+            let sums = &sums[output / outputs * outputs * patch..];
+            for (row, dw) in dw.iter_mut().enumerate() {
+                *dw = sums[row * outputs + output % outputs];
+            }
+        }
+    });
+    dw
 }
 
 /// Returns the gradient of the bias: the sum of each output channel over batch and space.
@@ -214,12 +343,6 @@ pub fn bias_gradient(dy: &[f32], conv: &Conv) -> Vec<f32> {
         range.map(channel).collect::<Vec<f32>>()
     });
     parts.concat()
-}
-
-/// Returns the channels of a group of an image.
-fn group_image<'a>(x: &'a [f32], conv: &Conv, image: usize, group: usize) -> &'a [f32] {
-    let len = conv.group_channels() * conv.input_pixels();
-    &x[(image * conv.groups + group) * len..][..len]
 }
 
 kernel! {

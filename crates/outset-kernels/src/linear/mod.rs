@@ -8,7 +8,7 @@ pub use activation::Activation;
 
 use crate::{
     buf::uninit,
-    gemm::{Matrix, matmul},
+    gemm::{Matrix, matmul, matmul_then},
     isa::kernel,
     par::{self, Cut, Rows},
 };
@@ -25,8 +25,11 @@ pub struct Forward {
 
 /// Returns `act(x W + b)`.
 pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, outputs: usize, activation: Activation) -> Vec<f32> {
-    let mut y = product(x, w, outputs);
-    finish(&mut y, b, outputs, activation);
+    let mut y = uninit(rows(x, w, outputs) * outputs);
+    product_then(x, w, outputs, &mut y, &mut [], |y, _| {
+        add_bias(y, b, outputs);
+        activation.apply(y);
+    });
     y
 }
 
@@ -38,21 +41,17 @@ pub fn forward_saving(
     outputs: usize,
     activation: Activation,
 ) -> Forward {
-    let mut y = product(x, w, outputs);
     if !activation.needs_input() {
-        finish(&mut y, b, outputs, activation);
-        return Forward { output: y, before_activation: None };
+        return Forward { output: forward(x, w, b, outputs, activation), before_activation: None };
     }
-    let mut before = y;
-    let mut y = uninit(before.len());
-    let rows = before.len() / outputs.max(1);
-    let cut = Cut::new(rows, outputs * activation.cost());
-    par::run((Rows::new(&mut before, outputs), Rows::new(&mut y, outputs)), cut, |_, (before, y)| {
-        add_bias(before.data, b, outputs);
-        y.data.copy_from_slice(before.data);
-        activation.apply(y.data);
+    let len = rows(x, w, outputs) * outputs;
+    let (mut before, mut output) = (uninit(len), uninit(len));
+    product_then(x, w, outputs, &mut before, &mut output, |before, y| {
+        add_bias(before, b, outputs);
+        y.copy_from_slice(before);
+        activation.apply(y);
     });
-    Forward { output: y, before_activation: Some(before) }
+    Forward { output, before_activation: Some(before) }
 }
 
 /// Turns the gradient of `y` into that of `x W + b`, in place, and returns the gradient of the bias.
@@ -112,24 +111,22 @@ fn rows_of(len: usize, width: usize, other_len: usize, other_width: usize) -> us
     len.checked_div(width).or(other_len.checked_div(other_width)).unwrap_or(0)
 }
 
-fn product(x: &[f32], w: &[f32], outputs: usize) -> Vec<f32> {
+fn rows(x: &[f32], w: &[f32], outputs: usize) -> usize {
     let inputs = w.len().checked_div(outputs).unwrap_or(0);
-    let rows = x.len().checked_div(inputs).unwrap_or(0);
-    let mut y = uninit(rows * outputs);
-    matmul(Matrix::new(x, rows, inputs), Matrix::new(w, inputs, outputs), &mut y);
-    y
+    x.len().checked_div(inputs).unwrap_or(0)
 }
 
-/// Adds the bias and applies the activation in place.
-fn finish(y: &mut [f32], b: Option<&[f32]>, outputs: usize, activation: Activation) {
-    if b.is_none() && activation == Activation::Identity {
-        return;
-    }
-    let rows = y.len() / outputs.max(1);
-    par::run(Rows::new(y, outputs), Cut::new(rows, outputs * activation.cost()), |_, y| {
-        add_bias(y.data, b, outputs);
-        activation.apply(y.data);
-    });
+/// Writes `x W` to `y` and calls `then` with whole rows of it and of `beside` once they are complete.
+fn product_then(
+    x: &[f32],
+    w: &[f32],
+    outputs: usize,
+    y: &mut [f32],
+    beside: &mut [f32],
+    then: impl Fn(&mut [f32], &mut [f32]) + Sync,
+) {
+    let (rows, inputs) = (rows(x, w, outputs), w.len().checked_div(outputs).unwrap_or(0));
+    matmul_then(Matrix::new(x, rows, inputs), Matrix::new(w, inputs, outputs), y, beside, then);
 }
 
 fn add_bias(y: &mut [f32], b: Option<&[f32]>, outputs: usize) {

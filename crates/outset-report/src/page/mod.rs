@@ -3,6 +3,7 @@
 mod columns;
 mod outputs;
 mod summary;
+mod tune;
 
 use std::fmt::Write;
 
@@ -41,6 +42,8 @@ pub fn render(run: &Run, figures: &[Figure<'_>]) -> Result<String, ReportError> 
         data => columns::data(record),
         training => summary::training(record),
         training_figures => of(figures, Subject::Training),
+        tune => tune::tune(run),
+        tune_figures => of(figures, Subject::Tune),
         model => summary::model(record),
         timings => summary::timings(record),
         memory => (record.peak_memory_bytes > 0).then(|| format::bytes(record.peak_memory_bytes)),

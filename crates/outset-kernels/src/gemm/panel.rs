@@ -1,0 +1,161 @@
+//! The right factor of a product, cut into panels as the innermost loop reads them.
+
+use super::{Matrix, tile::Kernel};
+use crate::{
+    buf::uninit,
+    isa::kernel,
+    par::{self, Cut, Rows},
+};
+use std::ops::Range;
+
+/// Panels of neighbouring columns: `[panel][row][column of the panel]`, the last filled up with zeros.
+pub(crate) struct Panels {
+    data: Vec<f32>,
+    rows: usize,
+    width: usize,
+}
+
+impl Panels {
+    /// Makes room for panels of up to `rows` rows.
+    pub(crate) fn new(kernel: &Kernel, rows: usize, columns: usize) -> Panels {
+        let width = kernel.columns;
+        Panels { data: uninit(columns.div_ceil(width) * rows * width), rows, width }
+    }
+
+    /// Copies some rows of `b`, in parallel where that pays.
+    pub(crate) fn fill(&mut self, b: Matrix, rows: Range<usize>, parallel: bool) {
+        self.rows = rows.len();
+        let (panel, width, count) = (self.rows * self.width, self.width, b.columns.div_ceil(self.width));
+        let data = &mut self.data[..panel * count];
+        let cut = if parallel { Cut::new(count, 2 * panel) } else { Cut::new(count, 0) };
+        par::run(Rows::new(data, panel), cut, |panels, data| {
+            for (out, at) in data.data.chunks_exact_mut(panel.max(1)).zip(panels) {
+                let columns = at * width..((at + 1) * width).min(b.columns);
+                copy_panel(b, rows.clone(), columns, out, width);
+            }
+        });
+    }
+
+    /// Borrows one panel.
+    pub(crate) fn panel(&self, at: usize) -> &[f32] {
+        let len = self.rows * self.width;
+        &self.data[at * len..][..len]
+    }
+}
+
+/// Copies a block of `b` to `out`, rows of `width` values.
+pub(crate) fn copy_panel(
+    b: Matrix,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    out: &mut [f32],
+    width: usize,
+) {
+    if rows.is_empty() || columns.is_empty() {
+        return;
+    }
+    let first = rows.start * b.row_stride + columns.start * b.column_stride;
+    if b.column_stride == 1 {
+        copy_rows(&b.data[first..], b.row_stride, columns.len(), out, width);
+    } else if b.row_stride == 1 {
+        transpose(&b.data[first..], b.column_stride, rows.len(), columns.len(), out, width);
+    } else {
+        for (r, out) in out.chunks_exact_mut(width).enumerate() {
+            for (c, out) in out.iter_mut().enumerate() {
+                *out = if c < columns.len() {
+                    b.data[first + r * b.row_stride + c * b.column_stride]
+                } else {
+                    0.0
+                };
+            }
+        }
+    }
+}
+
+kernel! {
+    fn copy_rows<A>(source: &[f32], stride: usize, columns: usize, out: &mut [f32], width: usize) {
+        for (r, out) in out.chunks_exact_mut(width).enumerate() {
+            out[..columns].copy_from_slice(&source[r * stride..][..columns]);
+            out[columns..].fill(0.0);
+        }
+    }
+}
+
+/// Side of the blocks in which a panel is turned.
+const SIDE: usize = 8;
+
+kernel! {
+    /// Turns columns that lie `stride` apart, each of neighbouring values, into rows.
+    fn transpose<A>(source: &[f32], stride: usize, rows: usize, columns: usize, out: &mut [f32], width: usize) {
+        for group in (0..width).step_by(SIDE) {
+            if group + SIDE > columns {
+                for (r, out) in out.chunks_exact_mut(width).enumerate() {
+                    for (c, out) in out[group..].iter_mut().take(SIDE).enumerate() {
+                        *out = if group + c < columns { source[(group + c) * stride + r] } else { 0.0 };
+                    }
+                }
+                continue;
+            }
+            let columns: [&[f32]; SIDE] = std::array::from_fn(|c| &source[(group + c) * stride..][..rows]);
+            let whole = rows / SIDE * SIDE;
+            for r in (0..whole).step_by(SIDE) {
+                let block: [[f32; SIDE]; SIDE] =
+                    std::array::from_fn(|c| *columns[c][r..].first_chunk().expect("the block is whole"));
+                let turned = turn(block);
+                for (i, row) in turned.iter().enumerate() {
+                    out[(r + i) * width + group..][..SIDE].copy_from_slice(row);
+                }
+            }
+            for r in whole..rows {
+                for (c, column) in columns.iter().enumerate() {
+                    out[r * width + group + c] = column[r];
+                }
+            }
+        }
+    }
+}
+
+/// Transposes a block by three rounds of exchanges, which become shuffles of registers.
+#[inline(always)]
+fn turn(block: [[f32; SIDE]; SIDE]) -> [[f32; SIDE]; SIDE] {
+    let r = block;
+    // Pairs of rows interleaved within each half: (0,1), (2,3), …
+    let low = |a: [f32; 8], b: [f32; 8]| [a[0], b[0], a[1], b[1], a[4], b[4], a[5], b[5]];
+    let high = |a: [f32; 8], b: [f32; 8]| [a[2], b[2], a[3], b[3], a[6], b[6], a[7], b[7]];
+    let s = [
+        low(r[0], r[1]),
+        high(r[0], r[1]),
+        low(r[2], r[3]),
+        high(r[2], r[3]),
+        low(r[4], r[5]),
+        high(r[4], r[5]),
+        low(r[6], r[7]),
+        high(r[6], r[7]),
+    ];
+    // Quadruples of rows.
+    let first = |a: [f32; 8], b: [f32; 8]| [a[0], a[1], b[0], b[1], a[4], a[5], b[4], b[5]];
+    let second = |a: [f32; 8], b: [f32; 8]| [a[2], a[3], b[2], b[3], a[6], a[7], b[6], b[7]];
+    let t = [
+        first(s[0], s[2]),
+        second(s[0], s[2]),
+        first(s[1], s[3]),
+        second(s[1], s[3]),
+        first(s[4], s[6]),
+        second(s[4], s[6]),
+        first(s[5], s[7]),
+        second(s[5], s[7]),
+    ];
+    // Halves of the rows side by side.
+    let left = |a: [f32; 8], b: [f32; 8]| [a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3]];
+    let right = |a: [f32; 8], b: [f32; 8]| [a[4], a[5], a[6], a[7], b[4], b[5], b[6], b[7]];
+    [
+        left(t[0], t[4]),
+        left(t[1], t[5]),
+        left(t[2], t[6]),
+        left(t[3], t[7]),
+        right(t[0], t[4]),
+        right(t[1], t[5]),
+        right(t[2], t[6]),
+        right(t[3], t[7]),
+    ]
+}

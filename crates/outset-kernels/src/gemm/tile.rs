@@ -1,0 +1,259 @@
+//! A tile of a matrix product, held in registers: the innermost loop of every product and convolution.
+//!
+//! A tile is [`Kernel::rows`] by [`Kernel::columns`] values of the output. Each step along the depth multiplies one
+//! value of each row with a run of neighbouring columns. The left factor is read in place, wherever its rows start;
+//! the right one from a panel, whose steps are rows of exactly that many columns. All `unsafe` of the products is
+//! here: [`Kernel::run`] checks every extent once and the loops then go without checks.
+
+use crate::isa::{self, Level};
+
+/// Most rows of a tile at any level.
+pub(crate) const MOST_ROWS: usize = 8;
+/// Most columns of a tile at any level.
+pub(crate) const MOST_COLUMNS: usize = 32;
+
+/// Rows of the left factor, read in place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Left<'a> {
+    /// Where the rows live.
+    pub(crate) data: &'a [f32],
+    /// Where each row starts; entries beyond the tile's rows repeat one that is valid.
+    pub(crate) starts: [usize; MOST_ROWS],
+    /// Distance of neighbouring values of a row.
+    pub(crate) step: usize,
+}
+
+/// Columns of the right factor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Right<'a> {
+    /// Rows of [`Kernel::columns`] values.
+    pub(crate) data: &'a [f32],
+    /// Distance of the rows.
+    pub(crate) stride: usize,
+}
+
+/// How far a product reaches: `runs` runs of `len` steps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Depth {
+    /// Steps of a run.
+    pub(crate) len: usize,
+    /// Number of runs.
+    pub(crate) runs: usize,
+    /// Distance of the starts of two runs in the left factor; the right one goes on without a gap.
+    pub(crate) jump: usize,
+}
+
+impl Depth {
+    /// One run.
+    pub(crate) fn new(len: usize) -> Depth {
+        Depth { len, runs: 1, jump: 0 }
+    }
+}
+
+/// The part of a tile that exists, and where it goes.
+#[derive(Debug)]
+pub(crate) struct Target<'a> {
+    /// Starts with the first value of the tile.
+    pub(crate) data: &'a mut [f32],
+    /// Distance of the rows.
+    pub(crate) stride: usize,
+    /// Rows that exist.
+    pub(crate) rows: usize,
+    /// Columns that exist.
+    pub(crate) columns: usize,
+    /// Whether the product is added to what is there.
+    pub(crate) add: bool,
+}
+
+type Loop = unsafe fn(
+    depth: Depth,
+    rows: [*const f32; MOST_ROWS],
+    step: usize,
+    b: *const f32,
+    b_stride: usize,
+    out: *mut f32,
+    out_stride: usize,
+    add: bool,
+);
+
+/// The loop of an instruction set.
+#[derive(Clone, Copy)]
+pub(crate) struct Kernel {
+    /// Rows of a tile.
+    pub(crate) rows: usize,
+    /// Columns of a tile.
+    pub(crate) columns: usize,
+    /// Steps that are summed up before the sum is added to the output: without fused multiply-add they are fewer, as
+    /// every one rounds twice.
+    pub(crate) depth: usize,
+    body: Loop,
+}
+
+impl Kernel {
+    /// Returns the loop of the level in use.
+    pub(crate) fn of_level() -> Kernel {
+        let level = isa::level();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if level >= Level::Avx512 {
+                return Kernel { rows: 8, columns: 32, depth: 512, body: x86::avx512 };
+            }
+            if level >= Level::Avx2 {
+                return Kernel { rows: 6, columns: 16, depth: 512, body: x86::avx2 };
+            }
+        }
+        let _: Level = level;
+        Kernel { rows: 4, columns: 8, depth: 32, body: plain }
+    }
+
+    /// Computes a tile.
+    ///
+    /// # Panics
+    /// If a factor or the target is smaller than the tile needs.
+    pub(crate) fn run(&self, left: Left, right: Right, depth: Depth, target: Target) {
+        let Target { data, stride, rows, columns, add } = target;
+        assert!((1..=self.rows).contains(&rows) && (1..=self.columns).contains(&columns));
+        assert!((rows - 1) * stride + columns <= data.len(), "the tile reaches past its output");
+        let steps = depth.len * depth.runs;
+        if steps > 0 {
+            let furthest = left.starts.iter().max().expect("a tile has rows");
+            let last = furthest + (depth.runs - 1) * depth.jump + (depth.len - 1) * left.step;
+            assert!(last < left.data.len(), "the left factor is too short");
+            assert!((steps - 1) * right.stride + self.columns <= right.data.len(), "the panel is too short");
+        }
+        let a = left.starts.map(|start| left.data.as_ptr().wrapping_add(start));
+        let b = right.data.as_ptr();
+        if rows == self.rows && columns == self.columns {
+            // SAFETY: the level in use has the instructions of its loop, and every value that the loop touches lies in
+            // the slices by the assertions above.
+            unsafe { (self.body)(depth, a, left.step, b, right.stride, data.as_mut_ptr(), stride, add) };
+            return;
+        }
+        let mut tile = [0.0f32; MOST_ROWS * MOST_COLUMNS];
+        // SAFETY: as above; the whole tile fits the buffer.
+        unsafe {
+            (self.body)(depth, a, left.step, b, right.stride, tile.as_mut_ptr(), self.columns, false);
+        }
+        for (out, row) in data.chunks_mut(stride.max(columns)).zip(tile.chunks(self.columns)).take(rows) {
+            for (out, value) in out.iter_mut().zip(&row[..columns]) {
+                *out = if add { *out + value } else { *value };
+            }
+        }
+    }
+}
+
+/// The loop for the target's baseline: the compiler finds its vectors.
+///
+/// # Safety
+/// Every value addressed lies in its slice.
+#[allow(clippy::too_many_arguments)]
+unsafe fn plain(
+    depth: Depth,
+    rows: [*const f32; MOST_ROWS],
+    step: usize,
+    b: *const f32,
+    b_stride: usize,
+    out: *mut f32,
+    out_stride: usize,
+    add: bool,
+) {
+    use isa::{Arithmetic as _, Baseline};
+    let mut sums = [[0.0f32; 8]; 4];
+    let mut b = b;
+    for run in 0..depth.runs {
+        for p in 0..depth.len {
+            // SAFETY: by this function's contract.
+            let b_row = unsafe { b.cast::<[f32; 8]>().read_unaligned() };
+            for (row, sums) in rows.iter().zip(&mut sums) {
+                // SAFETY: as above.
+                let a = unsafe { *row.add(run * depth.jump + p * step) };
+                for (sum, b) in sums.iter_mut().zip(b_row) {
+                    *sum = Baseline::mul_add(a, b, *sum);
+                }
+            }
+            b = b.wrapping_add(b_stride);
+        }
+    }
+    for (i, sums) in sums.iter().enumerate() {
+        for (j, sum) in sums.iter().enumerate() {
+            // SAFETY: as above.
+            unsafe {
+                let out = out.add(i * out_stride + j);
+                *out = if add { *out + sum } else { *sum };
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{Depth, MOST_ROWS};
+    use std::arch::x86_64::*;
+
+    macro_rules! tile_loop {
+        (
+            $(#[$doc:meta])* $name:ident, $features:literal, $rows:literal x $vectors:literal of $lanes:literal,
+            $zero:ident, $load:ident, $splat:ident, $fma:ident, $sum:ident, $store:ident
+        ) => {
+            $(#[$doc])*
+            ///
+            /// # Safety
+            /// The machine has the instructions, and every value addressed lies in its slice.
+            #[target_feature(enable = $features)]
+            #[allow(clippy::too_many_arguments)]
+            pub(super) unsafe fn $name(
+                depth: Depth,
+                rows: [*const f32; MOST_ROWS],
+                step: usize,
+                b: *const f32,
+                b_stride: usize,
+                out: *mut f32,
+                out_stride: usize,
+                add: bool,
+            ) {
+                let mut sums = [[$zero(); $vectors]; $rows];
+                let mut b = b;
+                for run in 0..depth.runs {
+                    let mut at = run * depth.jump;
+                    for _ in 0..depth.len {
+                        let mut columns = [$zero(); $vectors];
+                        for (j, columns) in columns.iter_mut().enumerate() {
+                            // SAFETY: by this function's contract.
+                            *columns = unsafe { $load(b.add(j * $lanes)) };
+                        }
+                        for (row, sums) in rows.iter().zip(&mut sums) {
+                            // SAFETY: as above.
+                            let a = $splat(unsafe { *row.add(at) });
+                            for (sum, columns) in sums.iter_mut().zip(columns) {
+                                *sum = $fma(a, columns, *sum);
+                            }
+                        }
+                        b = b.wrapping_add(b_stride);
+                        at += step;
+                    }
+                }
+                for (i, sums) in sums.into_iter().enumerate() {
+                    for (j, sum) in sums.into_iter().enumerate() {
+                        // SAFETY: as above.
+                        unsafe {
+                            let out = out.add(i * out_stride + j * $lanes);
+                            $store(out, if add { $sum($load(out), sum) } else { sum });
+                        }
+                    }
+                }
+            }
+        };
+    }
+
+    tile_loop! {
+        /// Eight rows by 32 columns in 16 registers.
+        avx512, "avx512f", 8 x 2 of 16,
+        _mm512_setzero_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_add_ps, _mm512_storeu_ps
+    }
+
+    tile_loop! {
+        /// Six rows by 16 columns in 12 registers.
+        avx2, "avx2,fma", 6 x 2 of 8,
+        _mm256_setzero_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_add_ps, _mm256_storeu_ps
+    }
+}
