@@ -14,6 +14,8 @@ Tasks:
       Trains the experiments of benches/tables with the release binary, beside scikit-learn on the same test rows
   bench images [--only NAME,…] [--seeds 0,1,…]
       Trains the experiments of benches/images with the release binary
+  bench plan [--only NAME,…]
+      Forecasts examples and tables with `outset plan`, then runs them, and compares
   bench start [--only line,adult,serve] [--rounds COUNT]
       Times `outset run` and `outset serve`, in turns with the same work in PyTorch
   bench step [--only gpt,cnn,…] [--rounds COUNT] [--precision f32,bf16]
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         }
         ["bench", "tables", flags @ ..] => bench::tables(flags),
         ["bench", "images", flags @ ..] => bench::images(flags),
+        ["bench", "plan", flags @ ..] => bench::plan(flags),
         ["bench", "start", flags @ ..] => bench::start(flags),
         ["bench", "step", flags @ ..] => bench::step(flags),
         ["asan"] => asan::asan(),

@@ -60,6 +60,22 @@ pub enum Event {
     Note { text: String },
     /// A threshold that was chosen on val.
     Threshold { output: String, value: f64, chosen_by: String },
+    /// A search for better settings is about to begin or to go on.
+    Study { folder: String, keys: Vec<String>, trials: usize, done: usize, parallel: usize, words: String },
+    /// A trial reached a rung, its end, or cannot go on.
+    Trial {
+        id: usize,
+        state: String,
+        epochs: usize,
+        /// Best value of the objective so far.
+        value: Option<f64>,
+        /// Best value of all trials so far.
+        best: Option<f64>,
+        settings: IndexMap<String, serde_json::Value>,
+        error: Option<String>,
+    },
+    /// The search is over.
+    Tuned { trial: usize, value: f64, default: Option<f64>, trials: usize, seconds: f64 },
     /// The bundle was written and its probes replayed.
     Bundle { path: String, probes: usize },
 }

@@ -27,6 +27,7 @@ pub mod run;
 pub mod schedules;
 pub mod size;
 pub mod train;
+pub mod tune;
 pub mod verdict;
 pub mod weights;
 
@@ -43,6 +44,7 @@ mod layers;
 mod machine;
 mod pictures;
 mod recipe;
+mod redesign;
 mod thresholds;
 mod update;
 

@@ -265,7 +265,7 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
 }
 
 /// Whether an output's section says how much of the target is spread over all classes.
-fn names_smoothing(output: &Section) -> bool {
+pub(crate) fn names_smoothing(output: &Section) -> bool {
     let loss = output.parameters.get("loss").and_then(|node| Section::from_node(node, "kind").ok());
     loss.is_some_and(|loss| loss.parameters.get("label_smoothing").is_some())
 }

@@ -43,6 +43,13 @@ pub struct Options<'a> {
     pub interrupt: &'a AtomicBool,
 }
 
+impl<'a> Options<'a> {
+    /// A run to the very end, from no file, at no price.
+    pub fn new(runs: PathBuf, interrupt: &'a AtomicBool) -> Self {
+        Self { runs, without_test: false, origin: None, price_per_second: 0.0, interrupt }
+    }
+}
+
 /// A run that has come to its end.
 pub struct Finished {
     pub folder: PathBuf,

@@ -14,13 +14,8 @@ fn check(folder: &Path, rows: &str, settings: &str) -> RunRecord {
         "name = \"x\"\ndata = {{ source = \"data.csv\" }}\noutputs = {{ sold = \"category\" }}\n{settings}"
     );
     let experiment = Experiment::parse("outset.toml", &file, folder, &[]).unwrap();
-    let options = Options {
-        runs: folder.join("runs"),
-        without_test: false,
-        origin: None,
-        price_per_second: 0.0,
-        interrupt: &AtomicBool::new(false),
-    };
+    let interrupt = AtomicBool::new(false);
+    let options = Options::new(folder.join("runs"), &interrupt);
     let Finished { record, .. } = run(&experiment, &options, &mut |_| ()).unwrap();
     record
 }

@@ -12,5 +12,7 @@ mod run;
 mod surface;
 mod write;
 
+pub mod trackers;
+
 pub use error::ReportError;
 pub use write::{Written, write};

@@ -46,13 +46,7 @@ fn train(folder: &Path) -> PathBuf {
     "#;
     let experiment = Experiment::parse("outset.toml", text, folder, &[]).unwrap();
     let interrupt = AtomicBool::new(false);
-    let options = Options {
-        runs: folder.join("runs"),
-        without_test: false,
-        origin: None,
-        price_per_second: 0.0,
-        interrupt: &interrupt,
-    };
+    let options = Options::new(folder.join("runs"), &interrupt);
     run(&experiment, &options, &mut |_| {}).unwrap().folder
 }
 

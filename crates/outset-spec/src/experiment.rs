@@ -294,6 +294,16 @@ impl Experiment {
         Ok(Self::from_table(Table::parse(file, text)?, folder, overrides))
     }
 
+    /// The same experiment with further settings, each as on the command line.
+    ///
+    /// # Errors
+    /// Every problem of the closed parts.
+    pub fn with(&self, settings: &[String]) -> Result<Self, Problems> {
+        let (mut experiment, problems) = Self::from_table(self.declared.clone(), &self.folder, settings);
+        experiment.name = self.name.clone();
+        problems.or(experiment)
+    }
+
     /// Makes the experiment of bare data: a source, its targets, and everything else at defaults; beside it every problem
     /// of the overrides' closed parts.
     pub fn of_data(source: &str, targets: &[String], overrides: &[String]) -> (Self, Problems) {

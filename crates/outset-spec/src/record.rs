@@ -42,12 +42,59 @@ pub struct RunRecord {
     pub baselines: IndexMap<String, IndexMap<String, Metrics>>,
     /// What `outset plan` foretold, and what came: `seconds`, `peak_memory_bytes` and `cost`, each also under `actual`.
     pub forecast: Option<serde_json::Value>,
+    /// The search that found the settings, if there was one.
+    pub tune: Option<TuneRecord>,
     /// What the run cost on this machine, by the prices that `outset plan` works with.
     pub cost: Option<Money>,
     /// Whether the model is any good, in plain words, one sentence each.
     pub verdict: Vec<String>,
     /// How often the test part was looked at in this run.
     pub test_looks: u32,
+}
+
+/// A search for better settings.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TuneRecord {
+    /// Metric of val that was searched by: `rmse of price`.
+    pub objective: String,
+    pub higher_is_better: bool,
+    /// Number of the trial that won.
+    pub winner: usize,
+    /// Its value on val.
+    pub best: f64,
+    /// Value of the settings as they were declared, trial 0.
+    pub default: Option<f64>,
+    /// Every trial, the best first.
+    pub trials: Vec<TrialRecord>,
+    /// Share of the differences between the trials' values that each key explains by itself.
+    pub importance: IndexMap<String, f64>,
+    /// Keys that were searched over, with the scale they are drawn on: `log`, `linear` or `choice`.
+    pub keys: IndexMap<String, String>,
+    /// Seconds that all trials took together.
+    pub seconds: f64,
+    /// Folder of the study.
+    pub study: String,
+}
+
+/// One trial of a search.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TrialRecord {
+    pub id: usize,
+    pub settings: IndexMap<String, serde_json::Value>,
+    /// `done`, `paused` (left behind at a rung) or `failed`.
+    pub state: String,
+    /// Objective on val in the best state.
+    pub value: Option<f64>,
+    /// Its 95 % interval, where the trial came to its end.
+    pub interval: Option<[f64; 2]>,
+    pub epochs: usize,
+    pub seconds: f64,
+    pub parameters: usize,
+    /// Seconds to answer one row.
+    pub latency_seconds: Option<f64>,
+    pub error: Option<String>,
 }
 
 /// A sum of money.

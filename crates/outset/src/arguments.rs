@@ -81,8 +81,11 @@ pub enum Command {
         /// Table of prices [default: `prices.toml` beside the experiment, else the built-in one]
         #[arg(long, value_name = "FILE")]
         prices: Option<PathBuf>,
+        /// Folder of the runs, where the forecast is kept [default: `runs` beside the experiment]
+        #[arg(long, value_name = "DIR")]
+        runs: Option<PathBuf>,
         /// Say instead which language model makes the most of so many floating-point operations
-        #[arg(long, value_name = "FLOPS", conflicts_with_all = ["words", "target", "prices"])]
+        #[arg(long, value_name = "FLOPS", conflicts_with_all = ["words", "target", "prices", "runs"])]
         language_model: Option<f64>,
     },
     /// Do everything: split, preprocess, train, evaluate, test once, report, bundle
@@ -103,6 +106,17 @@ pub enum Command {
         /// Folder for the run's folder [default: `runs` beside the experiment]
         #[arg(long, value_name = "DIR")]
         runs: Option<PathBuf>,
+    },
+    /// Search for better settings, test the best once; asked again, the search goes on
+    Tune {
+        #[command(flatten)]
+        what: What,
+        /// Folder for the run's folder [default: `runs` beside the experiment]
+        #[arg(long, value_name = "DIR")]
+        runs: Option<PathBuf>,
+        /// Folder of the search, which several processes may share [default: `NAME.study` beside the runs]
+        #[arg(long, value_name = "DIR")]
+        study: Option<PathBuf>,
     },
     /// Look at the test part of a run (each look is counted)
     Test {
@@ -126,6 +140,17 @@ pub enum Command {
     Report {
         /// Folder of the run
         run: PathBuf,
+    },
+    /// Write the course of a run into the files of another tracker
+    Track {
+        /// Folder of the run
+        run: PathBuf,
+        /// Folder of TensorBoard's event files
+        #[arg(long, value_name = "DIR", required_unless_present = "mlflow")]
+        tensorboard: Option<PathBuf>,
+        /// MLflow's file store, such as `mlruns`
+        #[arg(long, value_name = "DIR")]
+        mlflow: Option<PathBuf>,
     },
     /// Answer the rows of a file
     Predict {

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use outset_learn::event::Event;
 use outset_learn::verdict::number;
 use serde::Serialize;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{IsTerminal as _, Write as _};
 
 /// Writes text or JSON, quietly or not.
@@ -18,6 +18,8 @@ pub struct Printer {
     /// Whether to show a bar that moves.
     live: bool,
     bar: RefCell<Option<ProgressBar>>,
+    /// Whether settings were searched for.
+    tuned: Cell<bool>,
 }
 
 impl Printer {
@@ -36,6 +38,7 @@ impl Printer {
             color,
             live: terminal && !global.json && !global.quiet,
             bar: RefCell::new(None),
+            tuned: Cell::new(false),
         }
     }
 
@@ -150,6 +153,46 @@ impl Printer {
             Event::Resume { run, step, epoch } => {
                 self.say("Resume", &format!("{run} · from step {} (epoch {epoch})", count(step)));
             }
+            Event::Study { folder, keys, trials, done, parallel, words } => {
+                let known = if done > 0 { format!(" ({done} known)") } else { String::new() };
+                self.say(
+                    "Tune",
+                    &format!("{} · {trials} trials{known}, {parallel} side by side · {words}", quoted(&keys)),
+                );
+                self.say("", &format!("the search is kept in {folder}"));
+                self.tuned.set(true);
+            }
+            Event::Trial { id, state, epochs, value, best, settings, error } => {
+                let settings: Vec<String> = settings
+                    .iter()
+                    .map(|(key, value)| {
+                        let name = key.rsplit('.').next().unwrap_or(key);
+                        let value = value.as_f64().map_or_else(|| value.to_string(), number);
+                        format!("{name} {value}")
+                    })
+                    .collect();
+                let settings =
+                    if settings.is_empty() { "as declared".to_owned() } else { settings.join(", ") };
+                let shown = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), number);
+                let what = error.unwrap_or(state);
+                self.line(&format!(
+                    "trial {id:>3} | {what}, epoch {epochs} | val {} | best {} | {settings}",
+                    shown(value),
+                    shown(best)
+                ));
+            }
+            Event::Tuned { trial, value, default, trials, seconds } => {
+                let default =
+                    default.map_or_else(String::new, |value| format!(" (as declared: {})", number(value)));
+                self.say(
+                    "Best",
+                    &format!(
+                        "trial {trial} of {trials} · val {}{default} · {} of training",
+                        number(value),
+                        clock(seconds)
+                    ),
+                );
+            }
             Event::Train { epochs, steps_per_epoch, batch_size, words } => {
                 let unit = if steps_per_epoch == 1 { "step" } else { "steps" };
                 self.say(
@@ -207,7 +250,9 @@ impl Printer {
                 );
             }
             Event::Test { metrics, intervals } => {
-                self.say("Tune", "not asked for");
+                if !self.tuned.get() {
+                    self.say("Tune", "not asked for");
+                }
                 self.say("Test", &self.metrics(&metrics, Some(&intervals)));
             }
             Event::Baseline { name, metrics } => {

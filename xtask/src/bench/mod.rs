@@ -7,6 +7,7 @@ mod images;
 mod line;
 mod measure;
 mod place;
+mod plan;
 mod process;
 mod serve;
 mod step;
@@ -47,6 +48,17 @@ pub fn images(flags: &[&str]) -> Outcome<()> {
     let place = Place::find("images")?;
     let text = images::images(&place, &flags.only(&images::names())?, seeds.as_deref())?;
     if flags.is_empty() { document::write(&place, "images", &text) } else { Ok(()) }
+}
+
+/// Runs `bench plan`.
+///
+/// # Errors
+/// If a flag is unknown, or anything could not be run.
+pub fn plan(flags: &[&str]) -> Outcome<()> {
+    let flags = Flags::read(flags, &["--only"])?;
+    let place = Place::find("plan")?;
+    let text = plan::plan(&place, &flags.only(&plan::names())?)?;
+    if flags.is_empty() { document::write(&place, "plan", &text) } else { Ok(()) }
 }
 
 /// Runs `bench start`.

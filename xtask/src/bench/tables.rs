@@ -12,10 +12,10 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(1200);
 
 /// An experiment of `benches/tables` and what it has to reach.
-struct Row {
-    name: &'static str,
+pub struct Row {
+    pub name: &'static str,
     /// Settings that name the data, with the files under the folder of the data sets.
-    files: &'static [(&'static str, &'static str)],
+    pub files: &'static [(&'static str, &'static str)],
     output: &'static str,
     /// Metrics with the least that each has to reach on average.
     least: &'static [(&'static str, f64)],
@@ -28,7 +28,8 @@ struct Row {
 const BY_SPLIT: Row =
     Row { name: "", files: &[], output: "", least: &[], seeded: "data.split.seed", seeds: &[0, 1, 2, 3, 4] };
 
-const ROWS: &[Row] = &[
+/// Every row.
+pub const ROWS: &[Row] = &[
     Row {
         name: "adult",
         files: &[

@@ -4,6 +4,7 @@ mod columns;
 mod gallery;
 mod outputs;
 mod summary;
+mod tune;
 
 use std::fmt::Write;
 
@@ -43,6 +44,8 @@ pub fn render(run: &Run, figures: &[Figure<'_>]) -> Result<String, ReportError> 
         data => columns::data(record),
         training => summary::training(record),
         training_figures => of(figures, Subject::Training),
+        tune => tune::tune(run),
+        tune_figures => of(figures, Subject::Tune),
         model => summary::model(record),
         timings => summary::timings(record),
         memory => (record.peak_memory_bytes > 0).then(|| format::bytes(record.peak_memory_bytes)),

@@ -144,12 +144,22 @@ pub fn timings(record: &RunRecord) -> Vec<Vec<String>> {
     record.timings.iter().map(|(stage, seconds)| vec![stage.clone(), format::seconds(*seconds)]).collect()
 }
 
-/// What `plan` had foretold.
+/// What `plan` had foretold, and how far off it was.
 pub fn forecast(record: &RunRecord) -> Option<String> {
     let forecast = record.forecast.as_ref()?;
-    let seconds = forecast.get("seconds").and_then(serde_json::Value::as_f64).map(format::seconds);
-    let memory = forecast.get("peak_memory_bytes").and_then(serde_json::Value::as_u64).map(format::bytes);
-    let told: Vec<String> = seconds.into_iter().chain(memory).collect();
+    let number = |key: &str| forecast.get(key).and_then(serde_json::Value::as_f64);
+    let off = |key: &str, foretold: f64| {
+        let actual = forecast.get("actual")?.get(key)?.as_f64().filter(|actual| *actual > 0.0)?;
+        Some(format!(" ({:+.0} %)", (foretold / actual - 1.0) * 100.0))
+    };
+    let told = |key: &str, show: fn(f64) -> String| {
+        let foretold = number(key)?;
+        Some(format!("{}{}", show(foretold), off(key, foretold).unwrap_or_default()))
+    };
+    let told: Vec<String> = told("seconds", format::seconds)
+        .into_iter()
+        .chain(told("peak_memory_bytes", |bytes| format::bytes(bytes as u64)))
+        .collect();
     (!told.is_empty()).then(|| told.join(", "))
 }
 

@@ -12,6 +12,8 @@ mod precision_recall;
 mod questions;
 mod residuals;
 mod roc;
+mod tune_history;
+mod tune_parallel;
 
 use std::collections::HashSet;
 
@@ -24,7 +26,7 @@ use crate::{ReportError, format};
 type Kind = fn(&Run) -> Vec<Plot<'_>>;
 
 /// Every kind, in the order of the report.
-const ALL: [Kind; 9] = [
+const ALL: [Kind; 11] = [
     curves::plots,
     fit::plots,
     actual_predicted::plots,
@@ -34,6 +36,8 @@ const ALL: [Kind; 9] = [
     precision_recall::plots,
     calibration::plots,
     importance::plots,
+    tune_history::plots,
+    tune_parallel::plots,
 ];
 
 /// Width and height of most pictures, in pixels of the page.
@@ -52,6 +56,8 @@ pub enum Subject<'a> {
     Output(&'a str),
     /// What the inputs are worth.
     Inputs,
+    /// The search for settings.
+    Tune,
 }
 
 /// How a picture is drawn.

@@ -106,6 +106,11 @@ fn entries(kind: Listable) -> Vec<Entry> {
         Listable::Settings => [
             ("[data]", "Where the rows come from and how they are divided.", outset_spec::Data::fields()),
             ("[train]", "How the network is trained.", outset_spec::Train::fields()),
+            (
+                "[tune]",
+                "How better settings are searched for; `space` names the keys and what they may be.",
+                outset_learn::tune::settings::Settings::fields(),
+            ),
             ("[bundle]", "What goes into the bundle.", outset_spec::experiment::Bundle::fields()),
         ]
         .into_iter()

@@ -12,6 +12,8 @@ mod run;
 mod runs;
 mod serve;
 mod test;
+mod track;
+mod tune;
 
 use crate::arguments::{Arguments, Command};
 use crate::printer::Printer;
@@ -98,14 +100,20 @@ pub fn dispatch(arguments: &Arguments, printer: &Printer) -> Result<(), Failure>
         }
         Command::Check(what) => check::check(what, printer),
         Command::Plan { language_model: Some(flops), .. } => plan::language_model(*flops, printer),
-        Command::Plan { what, prices, language_model: None } => plan::plan(what, prices.as_deref(), printer),
+        Command::Plan { what, prices, runs, language_model: None } => {
+            plan::plan(what, prices.as_deref(), runs.as_deref(), printer)
+        }
         Command::Run { what, runs } => run::run(what, runs.as_deref(), false, printer),
         Command::Train { resume: Some(run), .. } => run::resume(run, printer),
         Command::Train { what, runs, resume: None } => run::run(what, runs.as_deref(), true, printer),
+        Command::Tune { what, runs, study } => tune::tune(what, runs.as_deref(), study.as_deref(), printer),
         Command::Runs { dir } => runs::runs(dir, printer),
         Command::Compare { a, b } => compare::compare(a, b, printer),
         Command::Test { run } => test::test(run, printer),
         Command::Report { run } => report::report(run, printer),
+        Command::Track { run, tensorboard, mlflow } => {
+            track::track(run, tensorboard.as_deref(), mlflow.as_deref(), printer)
+        }
         Command::Predict { bundle, data, output } => {
             predict::predict(bundle, data, output.as_deref(), printer)
         }

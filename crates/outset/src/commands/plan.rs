@@ -27,8 +27,14 @@ impl Drop for Scratch {
 }
 
 /// Forecasts a run.
-pub fn plan(what: &What, prices: Option<&Path>, printer: &Printer) -> Result<(), Failure> {
+pub fn plan(
+    what: &What,
+    prices: Option<&Path>,
+    runs: Option<&Path>,
+    printer: &Printer,
+) -> Result<(), Failure> {
     let located = locate(what)?;
+    let runs = runs.map_or(located.runs, Path::to_owned);
     let prices = Prices::find(prices, &located.experiment.folder)?;
     let folder = std::env::temp_dir();
     let scratch = Scratch(files::new_run(&folder, &format!("outset-plan-{}", std::process::id()))?);
@@ -48,9 +54,9 @@ pub fn plan(what: &What, prices: Option<&Path>, printer: &Printer) -> Result<(),
     });
     let plan = rehearsal.plan(watch.elapsed().as_secs_f64(), outset_learn::peak_memory_bytes(), &prices);
     // A forecast that cannot be kept is a forecast all the same.
-    if std::fs::create_dir_all(&located.runs).is_ok() {
+    if std::fs::create_dir_all(&runs).is_ok() {
         let kept = json!({ "for": key, "plan": plan });
-        let _ = files::write(&located.runs.join(FILE), kept.to_string().as_bytes());
+        let _ = files::write(&runs.join(FILE), kept.to_string().as_bytes());
     }
     if printer.is_json() {
         printer.object(&plan);

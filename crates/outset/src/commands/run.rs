@@ -14,6 +14,9 @@ use std::time::Instant;
 /// Runs an experiment to its report and bundle; `without_test` leaves the test part alone.
 pub fn run(what: &What, runs: Option<&Path>, without_test: bool, printer: &Printer) -> Result<(), Failure> {
     let located = locate(what)?;
+    if located.experiment.tune.is_some() && !without_test {
+        return super::tune::search(located, runs, None, printer);
+    }
     let prices = Prices::find(None, &located.experiment.folder)?;
     let options = Options {
         runs: runs.map_or(located.runs, Path::to_owned),
@@ -54,7 +57,7 @@ pub fn resume(folder: &Path, printer: &Printer) -> Result<(), Failure> {
 }
 
 /// Writes the report of a run that has come to its end.
-fn finish(
+pub fn finish(
     Finished { folder, mut record }: Finished,
     prices: &Prices,
     printer: &Printer,

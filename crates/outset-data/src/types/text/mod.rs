@@ -242,7 +242,6 @@ impl TextInput {
             Cells::Text(text) => {
                 column.rows.par_iter().map(|row| text.get(*row as usize).and_then(of)).collect()
             }
-            Cells::Image(_) => vec![None; column.rows.len()],
         }
     }
 

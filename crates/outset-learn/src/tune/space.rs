@@ -1,0 +1,304 @@
+//! The search space: which keys are tried, and with what.
+
+use outset_spec::{Experiment, Node, Problem, Problems, Table, Value as Toml};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// A key that is searched over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// `train.optimizer.learning_rate`.
+    pub key: String,
+    pub domain: Domain,
+    /// The key counts only where each of these keys has one of the values.
+    pub when: Vec<(String, Vec<Value>)>,
+}
+
+/// What a key may be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Domain {
+    Choice(Vec<Value>),
+    /// Numbers, evenly by their logarithms where `log` says so.
+    Real {
+        low: f64,
+        high: f64,
+        log: bool,
+    },
+    /// Whole numbers.
+    Whole {
+        low: i64,
+        high: i64,
+        log: bool,
+    },
+}
+
+/// The settings of one trial, by key.
+pub type Settings = BTreeMap<String, Value>;
+
+/// Reads `tune.space`; keys may be written in one string or as nested tables.
+pub fn read(node: &Node, problems: &mut Problems) -> Vec<Parameter> {
+    let mut space = Vec::new();
+    let Toml::Table(table) = &node.value else {
+        problems.push(Problem::new("`tune.space` must be a table").at(node.place.as_ref()));
+        return space;
+    };
+    collect("", table, &mut space, problems);
+    // A key comes after those that it hangs on.
+    space.sort_by_key(|parameter| parameter.when.len());
+    space
+}
+
+fn collect(path: &str, table: &Table, space: &mut Vec<Parameter>, problems: &mut Problems) {
+    for (name, entry) in &table.0 {
+        let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let Toml::Table(inner) = &entry.node.value else {
+            problems.push(expected(&key, &entry.node));
+            continue;
+        };
+        if ["choice", "range", "log"].iter().all(|word| inner.get(word).is_none()) {
+            collect(&key, inner, space, problems);
+            continue;
+        }
+        match domain(inner) {
+            Some(domain) => space.push(Parameter { when: conditions(inner), key, domain }),
+            None => problems.push(expected(&key, &entry.node)),
+        }
+    }
+}
+
+fn expected(key: &str, node: &Node) -> Problem {
+    Problem::new(format!(
+        "`tune.space` of `{key}` must be `{{ choice = [64, 128] }}`, `{{ range = [0.0, 0.5] }}` or `{{ log = [1e-4, 1e-1] }}`"
+    ))
+    .at(node.place.as_ref())
+    .hint("whole numbers at both ends give whole numbers; `when = { \"model.kind\" = \"mlp\" }` ties a key to others")
+}
+
+fn domain(table: &Table) -> Option<Domain> {
+    let known = ["choice", "range", "log", "when"];
+    let words: Vec<&str> = table.0.keys().map(String::as_str).filter(|word| *word != "when").collect();
+    if words.len() != 1 || !known.contains(&words[0]) {
+        return None;
+    }
+    let Toml::Array(items) = &table.get(words[0])?.value else { return None };
+    if words[0] == "choice" {
+        let values: Vec<Value> = items.iter().filter_map(|item| json(&item.value)).collect();
+        return (values.len() == items.len() && !values.is_empty()).then_some(Domain::Choice(values));
+    }
+    let log = words[0] == "log";
+    match items.iter().map(|item| &item.value).collect::<Vec<_>>()[..] {
+        [Toml::Integer(low), Toml::Integer(high)] if low < high && (!log || *low > 0) => {
+            Some(Domain::Whole { low: *low, high: *high, log })
+        }
+        [low, high] => {
+            let (low, high) = (number(low)?, number(high)?);
+            (low < high && (!log || low > 0.0)).then_some(Domain::Real { low, high, log })
+        }
+        _ => None,
+    }
+}
+
+fn conditions(table: &Table) -> Vec<(String, Vec<Value>)> {
+    let Some(Node { value: Toml::Table(when), .. }) = table.get("when") else { return Vec::new() };
+    let of = |entry: &Toml| match entry {
+        Toml::Array(items) => items.iter().filter_map(|item| json(&item.value)).collect(),
+        value => json(value).into_iter().collect(),
+    };
+    when.0.iter().map(|(key, entry)| (key.clone(), of(&entry.node.value))).collect()
+}
+
+fn number(value: &Toml) -> Option<f64> {
+    match value {
+        Toml::Integer(value) => Some(*value as f64),
+        Toml::Float(value) => Some(*value),
+        _ => None,
+    }
+}
+
+/// A plain value as JSON.
+fn json(value: &Toml) -> Option<Value> {
+    Some(match value {
+        Toml::Boolean(value) => (*value).into(),
+        Toml::Integer(value) => (*value).into(),
+        Toml::Float(value) => (*value).into(),
+        Toml::String(value) => value.as_str().into(),
+        _ => return None,
+    })
+}
+
+/// The space where the file gives none: what matters most for the network at hand, round its own settings.
+pub fn default_space(resolved: &Experiment) -> Vec<Parameter> {
+    let table = resolved.to_table().to_json();
+    let at = |key: &str| at(&table, key);
+    let real = |key: &str, low: f64, high: f64, log: bool| Parameter {
+        key: key.to_owned(),
+        domain: Domain::Real { low, high, log },
+        when: Vec::new(),
+    };
+    let whole = |key: &str, low: i64, high: i64, log: bool| Parameter {
+        key: key.to_owned(),
+        domain: Domain::Whole { low, high, log },
+        when: Vec::new(),
+    };
+    let mut space = Vec::new();
+    if let Some(rate) = at("train.optimizer.learning_rate").and_then(Value::as_f64) {
+        space.push(real("train.optimizer.learning_rate", rate / 10.0, rate * 10.0, true));
+    }
+    if at("train.optimizer.weight_decay").is_some() {
+        space.push(real("train.optimizer.weight_decay", 1e-5, 0.3, true));
+    }
+    if at("model.hidden_size").is_some() {
+        space.push(whole("model.hidden_size", 32, 512, true));
+    }
+    if at("model.num_layers").is_some() {
+        space.push(whole("model.num_layers", 1, 5, false));
+    }
+    if at("model.dropout").is_some() {
+        space.push(real("model.dropout", 0.0, 0.5, false));
+    }
+    if let Some(size) = at("train.batch_size").and_then(Value::as_i64).filter(|size| *size >= 16) {
+        let choices = [size / 2, size, size * 2].map(Value::from).to_vec();
+        let domain = Domain::Choice(choices);
+        space.push(Parameter { key: "train.batch_size".to_owned(), domain, when: Vec::new() });
+    }
+    space
+}
+
+/// The value of a key like `train.optimizer.learning_rate`.
+pub fn at<'a>(table: &'a Value, key: &str) -> Option<&'a Value> {
+    key.split('.').try_fold(table, |value, part| value.get(part))
+}
+
+impl Parameter {
+    /// Whether the key counts beside these settings, those that are not searched over standing in `declared`.
+    pub fn is_active(&self, settings: &Settings, declared: &Value) -> bool {
+        self.when.iter().all(|(key, values)| {
+            settings.get(key).or_else(|| at(declared, key)).is_some_and(|value| values.contains(value))
+        })
+    }
+
+    /// Coordinates in the unit cube: one for a number, one for each choice.
+    pub fn width(&self) -> usize {
+        match &self.domain {
+            Domain::Choice(values) => values.len(),
+            _ => 1,
+        }
+    }
+
+    /// Writes a value into its coordinates; the middle where the key does not count.
+    pub fn encode(&self, value: Option<&Value>, out: &mut Vec<f64>) {
+        match (&self.domain, value) {
+            (Domain::Choice(values), value) => {
+                out.extend(values.iter().map(|choice| if Some(choice) == value { 1.0 } else { 0.0 }));
+            }
+            (_, None) => out.push(0.5),
+            (Domain::Real { low, high, log }, Some(value)) => {
+                out.push(place(value.as_f64().unwrap_or(*low), *low, *high, *log));
+            }
+            (Domain::Whole { low, high, log }, Some(value)) => {
+                out.push(place(value.as_f64().unwrap_or(0.0), *low as f64, *high as f64, *log));
+            }
+        }
+    }
+
+    /// The value at a place from 0 to 1.
+    pub fn decode(&self, place: f64) -> Value {
+        let between = |low: f64, high: f64, log: bool| {
+            if log { (low.ln() + place * (high / low).ln()).exp() } else { low + place * (high - low) }
+        };
+        match &self.domain {
+            Domain::Choice(values) => {
+                values[((place * values.len() as f64) as usize).min(values.len() - 1)].clone()
+            }
+            Domain::Real { low, high, log } => between(*low, *high, *log).clamp(*low, *high).into(),
+            Domain::Whole { low, high, log } => {
+                (between(*low as f64, *high as f64, *log).round() as i64).clamp(*low, *high).into()
+            }
+        }
+    }
+
+    /// Values to check before the study begins, so that no trial trips over a setting: both ends, or every choice.
+    pub fn extremes(&self) -> Vec<Value> {
+        match &self.domain {
+            Domain::Choice(values) => values.clone(),
+            _ => vec![self.decode(0.0), self.decode(1.0)],
+        }
+    }
+
+    /// The values of a grid with so many places for each number.
+    pub fn grid(&self, places: usize) -> Vec<Value> {
+        if let Domain::Choice(values) = &self.domain {
+            return values.clone();
+        }
+        let mut values: Vec<Value> =
+            (0..places).map(|place| self.decode(place as f64 / (places.max(2) - 1) as f64)).collect();
+        values.dedup();
+        values
+    }
+}
+
+fn place(value: f64, low: f64, high: f64, log: bool) -> f64 {
+    let place = if log { (value / low).ln() / (high / low).ln() } else { (value - low) / (high - low) };
+    place.clamp(0.0, 1.0)
+}
+
+/// A setting as an assignment of the command line: `train.epochs=5`.
+pub fn assignment(key: &str, value: &Value) -> String {
+    match value {
+        Value::Number(number) if number.is_f64() => format!("{key}={:?}", number.as_f64().unwrap_or(0.0)),
+        value => format!("{key}={value}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> (Vec<Parameter>, usize) {
+        let table = Table::parse("x.toml", text).unwrap();
+        let mut problems = Problems::default();
+        let space = read(table.get("space").unwrap(), &mut problems);
+        (space, problems.iter().count())
+    }
+
+    #[test]
+    fn every_form_is_read() {
+        let (space, problems) = check(
+            "space.\"train.optimizer.learning_rate\" = { log = [1e-4, 1e-1] }\n\
+             space.model.hidden_size = { choice = [64, 128] }\n\
+             space.\"model.dropout\" = { range = [0.0, 0.5], when = { \"model.kind\" = \"mlp\" } }\n\
+             space.\"train.epochs\" = { range = [2, 9] }\n",
+        );
+        assert_eq!(problems, 0);
+        let keys: Vec<&str> = space.iter().map(|parameter| parameter.key.as_str()).collect();
+        assert_eq!(
+            keys,
+            ["train.optimizer.learning_rate", "model.hidden_size", "train.epochs", "model.dropout"]
+        );
+        assert_eq!(space[2].domain, Domain::Whole { low: 2, high: 9, log: false });
+        let declared = serde_json::json!({ "model": { "kind": "linear" } });
+        assert!(!space[3].is_active(&Settings::new(), &declared));
+        let mlp = Settings::from([("model.kind".to_owned(), "mlp".into())]);
+        assert!(space[3].is_active(&mlp, &declared));
+    }
+
+    #[test]
+    fn slips_are_named() {
+        for text in ["space.a = 3", "space.a = { log = [0.0, 1.0] }", "space.a = { range = [2, 1] }"] {
+            assert_eq!(check(text).1, 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_and_places_agree() {
+        for (low, high, log) in [(1e-4, 1e-1, true), (-2.0, 5.0, false)] {
+            let parameter =
+                Parameter { key: "x".into(), domain: Domain::Real { low, high, log }, when: vec![] };
+            for place in [0.0, 0.3, 1.0] {
+                let mut found = Vec::new();
+                parameter.encode(Some(&parameter.decode(place)), &mut found);
+                assert!((found[0] - place).abs() < 1e-9, "{found:?} {place}");
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `bench plan`: forecasts of `outset plan` beside what the runs then take.
+
+use super::measure::{mebibytes, median};
+use super::place::Place;
+use super::tables::{ROWS, Row};
+use super::{Outcome, document, process};
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// Longest time for one forecast, and for one run.
+const LIMIT: Duration = Duration::from_secs(1200);
+
+/// Built-in examples that are forecast.
+const EXAMPLES: [&str; 2] = ["line", "churn"];
+
+/// A forecast and what came.
+struct Pair {
+    name: String,
+    /// Seconds of the whole run: foretold for the steps that were made, and taken.
+    seconds: [f64; 2],
+    /// Largest resident set.
+    bytes: [f64; 2],
+    plan_seconds: f64,
+    ended: String,
+}
+
+/// Names of all that can be forecast.
+pub fn names() -> Vec<&'static str> {
+    EXAMPLES.into_iter().chain(super::tables::names()).collect()
+}
+
+/// Forecasts and runs each, prints the comparison and returns it with its heading.
+///
+/// # Errors
+/// If a forecast or a run fails.
+pub fn plan(place: &Place, names: &[&str]) -> Outcome<String> {
+    let words = place.words(&[])?;
+    let mut pairs = Vec::new();
+    for name in names {
+        let arguments = match ROWS.iter().find(|row| row.name == *name) {
+            Some(row) => of_row(place, row)?,
+            None => {
+                let folder = place.work.join(name);
+                let mut new = place.outset(&["new"]);
+                new.arg(&folder).args(["--example", name]);
+                process::run(&mut new, &place.work.join(format!("{name}-new")), LIMIT)?;
+                vec![folder.display().to_string()]
+            }
+        };
+        let pair = compare(place, name, &arguments)?;
+        println!(
+            "{name} · {:.1} s foretold, {:.1} s taken · {:.0} MiB foretold, {:.0} MiB taken",
+            pair.seconds[0],
+            pair.seconds[1],
+            pair.bytes[0] / f64::from(1 << 20),
+            pair.bytes[1] / f64::from(1 << 20)
+        );
+        pairs.push(pair);
+    }
+    let off = |pair: [f64; 2]| (pair[0] / pair[1] - 1.0) * 100.0;
+    let rows: Vec<Vec<String>> = pairs
+        .iter()
+        .map(|pair| {
+            vec![
+                pair.name.clone(),
+                format!("{:.2}", pair.seconds[0]),
+                format!("{:.2}", pair.seconds[1]),
+                format!("{:+.0} %", off(pair.seconds)),
+                format!("{:.0}", mebibytes(pair.bytes[0] as u64)),
+                format!("{:.0}", mebibytes(pair.bytes[1] as u64)),
+                format!("{:+.0} %", off(pair.bytes)),
+                format!("{:.1}", pair.plan_seconds),
+                pair.ended.clone(),
+            ]
+        })
+        .collect();
+    let head = [
+        "experiment",
+        "s foretold",
+        "s taken",
+        "off",
+        "MiB foretold",
+        "MiB taken",
+        "off",
+        "s to plan",
+        "ended",
+    ];
+    let table = document::table(&head, &rows);
+    let summary = |of: &dyn Fn(&Pair) -> [f64; 2]| {
+        let all: Vec<f64> = pairs.iter().map(|pair| off(of(pair)).abs()).collect();
+        (median(&all), all.iter().copied().fold(0.0, f64::max))
+    };
+    let (time, memory) = (summary(&|pair| pair.seconds), summary(&|pair| pair.bytes));
+    let summary = format!(
+        "Time is off by {:.0} % in the median and {:.0} % at worst, memory by {:.0} % and {:.0} %. Where a run stopped \
+         early, the forecast is that for the steps it made.",
+        time.0, time.1, memory.0, memory.1
+    );
+    println!("\n{table}\n\n{summary}");
+    Ok(format!("{words}\n\n{table}\n\n{summary}"))
+}
+
+/// The experiment of a row with its files.
+fn of_row(place: &Place, row: &Row) -> Outcome<Vec<String>> {
+    let mut arguments =
+        vec![place.root.join(format!("benches/tables/{}.toml", row.name)).display().to_string()];
+    for (setting, file) in row.files {
+        arguments.push(format!("{setting}={}", place.data(file)?.display()));
+    }
+    Ok(arguments)
+}
+
+/// Forecasts, then runs, an experiment.
+fn compare(place: &Place, name: &str, arguments: &[String]) -> Outcome<Pair> {
+    let runs = place.work.join(format!("{name}-runs"));
+    std::fs::create_dir_all(&runs)?;
+    let of = |command: &str| -> Command {
+        let mut process = place.outset(&["--quiet", command]);
+        process.args(arguments).arg("--runs").arg(&runs);
+        process
+    };
+    let planned = process::run(&mut of("plan"), &place.work.join(format!("{name}-plan")), LIMIT)?;
+    let ran = process::run(&mut of("run"), &place.work.join(format!("{name}-run")), LIMIT)?;
+    let record = only_run(&runs)?;
+    let forecast = &record["forecast"];
+    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+    Ok(Pair {
+        name: name.to_owned(),
+        seconds: [number(&forecast["seconds_for_steps"]), ran.seconds],
+        bytes: [number(&forecast["peak_memory_bytes"]), ran.peak_bytes as f64],
+        plan_seconds: planned.seconds,
+        ended: record["training"]["ended"].as_str().unwrap_or_default().to_owned(),
+    })
+}
+
+/// The record of the one run in a folder.
+fn only_run(runs: &Path) -> Outcome<Value> {
+    for entry in std::fs::read_dir(runs)? {
+        let record = entry?.path().join("run.json");
+        if record.is_file() {
+            return Ok(serde_json::from_str(&std::fs::read_to_string(record)?)?);
+        }
+    }
+    Err(format!("{}: no run", runs.display()).into())
+}
