@@ -15,7 +15,7 @@ mod tests;
 use crate::{
     buf::uninit,
     gemm::{
-        Matrix, Panels,
+        Matrix, copy_panel,
         tile::{Depth, Kernel, Left, Right, Target},
     },
     isa::kernel,
@@ -26,6 +26,10 @@ use product::{Place, Scratch, Weights, multiply};
 
 /// Columns of patches that a task should have at least, where images are small.
 const TASK_COLUMNS: usize = 128;
+
+/// Pixels of the output that the gradient of the weight sums up before it adds to the sums in memory, where images are
+/// small.
+const SUMMED_PIXELS: usize = 256;
 
 /// Values of all partial weight gradients together.
 const PARTIALS: usize = 1 << 23;
@@ -281,37 +285,45 @@ pub fn weight_gradient(x: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
     let (kernel, layout) = (Kernel::of_level(), conv.layout());
     let taps = conv.taps(&layout);
     let [height, width] = conv.output_image();
-    let depth = Depth { len: width, runs: height, jump: layout.row() };
     let len = conv.outputs * patch;
     let most = (PARTIALS / len.max(1)).max(4);
     let cut = Cut::with_partials(conv.batch, conv.cost() / conv.batch.max(1)).at_most(most);
+    let (input, output) = (conv.channels * conv.input_pixels(), conv.outputs * pixels);
+    let image_len = conv.channels * layout.channel();
     // Sums are `[group][patch][group outputs]`: the patches are the rows, as they are read in place.
     let partials = par::run((), cut, |range, ()| {
-        let (mut dw, mut buffer) = (vec![0.0; len], vec![0.0; conv.channels * layout.channel()]);
-        let mut panels = Panels::new(&kernel, pixels, outputs);
-        for image in range {
-            layout.fill(&x[image * conv.channels * conv.input_pixels()..], &mut buffer);
+        // Small images are taken together, so that the sums aren't read and written for each.
+        let together = SUMMED_PIXELS.div_ceil(pixels).min(range.len());
+        let (mut dw, mut buffer) = (vec![0.0; len], vec![0.0; together * image_len]);
+        let mut panel = uninit(together * pixels * kernel.columns);
+        for first in range.clone().step_by(together) {
+            let images = together.min(range.end - first);
+            layout.fill(&x[first * input..][..images * input], &mut buffer);
+            let depth =
+                Depth { len: width, runs: height, jump: layout.row(), blocks: images, leap: image_len };
             for (group, dw) in dw.chunks_exact_mut((outputs * patch).max(1)).enumerate() {
-                let dy = &dy[(image * conv.groups + group) * outputs * pixels..];
-                panels.fill(Matrix::new(dy, outputs, pixels).transposed(), 0..pixels, false);
                 let start = |row: usize| {
                     let channel = group * conv.group_channels() + row / taps.len();
                     channel * layout.channel() + taps[row % taps.len()]
                 };
-                for (panel, first) in (0..outputs).step_by(kernel.columns).enumerate() {
-                    let right = Right { data: panels.panel(panel), stride: kernel.columns };
+                for column in (0..outputs).step_by(kernel.columns) {
+                    let columns = column..(column + kernel.columns).min(outputs);
+                    for (image, panel) in
+                        panel.chunks_exact_mut(pixels * kernel.columns).take(images).enumerate()
+                    {
+                        let dy = &dy[(first + image) * output + group * outputs * pixels..];
+                        let dy = Matrix::new(dy, outputs, pixels).transposed();
+                        copy_panel(dy, 0..pixels, columns.clone(), panel, kernel.columns);
+                    }
+                    let right = Right { data: &panel, stride: kernel.columns };
                     for row in (0..patch).step_by(kernel.rows) {
                         let rows = kernel.rows.min(patch - row);
                         let starts = std::array::from_fn(|i| start(row + i.min(rows - 1)));
                         let left = Left { data: &buffer, starts, step: 1 };
-                        let data = &mut dw[row * outputs + first..];
-                        let columns = kernel.columns.min(outputs - first);
-                        kernel.run(
-                            left,
-                            right,
-                            depth,
-                            Target { data, stride: outputs, rows, columns, add: true },
-                        );
+                        let data = &mut dw[row * outputs + column..];
+                        let target =
+                            Target { data, stride: outputs, rows, columns: columns.len(), add: true };
+                        kernel.run(left, right, depth, target);
                     }
                 }
             }

@@ -28,6 +28,8 @@ fn cases() -> Vec<Conv> {
         Conv { image: [1, 19], kernel: [1, 5], padding: [0, 2], dilation: [1, 2], ..base },
         Conv { padding: [3, 3], ..base },
         Conv { batch: 0, ..base },
+        // Images taken together, the last ones fewer.
+        Conv { batch: 21, channels: 9, outputs: 10, image: [4, 4], ..base },
         // Several tiles.
         Conv { batch: 1, channels: 40, outputs: 8, image: [33, 37], ..base },
     ]

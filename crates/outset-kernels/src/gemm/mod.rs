@@ -12,7 +12,7 @@ use crate::{
     buf::uninit,
     par::{self, Cut, Rows},
 };
-pub(crate) use panel::Panels;
+use panel::Panels;
 use std::ops::Range;
 use tile::{Depth, Kernel, Left, Right, Target};
 
@@ -302,6 +302,7 @@ pub(crate) fn paired_rows(data: &[f32], columns: usize) -> Vec<f32> {
 }
 
 pub(crate) use pairs::pair_rows;
+pub(crate) use panel::copy_panel;
 
 #[cfg(test)]
 mod tests {

@@ -35,7 +35,7 @@ pub(crate) struct Right<'a> {
     pub(crate) stride: usize,
 }
 
-/// How far a product reaches: `runs` runs of `len` steps.
+/// How far a product reaches: `blocks` blocks of `runs` runs of `len` steps.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Depth {
     /// Steps of a run.
@@ -44,12 +44,16 @@ pub(crate) struct Depth {
     pub(crate) runs: usize,
     /// Distance of the starts of two runs in the left factor; the right one goes on without a gap.
     pub(crate) jump: usize,
+    /// Number of blocks.
+    pub(crate) blocks: usize,
+    /// Distance of the starts of two blocks in the left factor.
+    pub(crate) leap: usize,
 }
 
 impl Depth {
     /// One run.
     pub(crate) fn new(len: usize) -> Depth {
-        Depth { len, runs: 1, jump: 0 }
+        Depth { len, runs: 1, jump: 0, blocks: 1, leap: 0 }
     }
 }
 
@@ -128,10 +132,13 @@ impl Kernel {
         let Target { data, stride, rows, columns, add } = target;
         assert!((1..=self.rows).contains(&rows) && (1..=self.columns).contains(&columns));
         assert!((rows - 1) * stride + columns <= data.len(), "the tile reaches past its output");
-        let steps = depth.len * depth.runs;
+        let steps = depth.len * depth.runs * depth.blocks;
         if steps > 0 {
             let furthest = left.starts.iter().max().expect("a tile has rows");
-            let last = furthest + (depth.runs - 1) * depth.jump + (depth.len - 1) * left.step;
+            let last = furthest
+                + (depth.blocks - 1) * depth.leap
+                + (depth.runs - 1) * depth.jump
+                + (depth.len - 1) * left.step;
             assert!(last < left.data.len(), "the left factor is too short");
             assert!((steps - 1) * right.stride + self.columns <= right.data.len(), "the panel is too short");
         }
@@ -174,13 +181,14 @@ unsafe fn plain(
     use isa::{Arithmetic as _, Baseline};
     let mut sums = [[0.0f32; 8]; 4];
     let mut b = b;
-    for run in 0..depth.runs {
+    for run in 0..depth.blocks * depth.runs {
+        let start = run / depth.runs * depth.leap + run % depth.runs * depth.jump;
         for p in 0..depth.len {
             // SAFETY: by this function's contract.
             let b_row = unsafe { b.cast::<[f32; 8]>().read_unaligned() };
             for (row, sums) in rows.iter().zip(&mut sums) {
                 // SAFETY: as above.
-                let a = unsafe { *row.add(run * depth.jump + p * step) };
+                let a = unsafe { *row.add(start + p * step) };
                 for (sum, b) in sums.iter_mut().zip(b_row) {
                     *sum = Baseline::mul_add(a, b, *sum);
                 }
@@ -227,8 +235,8 @@ mod x86 {
             ) {
                 let mut sums = [[$zero(); $vectors]; $rows];
                 let mut b = b;
-                for run in 0..depth.runs {
-                    let mut at = run * depth.jump;
+                for run in 0..depth.blocks * depth.runs {
+                    let mut at = run / depth.runs * depth.leap + run % depth.runs * depth.jump;
                     for _ in 0..depth.len {
                         let mut columns = [$zero(); $vectors];
                         for (j, columns) in columns.iter_mut().enumerate() {
