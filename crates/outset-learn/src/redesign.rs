@@ -13,12 +13,10 @@ use outset_spec::{Experiment, Problems, Section};
 /// Whether a key changes what the data becomes, and not only what is made of it.
 pub fn changes_data(key: &str) -> bool {
     let parts: Vec<&str> = key.split('.').collect();
-    match parts.as_slice() {
-        ["model" | "train", ..] => false,
-        ["inputs", _, "encoder", ..] => false,
-        ["outputs", _, "loss" | "weight", ..] => false,
-        _ => true,
-    }
+    !matches!(
+        parts.as_slice(),
+        ["model" | "train", ..] | ["inputs", _, "encoder", ..] | ["outputs", _, "loss" | "weight", ..]
+    )
 }
 
 /// Reads network and recipe of an experiment that differs from the prepared one only in keys that leave the data alone.

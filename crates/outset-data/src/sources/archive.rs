@@ -70,7 +70,11 @@ fn parts(name: &str) -> Option<Vec<String>> {
 fn listed(name: &str, place: Result<Place, Fault>) -> Listed {
     match parts(name) {
         Some(path) => Listed { path, place },
-        None => Listed { path: vec![name.replace(['/', '\\'], " ")], place: Err(Fault::Outside) },
+        // Without the dots in front, which hide a file.
+        None => {
+            let shown = name.trim_start_matches(['.', '/', '\\']).replace(['/', '\\'], " ");
+            Listed { path: vec![shown], place: Err(Fault::Outside) }
+        }
     }
 }
 

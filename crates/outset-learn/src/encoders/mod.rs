@@ -284,6 +284,6 @@ mod tests {
         assert_eq!(problems, Problems::default());
         assert_eq!(read("set", &TEXT, &mut problems), None);
         let hint = problems.iter().next().unwrap().hint.clone().unwrap_or_default();
-        assert!(hint.contains("encoders"), "{hint}");
+        assert!(hint.contains("lstm"), "{hint}");
     }
 }

@@ -22,16 +22,14 @@ struct Process {
     likelihood: f64,
 }
 
+/// Makes a place in the unit cube, near a given one where there is one.
+pub type Draw<'a> = dyn Fn(&mut ChaCha8Rng, Option<&[f64]>) -> Vec<f64> + 'a;
+
 /// The place where a smaller value is expected most, among candidates that `draw` makes and that lie round the best.
 ///
 /// `draw` gives a place in the unit cube from random numbers, and a place near a given one; so it keeps what kinds of
 /// coordinates there are to itself.
-pub fn propose(
-    points: &[Vec<f64>],
-    values: &[f64],
-    seed: u64,
-    draw: &dyn Fn(&mut ChaCha8Rng, Option<&[f64]>) -> Vec<f64>,
-) -> Vec<f64> {
+pub fn propose(points: &[Vec<f64>], values: &[f64], seed: u64, draw: &Draw<'_>) -> Vec<f64> {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
     let values = standardised(values);
     let process = fit(points, &values);
@@ -105,8 +103,8 @@ impl Process {
                 if row == column {
                     sum += noise + 1e-8;
                 }
-                for inner in 0..column {
-                    sum -= factor[row][inner] * factor[column][inner];
+                for (one, other) in factor[row].iter().zip(&factor[column]).take(column) {
+                    sum -= one * other;
                 }
                 if row == column && sum <= 0.0 {
                     return None;

@@ -33,7 +33,7 @@ settings! {
         html: bool = true;
         /// Characters that are read of a text; longer ones are cut.
         max_characters: usize = 20_000, in Bounds::between(1.0, 1_000_000.0);
-        /// How texts are taken apart: `ngrams`, `wordpiece`, `byte_bpe`, `unigram`, `characters`, `words` or the name of a `tokenizer.json`; the encoder's choice where left out.
+        /// How texts are taken apart: `ngrams`, `wordpiece`, `byte_bpe`, `characters`, `words` or the name of a `tokenizer.json`; the encoder's choice where left out.
         tokenizer: Option<Scheme> = None;
         /// Tokens in the vocabulary, at most; n-grams of words and of characters, at most; 16,000 and 131,072 where left out.
         vocabulary_size: Option<usize> = None, in Bounds::between(16.0, 4_000_000.0);

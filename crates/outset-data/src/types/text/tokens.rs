@@ -4,14 +4,12 @@ use outset_spec::{Node, Setting, Value};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::models::unigram::{Unigram, UnigramTrainer};
 use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
 use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
 use tokenizers::models::{ModelWrapper, TrainerWrapper};
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 
@@ -19,6 +17,9 @@ use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 const UNKNOWN: &str = "[UNK]";
 
 /// How a text is taken apart.
+///
+/// There is no scheme that trains a Unigram model: the trainer of `tokenizers` gives other tokens each time, so that no
+/// run could be repeated. A `tokenizer.json` may hold one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// N-grams of words and characters, weighed by tf-idf, without their order.
@@ -27,8 +28,6 @@ pub enum Scheme {
     WordPiece,
     /// Pairs of bytes merged, as GPT's.
     BytePairs,
-    /// Parts of words by likelihood, as SentencePiece's.
-    Unigram,
     /// Single characters.
     Characters,
     /// Whole words; each Chinese character by itself.
@@ -38,18 +37,17 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    const WORDS: [(&str, Self); 6] = [
+    const WORDS: [(&str, Self); 5] = [
         ("ngrams", Self::Ngrams),
         ("wordpiece", Self::WordPiece),
         ("byte_bpe", Self::BytePairs),
-        ("unigram", Self::Unigram),
         ("characters", Self::Characters),
         ("words", Self::Words),
     ];
 }
 
 impl Setting for Scheme {
-    const EXPECTED: &'static str = "`\"ngrams\"`, `\"wordpiece\"`, `\"byte_bpe\"`, `\"unigram\"`, \
+    const EXPECTED: &'static str = "`\"ngrams\"`, `\"wordpiece\"`, `\"byte_bpe\"`, \
                                     `\"characters\"`, `\"words\"` or the name of a `tokenizer.json`";
 
     fn from_node(node: &Node) -> Result<Self, String> {
@@ -106,7 +104,7 @@ impl Tokens {
         let lengths: Vec<usize> = texts.par_iter().map(|(text, _)| fitted.encode(text).len()).collect();
         let mut sorted = lengths.clone();
         sorted.sort_unstable();
-        let most = sorted.get(sorted.len().saturating_sub(1) * 99 / 100).copied().unwrap_or(1);
+        let most = sorted.get((sorted.len().saturating_sub(1) * 99).div_ceil(100)).copied().unwrap_or(1);
         fitted.max_length = max_length.unwrap_or(most.clamp(1, longest));
         let too_long = lengths.iter().zip(texts).filter(|(length, _)| **length > fitted.max_length);
         fitted.cut = too_long.map(|(_, (_, count))| count).sum();
@@ -162,15 +160,6 @@ fn train(texts: &[(String, u64)], scheme: &Scheme, size: usize) -> tokenizers::R
                 .build();
             (BPE::default().into(), trainer.into())
         }
-        Scheme::Unigram => {
-            let trainer = UnigramTrainer::builder()
-                .vocab_size(size as u32)
-                .show_progress(false)
-                .special_tokens(special.clone())
-                .unk_token(Some(UNKNOWN.to_owned()))
-                .build()?;
-            (Unigram::default().into(), trainer.into())
-        }
         Scheme::Characters | Scheme::Words => word_level()?,
         Scheme::WordPiece | Scheme::Ngrams | Scheme::File(_) => {
             let model = WordPiece::builder().unk_token(UNKNOWN.to_owned()).build()?;
@@ -187,9 +176,6 @@ fn train(texts: &[(String, u64)], scheme: &Scheme, size: usize) -> tokenizers::R
     match scheme {
         Scheme::BytePairs => {
             tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
-        }
-        Scheme::Unigram => {
-            tokenizer.with_pre_tokenizer(Some(Metaspace::new('▁', PrependScheme::Always, true)));
         }
         Scheme::Characters => {
             let each = SplitPattern::Regex(r"[\s\S]".to_owned());
@@ -228,8 +214,10 @@ mod tests {
             assert!(!tokens.encode("zebra ☃ 龍").is_empty());
             let copy: Tokens = serde_json::from_str(&serde_json::to_string(&tokens).unwrap()).unwrap();
             assert_eq!(copy.encode("bad film，很大"), tokens.encode("bad film，很大"), "{word}");
-            let again = Tokens::fit(&texts(), scheme, 300, None, 256).unwrap();
-            assert_eq!(again.encode("bad film，很大"), tokens.encode("bad film，很大"), "{word}");
+            for _ in 0..5 {
+                let again = Tokens::fit(&texts(), scheme, 300, None, 256).unwrap();
+                assert_eq!(again.encode("bad film，很大"), tokens.encode("bad film，很大"), "{word}");
+            }
         }
     }
 
