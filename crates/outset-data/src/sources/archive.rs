@@ -70,7 +70,10 @@ fn parts(name: &str) -> Option<Vec<String>> {
 fn listed(name: &str, place: Result<Place, Fault>) -> Listed {
     match parts(name) {
         Some(path) => Listed { path, place },
-        None => Listed { path: vec![name.replace(['/', '\\'], " ")], place: Err(Fault::Outside) },
+        None => {
+            let name = name.trim_start_matches(['.', '/', '\\']).replace(['/', '\\'], " ");
+            Listed { path: vec![name], place: Err(Fault::Outside) }
+        }
     }
 }
 

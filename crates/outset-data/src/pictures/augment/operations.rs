@@ -150,7 +150,7 @@ mod tests {
             let shape = Shape { channels, height, width };
             let mut lot = Lot::new(1);
             for magnitude in 0..200 {
-                let mut values: Vec<u8> = (0..shape.length()).map(|at| at as u8 * 11).collect();
+                let mut values: Vec<u8> = (0..shape.length()).map(|at| (at * 11) as u8).collect();
                 apply(&mut values, shape, f64::from(magnitude) / 20.0, &mut lot);
                 assert_eq!(values.len(), shape.length());
             }

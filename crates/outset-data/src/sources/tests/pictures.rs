@@ -145,10 +145,7 @@ fn archives_that_lead_out_or_are_cut_off() {
     let a = png(1);
     let loaded = Folder::new(&[("a.zip", &zipped(&[("../cat/1.png", &a), ("cat/2.png", &a)]))])
         .open(&source(&["a.zip"]));
-    assert_eq!(
-        shown(&loaded.unwrap()),
-        "..  cat 1.png - lies outside the folder of the data\ncat/2.png cat\n".replace("..  cat", ".. cat")
-    );
+    assert_eq!(shown(&loaded.unwrap()), "cat/2.png cat\ncat 1.png - lies outside the folder of the data\n");
     let whole = zipped(&[("cat/1.png", &a), ("dog/1.png", &a)]);
     let error = Folder::new(&[("a.zip", &whole[..whole.len() / 2])]).open(&source(&["a.zip"])).unwrap_err();
     assert_eq!(error.to_string(), "`a.zip` cannot be decompressed as zip: the file is damaged or cut off");
