@@ -84,7 +84,7 @@ pub fn resolve(
             Some(0) => Some((epochs / 3).max(8)),
             Some(patience) => Some(patience),
         },
-        objective: objective(train, truths, problems),
+        objective: objective(train, truths, wishes.label_smoothing.is_some(), problems),
         keep_best: train.keep_best,
         checkpoint: train.checkpoint.clone(),
         log_every: if epochs <= 30 { 1 } else { 10 },
@@ -159,10 +159,12 @@ fn schedule_section(train: &Train, wishes: &Wishes) -> Section {
 }
 
 /// The metric of val that picks the best state: RMSE of a number, log loss of a category or set; the loss of several.
-fn objective(train: &Train, truths: &[Truth], problems: &mut Problems) -> Objective {
+fn objective(train: &Train, truths: &[Truth], smoothed: bool, problems: &mut Problems) -> Objective {
     let loss = Objective { output: None, metric: "loss".to_owned(), higher_is_better: false };
     let Some(name) = train.objective.as_deref() else {
         return match truths {
+            // Smoothed targets keep probabilities from 1, which log loss takes for a fault.
+            [truth] if smoothed && matches!(truth.values, TruthValues::Category(_)) => loss,
             [truth] => Objective {
                 output: Some(0),
                 metric: if matches!(truth.values, TruthValues::Number(_)) { "rmse" } else { "log_loss" }
