@@ -179,23 +179,25 @@ impl Table {
             let quoted = toml::Value::String(value.trim().to_owned()).to_string();
             Self::parse("command line", &format!("{key} = {quoted}\n")).map_err(|_| malformed())
         })?;
-        self.merge(parsed.without_places());
+        self.merge(parsed.without_places(), &[]);
         Ok(())
     }
 
-    fn merge(&mut self, other: Self) {
+    fn merge(&mut self, other: Self, parents: &[&str]) {
         for (key, entry) in other.0 {
             if let Value::Table(inner) = &entry.node.value
                 && let Some(mine) = self.0.get_mut(&key)
             {
-                // `optimizer = "sgd"` is short for `optimizer = { kind = "sgd" }`, so a key below it joins the long form.
+                // `optimizer = "sgd"` is short for `optimizer = { kind = "sgd" }`, and a column's word for its type, so a
+                // key below it joins the long form.
                 if let Value::String(kind) = &mine.node.value {
                     let mut long = Self::default();
-                    long.put("kind", kind.as_str());
+                    let column = matches!(parents, ["inputs" | "outputs"]);
+                    long.put(if column { "type" } else { "kind" }, kind.as_str());
                     mine.node.value = Value::Table(long);
                 }
                 if let Value::Table(table) = &mut mine.node.value {
-                    table.merge(inner.clone());
+                    table.merge(inner.clone(), &[parents, &[key.as_str()]].concat());
                     continue;
                 }
             }
@@ -329,9 +331,13 @@ mod tests {
         table.set("train.optimizer.learning_rate=0.5").unwrap();
         table.set("train.epochs=5").unwrap();
         table.set("name=a word").unwrap();
+        table.set("inputs.review=text").unwrap();
+        table.set("inputs.review.encoder=cnn").unwrap();
+        table.set("inputs.review.encoder.dropout=0.1").unwrap();
         assert_eq!(
             table.to_toml(),
-            "name = \"a word\"\n\n[train]\noptimizer = { kind = \"sgd\", learning_rate = 0.5 }\nepochs = 5\n"
+            "name = \"a word\"\n\n[train]\noptimizer = { kind = \"sgd\", learning_rate = 0.5 }\nepochs = 5\n\n\
+             [inputs]\nreview = { type = \"text\", encoder = { kind = \"cnn\", dropout = 0.1 } }\n"
         );
     }
 
