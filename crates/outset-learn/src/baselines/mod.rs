@@ -11,6 +11,7 @@ mod logistic;
 mod rows;
 mod sparse;
 
+pub(crate) use lbfgs::minimize;
 pub use sparse::Sparse;
 
 use outset_spec::choices;

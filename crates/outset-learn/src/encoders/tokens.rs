@@ -30,7 +30,7 @@ pub fn gather(features: &[&Features], rows: &[u32], device: &Device) -> Gathered
 /// Tokens in the vocabulary and the most of one text.
 pub fn sizes(shapes: &[FeatureShape]) -> (usize, usize) {
     match shapes {
-        [FeatureShape::Tokens { size, longest }] => (*size, *longest),
+        [FeatureShape::Tokens { size, longest, .. }] => (*size, *longest),
         _ => (1, 1),
     }
 }
@@ -38,14 +38,24 @@ pub fn sizes(shapes: &[FeatureShape]) -> (usize, usize) {
 /// A learned vector for each token.
 #[derive(Module, Debug)]
 pub struct Embedding {
-    /// `[tokens, width]`.
+    /// `[tokens, width]`, or the width of the vectors from a file.
     table: Param<Tensor<2>>,
+    /// `[vectors' width, width]`, where they differ.
+    projection: Option<Param<Tensor<2>>>,
 }
 
 impl Embedding {
-    /// Draws vectors whose numbers have the given deviation.
-    pub fn new(tokens: usize, width: usize, deviation: f64, init: &mut Init) -> Self {
-        Self { table: init.normal([tokens, width], deviation) }
+    /// Takes the vectors that a column begins with, and draws the others so that their numbers have the given
+    /// deviation.
+    pub fn new(shapes: &[FeatureShape], width: usize, deviation: f64, init: &mut Init) -> Self {
+        let (tokens, _) = sizes(shapes);
+        let [FeatureShape::Tokens { vectors: Some(vectors), .. }] = shapes else {
+            return Self { table: init.normal([tokens, width], deviation), projection: None };
+        };
+        let table = init.normal_but([tokens, vectors.width], &vectors.known);
+        let bound = (3.0 / vectors.width as f64).sqrt();
+        let projection = (vectors.width != width).then(|| init.uniform([vectors.width, width], bound));
+        Self { table, projection }
     }
 
     /// Looks tokens `[rows, time]` up: `[rows, time, width]`.
@@ -53,7 +63,12 @@ impl Embedding {
         let [rows, time] = tokens.dims();
         let table = self.table.val();
         let width = table.dims()[1];
-        outset_ops::embedding(table, tokens.clone().reshape([rows * time])).reshape([rows, time, width])
+        let vectors =
+            outset_ops::embedding(table, tokens.clone().reshape([rows * time])).reshape([rows, time, width]);
+        match &self.projection {
+            None => vectors,
+            Some(matrix) => outset_ops::linear(vectors, matrix.val(), None, outset_ops::Activation::Identity),
+        }
     }
 }
 

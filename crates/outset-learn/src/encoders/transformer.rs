@@ -186,9 +186,9 @@ impl Encode for Encoder {
     }
 
     fn new(settings: &Settings, shapes: &[FeatureShape], init: &mut Init) -> Self {
-        let (tokens, longest) = sizes(shapes);
+        let (_, longest) = sizes(shapes);
         let width = settings.hidden_size.unwrap_or(128);
-        let embedding = Embedding::new(tokens, width, 0.1, init);
+        let embedding = Embedding::new(shapes, width, 0.1, init);
         let places = (settings.positions == Positions::Learned).then(|| init.normal([longest, width], 0.02));
         let blocks = (0..settings.num_layers.unwrap_or(2)).map(|_| Block::new(width, init)).collect();
         let norm = [init.constant([width], 1.0), init.constant([width], 0.0)];

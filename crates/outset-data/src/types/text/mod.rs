@@ -3,11 +3,14 @@
 mod clean;
 mod ngrams;
 mod tokens;
+mod unigram;
+mod vectors;
 
 pub use clean::Cleaner;
 pub use ngrams::{Block, Ngrams};
 pub(crate) use ngrams::{is_wide, split_words};
 pub use tokens::{Scheme, Tokens};
+pub use vectors::Vectors;
 
 use super::classes::{count, is_missing};
 use super::{Column, Entry, InputType};
@@ -21,6 +24,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::path::Path;
 
 settings! {
     /// A column of texts.
@@ -33,10 +37,14 @@ settings! {
         html: bool = true;
         /// Characters that are read of a text; longer ones are cut.
         max_characters: usize = 20_000, in Bounds::between(1.0, 1_000_000.0);
-        /// How texts are taken apart: `ngrams`, `wordpiece`, `byte_bpe`, `characters`, `words` or the name of a `tokenizer.json`; the encoder's choice where left out.
+        /// How texts are taken apart: `ngrams`, `wordpiece`, `byte_bpe`, `unigram`, `characters`, `words` or the name of a `tokenizer.json`; the encoder's choice where left out.
         tokenizer: Option<Scheme> = None;
-        /// Tokens in the vocabulary, at most; n-grams of words and of characters, at most; 16,000 and 131,072 where left out.
+        /// Tokens in the vocabulary, at most; n-grams of words and of characters, at most; 16,000 and 262,144 where left out.
         vocabulary_size: Option<usize> = None, in Bounds::between(16.0, 4_000_000.0);
+        /// Rows of train that must hold an n-gram for it to count.
+        min_count: u64 = 1, in Bounds::at_least(1.0);
+        /// File of word vectors to begin with, in the text format of GloVe or word2vec, also as `.gz`; tokens are words where `tokenizer` is left out.
+        vectors: Option<String> = None;
         /// Tokens that are read of a text; what 99 of 100 train texts need, at most 256, where left out.
         max_length: Option<usize> = None, in Bounds::between(1.0, 8192.0);
     }
@@ -45,7 +53,7 @@ settings! {
 /// Tokens in a vocabulary where the file says nothing.
 const TOKENS: usize = 16_000;
 /// N-grams of each sort where the file says nothing.
-const NGRAMS: usize = 131_072;
+const NGRAMS: usize = 262_144;
 /// Tokens of a text where the file says nothing.
 const LONGEST: usize = 256;
 /// Words that are kept for made texts, and the train rows that must hold one.
@@ -70,6 +78,9 @@ pub struct TextInput {
     pub words: Vec<String>,
     /// Texts that mean "missing".
     pub missing: Vec<String>,
+    /// Vectors that the tokens begin with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<Vectors>,
 }
 
 /// What a text becomes.
@@ -110,14 +121,30 @@ impl InputType for TextInput {
         let form = match settings.tokenizer.as_ref().unwrap_or(&Scheme::Ngrams) {
             Scheme::Ngrams => {
                 let most = settings.vocabulary_size.unwrap_or(NGRAMS);
-                let ngrams = Ngrams::fit(&texts, 2, most);
-                // Of a handful of texts every n-gram is kept, for few of them come twice.
-                Form::Ngrams(if ngrams.is_empty() { Ngrams::fit(&texts, 1, most) } else { ngrams })
+                Form::Ngrams(Ngrams::fit(&texts, settings.min_count, most))
             }
             scheme => {
                 let size = settings.vocabulary_size.unwrap_or(TOKENS);
                 let tokens = Tokens::fit(&texts, scheme, size, settings.max_length, LONGEST).map_err(fail)?;
                 Form::Tokens(Box::new(tokens))
+            }
+        };
+        let vectors = match (&settings.vectors, &form) {
+            (None, _) => None,
+            (Some(name), Form::Tokens(tokens)) => {
+                let read = Vectors::read(Path::new(name), &tokens.vocabulary());
+                Some(read.map_err(|message| DataError::Vectors {
+                    column: column.name.to_owned(),
+                    file: name.clone(),
+                    message,
+                })?)
+            }
+            (Some(name), Form::Ngrams(_)) => {
+                return Err(DataError::Vectors {
+                    column: column.name.to_owned(),
+                    file: name.clone(),
+                    message: "n-grams take no vectors of words".to_owned(),
+                });
             }
         };
         let cut = if let Form::Tokens(tokens) = &form { tokens.cut.max(too_long) } else { too_long };
@@ -136,13 +163,18 @@ impl InputType for TextInput {
             empty: column.rows.len() as u64 - full,
             words: frequent_words(&texts),
             missing: settings.missing.clone(),
+            vectors,
         })
     }
 
     fn shape(&self, _name: &str) -> FeatureShape {
         match &self.form {
             Form::Ngrams(ngrams) => FeatureShape::Weighted { size: ngrams.len() },
-            Form::Tokens(tokens) => FeatureShape::Tokens { size: tokens.size(), longest: tokens.max_length },
+            Form::Tokens(tokens) => FeatureShape::Tokens {
+                size: tokens.size(),
+                longest: tokens.max_length,
+                vectors: self.vectors.clone(),
+            },
         }
     }
 
@@ -193,13 +225,30 @@ impl InputType for TextInput {
     }
 }
 
+impl TextSettings {
+    /// The settings with the names of files as seen from the current folder, where they start from `folder`.
+    pub fn located(&self, folder: &Path) -> Self {
+        let locate = |name: &String| folder.join(name).display().to_string();
+        let mut settings = self.clone();
+        settings.vectors = settings.vectors.as_ref().map(locate);
+        if let Some(Scheme::File(name)) = &mut settings.tokenizer {
+            *name = locate(name);
+        }
+        settings
+    }
+}
+
 impl TextInput {
     /// What became of the column, in words.
     pub fn summary(&self) -> String {
         let form = match &self.form {
             Form::Ngrams(ngrams) => format!("{} n-grams", thousands(ngrams.len())),
             Form::Tokens(tokens) => {
-                format!("{} tokens, {} a text at most", thousands(tokens.size() - 1), tokens.max_length)
+                let vectors = self.vectors.as_ref().map_or(String::new(), |vectors| {
+                    format!(" ({} with a vector from the file)", thousands(vectors.covered))
+                });
+                let size = thousands(tokens.size() - 1);
+                format!("{size} tokens{vectors}, {} a text at most", tokens.max_length)
             }
         };
         let mut words = format!("{form}, {} characters a text in the middle", thousands(self.median));
@@ -209,6 +258,13 @@ impl TextInput {
             }
         }
         words
+    }
+
+    /// Where the words of a clean text lie: runs of letters and digits, each Chinese, Japanese or Korean character by
+    /// itself, and each mark.
+    pub fn words(clean: &str) -> Vec<std::ops::Range<usize>> {
+        let start = |word: &str| word.as_ptr() as usize - clean.as_ptr() as usize;
+        split_words(clean).map(|word| start(word)..start(word) + word.len()).collect()
     }
 
     /// The settings by which another column input of n-grams reads the same texts.
@@ -323,8 +379,19 @@ mod tests {
         };
         assert_eq!((offsets[1], offsets[2] - offsets[1], offsets[4] - offsets[3]), (offsets[1], 0, 0));
         assert!(offsets[1] > 0 && indices.len() == weights.len());
-        // Nothing but what both texts share is kept: "a", "good", "a good" and their characters.
-        assert_eq!(fitted.shape(""), FeatureShape::Weighted { size: 3 + 3 + (5 + 4 + 3 + 2) });
+        // "a", "good", "film" and "day", the pairs "a good", "good film" and "good day", and the characters of each word.
+        let (four, three) = (5 + 4 + 3 + 2, 4 + 3 + 2 + 1);
+        assert_eq!(fitted.shape(""), FeatureShape::Weighted { size: 4 + 3 + (3 + four + four + three) });
+        // Nothing but what both texts share.
+        let fitted = fit(&data, &TextSettings { min_count: 2, ..TextSettings::default() });
+        assert_eq!(fitted.shape(""), FeatureShape::Weighted { size: 3 + 3 + four });
+    }
+
+    #[test]
+    fn words_are_found_where_they_lie() {
+        let clean = "good 房间, bad";
+        let words: Vec<&str> = TextInput::words(clean).into_iter().map(|word| &clean[word]).collect();
+        assert_eq!(words, ["good", "房", "间", ",", "bad"]);
     }
 
     #[test]
