@@ -21,6 +21,9 @@ use std::sync::Arc;
 const SMOOTHING: f64 = 0.1;
 /// Rows that the strength of the evidence is taken from, at most.
 const ROWS: usize = 20_000;
+/// N-grams of a text in the mean, from which on texts are long: in a long text what n-grams say of classes is said often
+/// enough, and weighing them by it makes the answers worse, as Wang and Manning found too.
+const LONG: usize = 500;
 /// The least that an n-gram is multiplied by.
 const LEAST: f64 = 0.01;
 /// Penalty on what is fitted to few rows.
@@ -168,6 +171,13 @@ fn shares(raw: &[f32], said: &[f32], actual: &[usize], weights: &[f64]) -> Vec<f
     });
     // Evidence that misleads is left out, and the network's own answer stands as it is.
     if found[1] > 0.0 && found[0] > 0.0 { found } else { vec![1.0, 0.0] }
+}
+
+/// Whether the train texts are so short that n-grams should weigh more the more they tell.
+pub fn are_short(features: &Features, train: &[u32]) -> bool {
+    let Features::Weighted { offsets, .. } = features else { return false };
+    let count: usize = train.iter().map(|row| offsets[*row as usize + 1] - offsets[*row as usize]).sum();
+    count < LONG * train.len()
 }
 
 /// What the weight of each n-gram is to be multiplied by, given the squares of what it says: their roots, 1 in the mean.
@@ -354,5 +364,9 @@ mod tests {
         let found = emphasis(&[4.0, 1.0, 0.0]).unwrap();
         assert_eq!(found, [2.0, 1.0, 0.01]);
         assert_eq!(emphasis(&[0.0, 0.0]), None);
+        assert!(are_short(&features(), &[0, 3]));
+        let long =
+            Features::Weighted { offsets: vec![0, 700], indices: vec![0; 700], weights: vec![1.0; 700] };
+        assert!(!are_short(&long, &[0]));
     }
 }

@@ -154,7 +154,8 @@ impl Network {
         }
         for (index, (encoder, told)) in self.encoders.iter_mut().zip(told).enumerate() {
             let Encoder::BagOfWords(bag) = encoder else { continue };
-            if let Some(emphasis) = evidence::emphasis(&told) {
+            let are_short = evidence::are_short(&examples.features[self.columns[index][0]], examples.train);
+            if let Some(emphasis) = evidence::emphasis(&told).filter(|_| are_short) {
                 self.evidence.iter_mut().for_each(|evidence| evidence.divide(index, &emphasis, device));
                 bag.emphasize(emphasis, device);
             }

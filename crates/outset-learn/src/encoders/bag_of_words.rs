@@ -20,7 +20,7 @@ settings! {
         embedding_size: Option<usize> = None, in Bounds::between(1.0, 4096.0);
         /// Share of the vector's numbers that are dropped while training.
         dropout: f64 = 0.0, in Bounds::between(0.0, 0.95);
-        /// Whether n-grams weigh more the more they tell the classes apart, and naive Bayes stands beside the network.
+        /// Whether naive Bayes stands beside the network for categories, and n-grams of short texts weigh more the more they tell.
         naive_bayes: bool = true;
     }
 }

@@ -162,7 +162,7 @@ impl Pieces {
                 let known = self.begins(&letters[start..]);
                 let mut edges: Vec<_> =
                     known.map(|(taken, piece)| (start + taken, Some(piece), self.scores[piece])).collect();
-                if !edges.first().is_some_and(|(to, ..)| *to == start + 1) {
+                if edges.first().is_none_or(|(to, ..)| *to != start + 1) {
                     edges.insert(0, (start + 1, None, unknown));
                 }
                 edges
