@@ -12,8 +12,8 @@ Usage: cargo xtask <TASK>
 Tasks:
   bench tables [--only NAME,…] [--seeds 0,1,…]
       Trains the experiments of benches/tables with the release binary, beside scikit-learn on the same test rows
-  bench images [--only NAME,…] [--seeds 0,1,…]
-      Trains the experiments of benches/images with the release binary
+  bench images [--only NAME,…] [--seeds 0,1,…] [--epochs COUNT]
+      Trains the experiments of benches/images with the release binary, beside the same network in PyTorch
   bench texts [--only NAME,…] [--seeds 0,1,…]
       Trains the experiments of benches/texts with the release binary, beside scikit-learn and PyTorch on the same rows
   bench ablation [--only NAME,…] [--seeds 5,6,…]

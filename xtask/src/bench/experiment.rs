@@ -43,12 +43,12 @@ impl Experiment {
         place.root.join(format!("benches/{}/{}.toml", self.folder, self.name))
     }
 
-    /// Runs the experiment with a seed, from its data to the test part.
+    /// Runs the experiment with a seed and further settings, from its data to the test part.
     ///
     /// # Errors
     /// If a file is missing or the run fails.
-    pub fn run(&self, place: &Place, seed: u64) -> Outcome<Ran> {
-        self.go(place, "run", seed, seed, &[])
+    pub fn run(&self, place: &Place, seed: u64, settings: &[String]) -> Outcome<Ran> {
+        self.go(place, "run", seed, seed, settings)
     }
 
     /// Trains with a seed and further settings, without a look at the test part; the run's folder is named after `number`.
@@ -86,12 +86,20 @@ impl Experiment {
         })
     }
 
-    /// Asks a twin about the rows of a run; it prints one JSON object.
+    /// Asks a twin about the rows of a run, with further arguments; it prints one JSON object.
     ///
     /// # Errors
     /// If it fails.
-    pub fn twin(&self, place: &Place, script: &str, ran: &Ran, seed: u64) -> Outcome<Value> {
+    pub fn twin(
+        &self,
+        place: &Place,
+        script: &str,
+        ran: &Ran,
+        seed: u64,
+        arguments: &[&str],
+    ) -> Outcome<Value> {
         let mut twin = place.twin(script);
+        twin.args(arguments);
         twin.arg("--experiment").arg(&ran.experiment).arg("--run").arg(&ran.folder);
         twin.args(["--seed", &seed.to_string()]).args(&ran.files);
         let twin = process::run(&mut twin, &self.log(place, seed), LIMIT)?;

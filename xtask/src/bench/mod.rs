@@ -40,10 +40,11 @@ pub fn tables(flags: &[&str]) -> Outcome<()> {
 /// # Errors
 /// If a flag is unknown, or anything could not be run.
 pub fn images(flags: &[&str]) -> Outcome<()> {
-    let flags = Flags::read(flags, &["--only", "--seeds"])?;
+    let flags = Flags::read(flags, &["--only", "--seeds", "--epochs"])?;
     let seeds = experiment::seeds(flags.get("--seeds"))?;
+    let epochs = flags.get("--epochs").map(str::parse).transpose()?;
     let place = Place::find("images")?;
-    let text = images::images(&place, &flags.only(&images::names())?, seeds.as_deref())?;
+    let text = images::images(&place, &flags.only(&images::names())?, seeds.as_deref(), epochs)?;
     if flags.is_empty() { document::write(&place, "images", &text) } else { Ok(()) }
 }
 

@@ -177,10 +177,10 @@ pub fn texts(place: &Place, names: &[&str], seeds: Option<&[u64]>) -> Outcome<St
 impl Row {
     /// Trains with a seed, then asks the twins about the same rows.
     fn train(&self, place: &Place, seed: u64) -> Outcome<Trained> {
-        let ran = self.experiment.run(place, seed)?;
-        let machine = self.experiment.twin(place, "texts/twin.py", &ran, seed)?;
+        let ran = self.experiment.run(place, seed, &[])?;
+        let machine = self.experiment.twin(place, "texts/twin.py", &ran, seed, &[])?;
         let network = match self.same_network {
-            Some(script) => Some(self.experiment.twin(place, script, &ran, seed)?),
+            Some(script) => Some(self.experiment.twin(place, script, &ran, seed, &[])?),
             None => None,
         };
         Ok(Trained { ran, machine, network })
