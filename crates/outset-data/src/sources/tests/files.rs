@@ -94,7 +94,7 @@ fn missing_and_empty_files() {
 
 #[test]
 fn foreign_files() {
-    let readable = "but must be CSV, TSV, JSON, JSON Lines or Parquet, plain, `.gz` or `.zst`";
+    let readable = "but must be CSV, TSV, JSON, JSON Lines, CoNLL or Parquet, plain, `.gz` or `.zst`";
     let check = |name, bytes: &[u8], expected: &str| {
         check_error(name, bytes, &expected.replace("{readable}", readable));
     };
