@@ -102,7 +102,7 @@ impl Decode for Decoder {
     fn wishes(rows: usize) -> Wishes {
         Wishes {
             learning_rate: Some(2e-3),
-            epochs: Some((200_000 / rows.max(1)).clamp(10, 40)),
+            epochs: Some((100_000 / rows.max(1)).clamp(10, 40)),
             batch_size: Some(32),
             ready: true,
             ..Wishes::default()

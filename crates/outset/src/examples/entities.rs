@@ -32,7 +32,7 @@ const THINGS: [&str; 10] = [
     "clocks",
 ];
 /// Sentences with places for a person, a company, a place and an order; what stands in `<>` is one.
-const SENTENCES: [&str; 14] = [
+const SENTENCES: [&str; 18] = [
     "<person> of <company> wants <order>.",
     "Could you send <order> to <place>?",
     "Dear <person>, your order of <order> has left <place>.",
@@ -47,6 +47,11 @@ const SENTENCES: [&str; 14] = [
     "It rains, and nothing else has happened today.",
     "My colleague <person> lives in <place>, not far from <company>.",
     "Cancel <order>, please; <person> made a mistake.",
+    // What comes first is told by what comes late.
+    "<person> told us this morning that she wants <order>.",
+    "<company> told us this morning that its office wants <order>.",
+    "About <person> we heard nothing since the day he asked for <order>.",
+    "About <place> we heard nothing since the day we delivered <order> there.",
 ];
 
 fn files() -> Vec<(&'static str, String)> {

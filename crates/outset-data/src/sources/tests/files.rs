@@ -67,7 +67,7 @@ fn folders() {
     assert_eq!(
         error("none"),
         "folder `none` holds no data file, but must hold some that end in `.csv`, `.tsv`, `.tab`, `.json`, `.jsonl`, \
-         `.ndjson`, `.parquet`, `.pq`"
+         `.ndjson`, `.parquet`, `.pq`, `.conll`, `.iob`, `.bio`, `.iob2`"
     );
     let loaded = folder.open(&source(&["pictures"])).unwrap();
     assert_eq!(loaded.files[0].format, "folder of pictures");

@@ -220,15 +220,13 @@ fn choose(texts: &[String], said: &[Option<Said>]) -> By {
         letters += text.chars().filter(|letter| letter.is_alphabetic()).count();
     }
     let most = counts.into_iter().max().unwrap_or(0);
-    if most > 0 {
-        return By::ALL
-            .into_iter()
-            .zip(counts)
-            .find(|(_, count)| *count == most)
-            .map_or(By::Words, |(by, _)| by);
-    }
     let given = texts.iter().any(|text| text.contains(TOKEN_SEPARATOR));
-    if wide * 2 > letters && !given { By::Characters } else { By::Words }
+    let wide = wide * 2 > letters && !given;
+    let fits =
+        |by: &By| most > 0 && By::ALL.iter().zip(counts).any(|(other, count)| other == by && count == most);
+    // Where a text without spaces is tagged, words and characters are the same.
+    let first = if wide { By::Characters } else { By::Spaces };
+    std::iter::once(first).chain(By::ALL).find(fits).unwrap_or(if wide { By::Characters } else { By::Words })
 }
 
 /// A row with its tags and what had to be mended.

@@ -17,7 +17,7 @@ pub const TOKEN_SEPARATOR: char = '\u{1f}';
 /// Times that a word or part must stand in train to be known by itself.
 const LEAST: u64 = 2;
 /// Parts that are known, at most.
-const PARTS: usize = 200_000;
+const PARTS: usize = 100_000;
 /// Stand for the ends of a text.
 const EDGES: [char; 2] = ['\u{2}', '\u{3}'];
 
