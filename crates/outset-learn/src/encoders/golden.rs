@@ -71,7 +71,7 @@ fn encoders_of_texts_are_pytorchs() {
         let mut problems = Problems::default();
         let settings = Settings::read(&section, &shape, Size::Tiny, 100, "encoder", &mut problems);
         assert_eq!(problems, Problems::default(), "{what}");
-        let encoder = settings.unwrap().build(&[shape.clone()], &mut Init::new(1, &device));
+        let encoder = settings.unwrap().build(std::slice::from_ref(&shape), &mut Init::new(1, &device));
         let mut fill = Fill(case["parameters"].as_array().unwrap().iter().map(numbers).collect());
         let encoder = encoder.map(&mut fill);
         assert!(fill.0.is_empty(), "{what}: parameters are left over");
