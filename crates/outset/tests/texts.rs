@@ -41,50 +41,74 @@ fn check(review: &str, files: &[(&str, &str)], expected: Expect) {
 #[test]
 fn tokenizers_that_are_none() {
     let settings = "encoder = \"cnn\", tokenizer = \"mine/tokenizer.json\"";
-    check(settings, &[], expect![[r#"
+    check(
+        settings,
+        &[],
+        expect![[r#"
         exit 2
-        error: column `review` has no tokenizer: `./mine/tokenizer.json`: No such file or directory (os error 2)
+        error: column `review` has no tokenizer: `mine/tokenizer.json`: No such file or directory (os error 2)
         hint: the file must be a `tokenizer.json` as the `tokenizers` library writes it
-    "#]]);
-    check(settings, &[("mine/tokenizer.json", "{\"model\": 3}")], expect![[r#"
+    "#]],
+    );
+    check(
+        settings,
+        &[("mine/tokenizer.json", "{\"model\": 3}")],
+        expect![[r#"
         exit 2
-        error: column `review` has no tokenizer: `./mine/tokenizer.json`: data did not match any variant of untagged enum ModelUntagged at line 1 column 12
+        error: column `review` has no tokenizer: `mine/tokenizer.json`: data did not match any variant of untagged enum ModelUntagged at line 1 column 12
         hint: the file must be a `tokenizer.json` as the `tokenizers` library writes it
-    "#]]);
-    check("tokenizer = \"syllables\"", &[], expect![[r#"
+    "#]],
+    );
+    check(
+        "tokenizer = \"syllables\"",
+        &[],
+        expect![[r#"
         exit 2
         error: `inputs.review.tokenizer` is `"syllables"`, but must be `"ngrams"`, `"wordpiece"`, `"byte_bpe"`, `"unigram"`, `"characters"`, `"words"`, `"spaces"` or the name of a `tokenizer.json`
          --> outset.toml:5:39
           |
         5 | review = { type = "text", tokenizer = "syllables" }
           |                                       ^^^^^^^^^^^
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn word_vectors_that_do_not_fit() {
     let settings = "vectors = \"vectors.txt\"";
-    check(settings, &[], expect![[r#"
+    check(
+        settings,
+        &[],
+        expect![[r#"
         exit 2
-        error: column `review` has no word vectors: `./vectors.txt`: No such file or directory (os error 2)
+        error: column `review` has no word vectors: `vectors.txt`: No such file or directory (os error 2)
         hint: a line of the file is a word and its numbers, as GloVe and word2vec write them as text; `tokenizer = "words"` reads whole words
-    "#]]);
-    check(settings, &[("vectors.txt", "das 1 2\nist 3 4\n")], expect![[r#"
+    "#]],
+    );
+    check(
+        settings,
+        &[("vectors.txt", "das 1 2\nist 3 4\n")],
+        expect![[r#"
         exit 2
-        error: column `review` has no word vectors: `./vectors.txt`: none of the 10 words of the train part has a vector in it
+        error: column `review` has no word vectors: `vectors.txt`: none of the 10 words of the train part has a vector in it
         hint: a line of the file is a word and its numbers, as GloVe and word2vec write them as text; `tokenizer = "words"` reads whole words
-    "#]]);
-    check(settings, &[("vectors.txt", "good 1 2\nbad 3\n")], expect![[r#"
+    "#]],
+    );
+    check(
+        settings,
+        &[("vectors.txt", "good 1 2\nbad 3\n")],
+        expect![[r#"
         exit 2
-        error: column `review` has no word vectors: `./vectors.txt`: line 2 holds 1 values, where the lines before hold 2
+        error: column `review` has no word vectors: `vectors.txt`: line 2 holds only 1 of 2 numbers
         hint: a line of the file is a word and its numbers, as GloVe and word2vec write them as text; `tokenizer = "words"` reads whole words
-    "#]]);
+    "#]],
+    );
     check(
         "vectors = \"vectors.txt\", tokenizer = \"ngrams\"",
         &[("vectors.txt", "good 1 2\n")],
         expect![[r#"
             exit 2
-            error: column `review` has no word vectors: `./vectors.txt`: n-grams take no vectors of words
+            error: column `review` has no word vectors: `vectors.txt`: n-grams take no vectors of words
             hint: a line of the file is a word and its numbers, as GloVe and word2vec write them as text; `tokenizer = "words"` reads whole words
         "#]],
     );
@@ -138,7 +162,8 @@ fn a_tokenizer_that_was_taken_away_is_named() {
         exit 2
         error: `runs/reviews-1` is not a bundle: it has no `tokenizer.json`
         hint: give a run folder or the `bundle` folder in it
-    "#]].assert_eq(&sandbox.transcript(&["-q", "predict", "runs/reviews-1", "new.csv"]));
+    "#]]
+    .assert_eq(&sandbox.transcript(&["-q", "predict", "runs/reviews-1", "new.csv"]));
 }
 
 #[test]
