@@ -248,7 +248,7 @@ mod tests {
             let first = fit();
             assert!((0..5).all(|_| fit() == first), "{word}");
         }
-        let tokens = Tokens::fit(&texts, &Scheme::WordPiece, 300, None, 256).unwrap();
+        let tokens = Tokens::fit(&texts, &Scheme::WordPiece, 300, Some(9), 256).unwrap();
         assert_eq!(tokens.encode("##u").len(), 3, "what looks like a piece is a text as any other");
     }
 
