@@ -23,7 +23,7 @@ from twin import judge, read
 
 F = torch.nn.functional
 WORD = re.compile(r"[\u2e80-\ufaff]|(?:(?![\u2e80-\ufaff])\w)+|[^\w\s]")
-SMOOTHING, LEAST, PENALTY = 0.1, 0.01, 1e-3
+SMOOTHING, LEAST, LONG, DOUBT = 0.1, 0.01, 500, 4.0
 
 
 def clean(text):
@@ -74,6 +74,8 @@ def naive_bayes(rows, target, classes):
         left[target[row]] -= own.sum()
         said[row] = odds(others, left, size) @ own
 
+    pull = DOUBT / len(target)
+
     def loss(parameters):
         logits = math.exp(parameters[0]) * said + parameters[1:]
         logits -= logits.max(1, keepdims=True)
@@ -83,7 +85,7 @@ def naive_bayes(rows, target, classes):
         value = np.mean(np.log(sums) - logits[np.arange(len(target)), target])
         slopes[np.arange(len(target)), target] -= 1
         gradient = np.r_[math.exp(parameters[0]) * np.mean((slopes * said).sum(1)), slopes.mean(0)]
-        return value + 0.5 * PENALTY * parameters @ parameters, gradient + PENALTY * parameters
+        return value + 0.5 * pull * parameters @ parameters, gradient + pull * parameters
 
     found = minimize(loss, np.zeros(1 + classes), jac=True, method="L-BFGS-B").x
     return odds(weights, totals, size), math.exp(found[0]), found[1:]
@@ -94,7 +96,7 @@ def shares(raw, said, target):
 
     def loss(parameters):
         logits = torch.tensor(parameters[0]) * raw + torch.tensor(parameters[1]) * said
-        pull = PENALTY * raw.shape[1] * ((parameters[0] - 1) ** 2 + parameters[1] ** 2) / 2
+        pull = DOUBT / len(target) * ((parameters[0] - 1) ** 2 + parameters[1] ** 2) / 2
         return F.cross_entropy(logits, target).item() + pull
 
     found = minimize(loss, [1.0, 0.0], method="Nelder-Mead").x
@@ -125,8 +127,10 @@ def main():
     clock = time.perf_counter()
     features = ngrams(texts, train, settings.get("vocabulary_size", 262_144))
     said, strength, bias = naive_bayes(features[train], target[train], len(names))
-    emphasis = np.sqrt((said**2).mean(0))
+    emphasis = (said**2).mean(0) ** 0.25
     emphasis = np.maximum(emphasis / emphasis.mean(), LEAST)
+    if features[train].nnz >= LONG * len(train):
+        emphasis = np.ones_like(emphasis)
     evidence = torch.from_numpy(strength * (features @ said.T) + bias)
     features = (features @ sparse.diags(emphasis)).tocsr()
     target = torch.from_numpy(target)

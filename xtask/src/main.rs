@@ -18,8 +18,11 @@ Tasks:
       Trains the experiments of benches/texts with the release binary, beside scikit-learn and PyTorch on the same rows
   bench ablation [--only NAME,…] [--seeds 5,6,…]
       Trains the default recipe for texts without one of its choices each, and compares on val
-  bench plan [--only NAME,…]
-      Forecasts examples and tables with `outset plan`, then runs them, and compares
+  bench plan [--only NAME,…] [--epochs COUNT]
+      Forecasts examples, tables and pictures with `outset plan`, then runs them, and compares
+  bench tune [--only NAME,…] [--seeds 0,1,…] [--runs COUNT] [--rows COUNT] [--epochs COUNT]
+      Searches with `outset tune`, by lot and with Optuna in the processor time of --runs full runs; searches that were
+      made before are taken from target/bench-tune, and the table of all of them is written each time
   bench start [--only line,adult,serve] [--rounds COUNT]
       Times `outset run` and `outset serve`, in turns with the same work in PyTorch
   bench step [--only gpt,cnn,…] [--rounds COUNT] [--precision f32,bf16]
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         ["bench", "texts", flags @ ..] => bench::texts(flags),
         ["bench", "ablation", flags @ ..] => bench::ablation(flags),
         ["bench", "plan", flags @ ..] => bench::plan(flags),
+        ["bench", "tune", flags @ ..] => bench::tune(flags),
         ["bench", "start", flags @ ..] => bench::start(flags),
         ["bench", "step", flags @ ..] => bench::step(flags),
         ["asan"] => asan::asan(),

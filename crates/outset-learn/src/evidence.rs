@@ -26,8 +26,8 @@ const ROWS: usize = 20_000;
 const LONG: usize = 500;
 /// The least that an n-gram is multiplied by.
 const LEAST: f64 = 0.01;
-/// Penalty on what is fitted to few rows.
-const PENALTY: f64 = 1e-3;
+/// Rows that a fitted share or strength must speak against to leave its first value: few rows say little.
+const DOUBT: f64 = 4.0;
 
 /// The evidence of one or more inputs of n-grams about one category.
 #[derive(Module, Debug)]
@@ -111,7 +111,7 @@ impl Evidence {
         let mut squares = Vec::new();
         for (input, table) in self.tables.iter_mut().enumerate() {
             let odds = counts.odds(input);
-            squares.push(odds.chunks_exact(width).map(|odds| mean_square(odds)).collect());
+            squares.push(odds.chunks_exact(width).map(mean_square).collect());
             let values: Vec<f32> = odds.iter().map(|odds| (odds * strength) as f32).collect();
             let shape = [values.len() / width, width];
             *table = Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device));
@@ -149,8 +149,7 @@ fn shares(raw: &[f32], said: &[f32], actual: &[usize], weights: &[f64]) -> Vec<f
     let total: f64 = weights.iter().sum();
     let found = minimize(vec![1.0, 0.0], 100, |shares, gradient| {
         let mut loss = 0.0;
-        // Few rows say little: the shares stay near those of the network alone.
-        let pull = PENALTY * width as f64;
+        let pull = DOUBT / actual.len().max(1) as f64;
         (gradient[0], gradient[1]) = (pull * (shares[0] - 1.0), pull * shares[1]);
         for (row, class) in actual.iter().enumerate() {
             let of = |values: &[f32]| -> Vec<f64> {
@@ -180,10 +179,12 @@ pub fn are_short(features: &Features, train: &[u32]) -> bool {
     count < LONG * train.len()
 }
 
-/// What the weight of each n-gram is to be multiplied by, given the squares of what it says: their roots, 1 in the mean.
+/// What the weight of each n-gram is to be multiplied by, given the squares of what it says: the roots of what it says
+/// either way, 1 in the mean.
 pub fn emphasis(squares: &[f64]) -> Option<Vec<f32>> {
-    let mean = squares.iter().map(|square| square.sqrt()).sum::<f64>() / squares.len().max(1) as f64;
-    (mean > 0.0).then(|| squares.iter().map(|square| (square.sqrt() / mean).max(LEAST) as f32).collect())
+    let root = |square: &f64| square.sqrt().sqrt();
+    let mean = squares.iter().map(root).sum::<f64>() / squares.len().max(1) as f64;
+    (mean > 0.0).then(|| squares.iter().map(|square| (root(square) / mean).max(LEAST) as f32).collect())
 }
 
 fn mean_square(values: &[f64]) -> f64 {
@@ -209,11 +210,12 @@ fn slopes(sums: &[f64], class: usize) -> (Vec<f64>, f64) {
 /// The logarithm of what evidence must be multiplied by, and what must be added for each class, to be probabilities.
 fn fit_strength(said: &[Vec<f64>], actual: &[usize], weights: &[f64], width: usize) -> Vec<f64> {
     let total: f64 = weights.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    let pull = DOUBT / actual.len().max(1) as f64;
     minimize(vec![0.0; 1 + width], 100, |parameters, gradient| {
         let strength = parameters[0].exp();
         let mut loss = 0.0;
         for (slope, value) in gradient.iter_mut().zip(parameters) {
-            *slope = PENALTY * value;
+            *slope = pull * value;
         }
         for ((said, class), weight) in said.iter().zip(actual).zip(weights) {
             let sums: Vec<f64> =
@@ -226,7 +228,7 @@ fn fit_strength(said: &[Vec<f64>], actual: &[usize], weights: &[f64], width: usi
                 gradient[1 + k] += share * slope;
             }
         }
-        loss + 0.5 * PENALTY * parameters.iter().map(|value| value * value).sum::<f64>()
+        loss + 0.5 * pull * parameters.iter().map(|value| value * value).sum::<f64>()
     })
 }
 
@@ -351,17 +353,21 @@ mod tests {
 
     #[test]
     fn shares_follow_what_is_right() {
-        let find = |raw: &[f32], said: &[f32]| shares(raw, said, &[0, 1, 0, 1], &[1.0; 4]);
-        let (right, wrong) =
-            ([1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0]);
-        assert_eq!(find(&right, &wrong), [1.0, 0.0]);
-        let both = find(&[0.5, 0.0, 0.0, 0.5, 0.0, 0.5, 0.0, 0.5], &right);
-        assert!(both[1] > 0.5 && both[0] > 0.0, "{both:?}");
+        let find = |raw: [f32; 8], said: [f32; 8], times: usize| {
+            let actual = [0, 1, 0, 1].repeat(times);
+            shares(&raw.repeat(times), &said.repeat(times), &actual, &vec![1.0; 4 * times])
+        };
+        let right = [1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0];
+        let wrong = [0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0];
+        let mixed = [0.5, 0.0, 0.0, 0.5, 0.0, 0.5, 0.0, 0.5];
+        assert_eq!(find(right, wrong, 1), [1.0, 0.0]);
+        let (few, many) = (find(mixed, right, 1), find(mixed, right, 100));
+        assert!(few[1] > 0.1 && few[1] < 1.0 && many[1] > 2.0 && many[0] > 0.0, "{few:?} {many:?}");
     }
 
     #[test]
     fn what_says_more_weighs_more() {
-        let found = emphasis(&[4.0, 1.0, 0.0]).unwrap();
+        let found = emphasis(&[16.0, 1.0, 0.0]).unwrap();
         assert_eq!(found, [2.0, 1.0, 0.01]);
         assert_eq!(emphasis(&[0.0, 0.0]), None);
         assert!(are_short(&features(), &[0, 3]));

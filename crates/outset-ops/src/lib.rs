@@ -7,6 +7,7 @@
 //! This is the only crate that names Burn's backend and extension types.
 
 mod flex;
+pub mod flops;
 pub mod modules;
 mod ops;
 pub mod optim;
@@ -23,6 +24,7 @@ pub use ops::{
     bag::bag,
     batch_norm::{BatchNormed, batch_norm, batch_norm_train},
     conv::{Convolution, conv1d, conv2d},
+    crf::{Best, crf, crf_best},
     cross_entropy::cross_entropy,
     dropout::dropout,
     embedding::embedding,

@@ -41,21 +41,76 @@ fn check(review: &str, files: &[(&str, &str)], expected: Expect) {
 #[test]
 fn tokenizers_that_are_none() {
     let settings = "encoder = \"cnn\", tokenizer = \"mine/tokenizer.json\"";
-    check(settings, &[], expect![[""]]);
-    check(settings, &[("mine/tokenizer.json", "{\"model\": 3}")], expect![[""]]);
-    check("tokenizer = \"syllables\"", &[], expect![[""]]);
+    check(
+        settings,
+        &[],
+        expect![[r#"
+        exit 2
+        error: column `review` has no tokenizer: `mine/tokenizer.json`: No such file or directory (os error 2)
+        hint: the file must be a `tokenizer.json` as the `tokenizers` library writes it
+    "#]],
+    );
+    check(
+        settings,
+        &[("mine/tokenizer.json", "{\"model\": 3}")],
+        expect![[r#"
+        exit 2
+        error: column `review` has no tokenizer: `mine/tokenizer.json`: data did not match any variant of untagged enum ModelUntagged at line 1 column 12
+        hint: the file must be a `tokenizer.json` as the `tokenizers` library writes it
+    "#]],
+    );
+    check(
+        "tokenizer = \"syllables\"",
+        &[],
+        expect![[r#"
+        exit 2
+        error: `inputs.review.tokenizer` is `"syllables"`, but must be `"ngrams"`, `"wordpiece"`, `"byte_bpe"`, `"unigram"`, `"characters"`, `"words"`, `"spaces"` or the name of a `tokenizer.json`
+         --> outset.toml:5:39
+          |
+        5 | review = { type = "text", tokenizer = "syllables" }
+          |                                       ^^^^^^^^^^^
+    "#]],
+    );
 }
 
 #[test]
 fn word_vectors_that_do_not_fit() {
     let settings = "vectors = \"vectors.txt\"";
-    check(settings, &[], expect![[""]]);
-    check(settings, &[("vectors.txt", "das 1 2\nist 3 4\n")], expect![[""]]);
-    check(settings, &[("vectors.txt", "good 1 2\nbad 3\n")], expect![[""]]);
+    check(
+        settings,
+        &[],
+        expect![[r#"
+        exit 2
+        error: column `review` has no word vectors: `vectors.txt`: No such file or directory (os error 2)
+        hint: a line of the file is a word and its numbers, as GloVe and word2vec write them as text; `tokenizer = "words"` reads whole words
+    "#]],
+    );
+    check(
+        settings,
+        &[("vectors.txt", "das 1 2\nist 3 4\n")],
+        expect![[r#"
+        exit 2
+        error: column `review` has no word vectors: `vectors.txt`: none of the 10 words of the train part has a vector in it
+        hint: a line of the file is a word and its numbers, as GloVe and word2vec write them as text; `tokenizer = "words"` reads whole words
+    "#]],
+    );
+    check(
+        settings,
+        &[("vectors.txt", "good 1 2\nbad 3\n")],
+        expect![[r#"
+        exit 2
+        error: column `review` has no word vectors: `vectors.txt`: line 2 holds only 1 of 2 numbers
+        hint: a line of the file is a word and its numbers, as GloVe and word2vec write them as text; `tokenizer = "words"` reads whole words
+    "#]],
+    );
     check(
         "vectors = \"vectors.txt\", tokenizer = \"ngrams\"",
         &[("vectors.txt", "good 1 2\n")],
-        expect![[""]],
+        expect![[r#"
+            exit 2
+            error: column `review` has no word vectors: `vectors.txt`: n-grams take no vectors of words
+            hint: a line of the file is a word and its numbers, as GloVe and word2vec write them as text; `tokenizer = "words"` reads whole words
+        "#]],
     );
 }
 
@@ -103,13 +158,19 @@ fn a_tokenizer_that_was_taken_away_is_named() {
     sandbox.ok(&["-q", "run"]);
     std::fs::remove_file(sandbox.path("runs/reviews-1/bundle/tokenizer.json")).unwrap();
     sandbox.write("new.csv", "review\na good film\n");
-    expect![[""]].assert_eq(&sandbox.transcript(&["-q", "predict", "runs/reviews-1", "new.csv"]));
+    expect![[r#"
+        exit 2
+        error: `runs/reviews-1` is not a bundle: it has no `tokenizer.json`
+        hint: give a run folder or the `bundle` folder in it
+    "#]]
+    .assert_eq(&sandbox.transcript(&["-q", "predict", "runs/reviews-1", "new.csv"]));
 }
 
 #[test]
 fn empty_and_endless_texts_are_counted() {
     let endless = "word ".repeat(200_000);
-    let data = format!("{}{endless},yes\n\" \",no\n,yes\n<br>,no\n", reviews());
+    let odd = format!("{endless},yes\n\" \",no\n,yes\n<br>,no\n").repeat(3);
+    let data = format!("{}{odd}", reviews());
     for encoder in ["bag_of_words", "gru"] {
         let sandbox = Sandbox::new();
         sandbox

@@ -65,9 +65,9 @@ impl Encode for Encoder {
 
     fn wishes(_: &Settings, rows: usize) -> Wishes {
         Wishes {
-            learning_rate: Some(1e-3),
+            learning_rate: Some(3e-3),
             weight_decay: Some(0.0),
-            epochs: Some(if rows < 4_000 { 20 } else { 10 }),
+            epochs: Some(if rows < 4_000 { 12 } else { 6 }),
             batch_size: Some(match rows {
                 0..4_000 => 32,
                 4_000..20_000 => 64,

@@ -51,8 +51,8 @@ fn encoders_of_texts_are_pytorchs() {
     let texts: [&[u32]; 3] = [&[1, 2, 3, 4, 5], &[6, 2], &[8, 7, 1]];
     let mut offsets = vec![0];
     texts.iter().for_each(|text| offsets.push(offsets.last().unwrap() + text.len()));
-    let features = Features::Tokens { offsets, indices: texts.concat() };
-    let shape = FeatureShape::Tokens { size: 9, longest: 5, vectors: None };
+    let features = Features::Tokens { offsets, indices: texts.concat(), parts: None };
+    let shape = FeatureShape::Tokens { size: 9, longest: 5, parts: 0, vectors: None };
     let device = Device::flex().autodiff();
     let cases: Vec<Value> = serde_json::from_str(include_str!("../../tests/golden/encoders.json")).unwrap();
     assert!(cases.len() > 10);
@@ -71,7 +71,7 @@ fn encoders_of_texts_are_pytorchs() {
         let mut problems = Problems::default();
         let settings = Settings::read(&section, &shape, Size::Tiny, 100, "encoder", &mut problems);
         assert_eq!(problems, Problems::default(), "{what}");
-        let encoder = settings.unwrap().build(&[shape.clone()], &mut Init::new(1, &device));
+        let encoder = settings.unwrap().build(std::slice::from_ref(&shape), &mut Init::new(1, &device));
         let mut fill = Fill(case["parameters"].as_array().unwrap().iter().map(numbers).collect());
         let encoder = encoder.map(&mut fill);
         assert!(fill.0.is_empty(), "{what}: parameters are left over");

@@ -186,7 +186,7 @@ impl Encode for Encoder {
     }
 
     fn new(settings: &Settings, shapes: &[FeatureShape], init: &mut Init) -> Self {
-        let (_, longest) = sizes(shapes);
+        let longest = sizes(shapes).longest;
         let width = settings.hidden_size.unwrap_or(128);
         let embedding = Embedding::new(shapes, width, 0.1, init);
         let places = (settings.positions == Positions::Learned).then(|| init.normal([longest, width], 0.02));
@@ -215,14 +215,11 @@ impl Encode for Encoder {
     }
 
     fn forward(&self, gathered: &Gathered, dropout: Option<u64>) -> Encoded {
-        let Gathered::Tokens { tokens, lengths } = gathered else {
-            unreachable!("texts are gathered as tokens")
-        };
+        let (mut values, lengths) = self.embedding.forward(gathered);
         let drop = |values: Tensor<3>, place: u64| match dropout {
             Some(key) if self.dropout > 0.0 => outset_ops::dropout(values, self.dropout, mix(key, place)),
             _ => values,
         };
-        let mut values = self.embedding.forward(tokens);
         let ([_, time, _], device, size) = (values.dims(), values.device(), self.width / self.heads);
         let mut turns = None;
         match self.positions {
@@ -250,7 +247,7 @@ impl Encode for Encoder {
         }
         let [gamma, beta] = &self.norm;
         values = outset_ops::layer_norm(values, gamma.val(), beta.val(), 1e-5);
-        Encoded::Sequence { values, lengths: lengths.clone() }
+        Encoded::Sequence { values, lengths: lengths.to_vec() }
     }
 
     fn pool(&self, encoded: Encoded) -> Tensor<2> {

@@ -1,10 +1,11 @@
 //! Tokenisers, trained on the train part or read from a `tokenizer.json`.
 
 use super::unigram;
+use super::units::By;
 use outset_spec::{Node, Setting, Value};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::unigram::Unigram;
 use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
@@ -15,9 +16,10 @@ use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::{
-    AddedToken, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _, SplitDelimiterBehavior,
-    Tokenizer,
+    AddedToken, NormalizedString, Normalizer as _, OffsetReferential, OffsetType, PreTokenizedString,
+    PreTokenizer as _, SplitDelimiterBehavior, Tokenizer,
 };
 
 /// Stands for what the vocabulary does not hold.
@@ -38,24 +40,37 @@ pub enum Scheme {
     Characters,
     /// Whole words; each Chinese character by itself.
     Words,
+    /// Whatever stands between white space.
+    Spaces,
     /// A `tokenizer.json`.
     File(String),
 }
 
 impl Scheme {
-    const WORDS: [(&str, Self); 6] = [
+    const WORDS: [(&str, Self); 7] = [
         ("ngrams", Self::Ngrams),
         ("wordpiece", Self::WordPiece),
         ("byte_bpe", Self::BytePairs),
         ("unigram", Self::Unigram),
         ("characters", Self::Characters),
         ("words", Self::Words),
+        ("spaces", Self::Spaces),
     ];
+
+    /// The units of a text that tags are put on, if this scheme leaves them as they stand.
+    pub fn units(&self) -> Option<By> {
+        match self {
+            Self::Words => Some(By::Words),
+            Self::Characters => Some(By::Characters),
+            Self::Spaces => Some(By::Spaces),
+            _ => None,
+        }
+    }
 }
 
 impl Setting for Scheme {
     const EXPECTED: &'static str = "`\"ngrams\"`, `\"wordpiece\"`, `\"byte_bpe\"`, \
-                                    `\"unigram\"`, `\"characters\"`, `\"words\"` or the name of a `tokenizer.json`";
+                                    `\"unigram\"`, `\"characters\"`, `\"words\"`, `\"spaces\"` or the name of a `tokenizer.json`";
 
     fn from_node(node: &Node) -> Result<Self, String> {
         let Value::String(word) = &node.value else { return Err(String::new()) };
@@ -200,14 +215,14 @@ fn train(texts: &[(String, u64)], scheme: &Scheme, size: usize) -> tokenizers::R
             (BPE::default().into(), trainer.into())
         }
         Scheme::Unigram => return train_unigram(texts, size),
-        Scheme::Characters | Scheme::Words => word_level()?,
+        Scheme::Characters | Scheme::Words | Scheme::Spaces => word_level()?,
         Scheme::WordPiece | Scheme::Ngrams | Scheme::File(_) => {
             let model = WordPiece::builder().unk_token(UNKNOWN.to_owned()).build()?;
             let trainer = WordPieceTrainer::builder()
                 .vocab_size(size)
                 .min_frequency(2)
                 .show_progress(false)
-                .special_tokens(special.clone())
+                .special_tokens([special.clone(), continuing(texts)?].concat())
                 .build();
             (model.into(), trainer.into())
         }
@@ -221,13 +236,24 @@ fn train(texts: &[(String, u64)], scheme: &Scheme, size: usize) -> tokenizers::R
             let each = SplitPattern::Regex(r"[\s\S]".to_owned());
             tokenizer.with_pre_tokenizer(Some(Split::new(each, SplitDelimiterBehavior::Isolated, false)?));
         }
+        Scheme::Spaces => {
+            tokenizer.with_pre_tokenizer(Some(WhitespaceSplit));
+        }
         _ => {
-            tokenizer.with_normalizer(Some(BertNormalizer::new(false, true, Some(false), false)))?;
+            tokenizer.with_normalizer(Some(words_normalizer()))?;
             tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
         }
     }
     let repeated = texts.iter().map(|(text, _)| text.as_str());
     tokenizer.train(&mut trainer, repeated)?;
+    if let ModelWrapper::WordPiece(model) = tokenizer.get_model() {
+        // Without the pieces that are no special ones to a reader.
+        let mut plain = Tokenizer::new(model.clone());
+        plain.with_normalizer(tokenizer.get_normalizer().cloned())?;
+        plain.with_pre_tokenizer(tokenizer.get_pre_tokenizer().cloned());
+        plain.add_special_tokens(special)?;
+        return Ok(plain);
+    }
     Ok(tokenizer)
 }
 
@@ -250,6 +276,31 @@ fn train_unigram(texts: &[(String, u64)], size: usize) -> tokenizers::Result<Tok
     Ok(tokenizer)
 }
 
+/// Pieces of a single character that go on with a word, in order.
+///
+/// The trainer, left to itself, numbers them as a hash table happens to give its words, other than the time before, and
+/// pairs that are as frequent as each other are merged by these numbers.
+fn continuing(texts: &[(String, u64)]) -> tokenizers::Result<Vec<AddedToken>> {
+    let normalizer = words_normalizer();
+    let of_text = |(text, _): &(String, u64)| -> tokenizers::Result<BTreeSet<char>> {
+        let mut normalized = NormalizedString::from(text.as_str());
+        normalizer.normalize(&mut normalized)?;
+        let mut split = PreTokenizedString::from(normalized);
+        BertPreTokenizer.pre_tokenize(&mut split)?;
+        let words = split.get_splits(OffsetReferential::Original, OffsetType::Byte);
+        Ok(words.into_iter().flat_map(|(word, ..)| word.chars().skip(1)).collect())
+    };
+    let all = texts.par_iter().map(of_text).try_reduce(BTreeSet::new, |mut all, more| {
+        all.extend(more);
+        Ok(all)
+    })?;
+    Ok(all.into_iter().map(|character| AddedToken::from(format!("##{character}"), true)).collect())
+}
+
+fn words_normalizer() -> BertNormalizer {
+    BertNormalizer::new(false, true, Some(false), false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,10 +312,24 @@ mod tests {
     }
 
     #[test]
+    fn every_scheme_gives_the_same_tokens_each_time() {
+        let words = ["quiet", "quick", "unlike", "likely", "untie", "tie", "tiled", "lit"];
+        let texts: Vec<(String, u64)> =
+            (0..60).map(|row| (format!("{} {}", words[row % 8], words[row * 5 % 8]), 1)).collect();
+        for (word, scheme) in Scheme::WORDS.iter().filter(|(word, _)| *word != "ngrams") {
+            let fit = || serde_json::to_string(&Tokens::fit(&texts, scheme, 40, None, 256).unwrap()).unwrap();
+            let first = fit();
+            assert!((0..5).all(|_| fit() == first), "{word}");
+        }
+        let tokens = Tokens::fit(&texts, &Scheme::WordPiece, 300, Some(9), 256).unwrap();
+        assert_eq!(tokens.encode("##u").len(), 3, "what looks like a piece is a text as any other");
+    }
+
+    #[test]
     fn every_scheme_reads_words_and_chinese() {
         for (word, scheme) in Scheme::WORDS.iter().filter(|(word, _)| *word != "ngrams") {
             let tokens = Tokens::fit(&texts(), scheme, 300, None, 256).unwrap();
-            for text in ["good film", "房间很好", "film 好"] {
+            for text in ["good film", "房间 很好", "film 好"] {
                 let encoded = tokens.encode(text);
                 assert!(encoded.len() > 1, "{word}: {text} {encoded:?}");
                 assert!(encoded.iter().all(|token| (*token as usize) < tokens.size()), "{word}");
