@@ -22,7 +22,7 @@ const PASS: usize = 1024;
 /// Classes are learned in fewer passes than quantities, and overfitted sooner, above all where there are but two of them
 /// (`docs/benchmarks.md` has the figures).
 fn default_epochs(rows: usize, truths: &[Truth]) -> usize {
-    let (rows_to_see, most) = if truths.iter().any(|truth| !truth.has_classes()) {
+    let (rows_to_see, most) = if truths.iter().any(Truth::is_number) {
         (600_000, 60)
     } else if truths.iter().any(|truth| truth.classes.len() <= 2) {
         (250_000, 16)
@@ -164,19 +164,24 @@ fn schedule_section(train: &Train, wishes: &Wishes) -> Section {
     section
 }
 
-/// The metric of val that picks the best state: RMSE of a number, log loss of a category or set; the loss of several.
+/// The metric of val that picks the best state: RMSE of a number, log loss of a category or set, entity F1
+/// of tags; the loss of several.
 fn objective(train: &Train, truths: &[Truth], smoothed: bool, problems: &mut Problems) -> Objective {
     let loss = Objective { output: None, metric: "loss".to_owned(), higher_is_better: false };
     let Some(name) = train.objective.as_deref() else {
         return match truths {
             // Smoothed targets keep probabilities from 1, which log loss takes for a fault.
             [truth] if smoothed && matches!(truth.values, TruthValues::Category(_)) => loss,
-            [truth] => Objective {
-                output: Some(0),
-                metric: if matches!(truth.values, TruthValues::Number(_)) { "rmse" } else { "log_loss" }
-                    .to_owned(),
-                higher_is_better: false,
-            },
+            [truth] => {
+                let metric = match &truth.values {
+                    TruthValues::Number(_) => "rmse",
+                    TruthValues::Tags { output, .. } if output.is_plain() => "token_accuracy",
+                    TruthValues::Tags { .. } => "entity_f1",
+                    _ => "log_loss",
+                };
+                let higher_is_better = metrics::higher_is_better(metric).unwrap_or(false);
+                Objective { output: Some(0), metric: metric.to_owned(), higher_is_better }
+            }
             _ => loss,
         };
     };
