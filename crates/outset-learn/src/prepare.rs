@@ -193,6 +193,9 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         .collect();
     let preprocessor =
         Preprocessor::fit(&table, &train, &located, &output_settings, ignored).map_err(in_file)?;
+    if let Some(text) = pictures::unmixed(&preprocessor) {
+        observe(Event::Note { text });
+    }
     let mut encoders = Vec::new();
     for ((name, input), section) in preprocessor.inputs.iter().zip(&encoder_sections) {
         let path = format!("inputs.{name}.encoder");
