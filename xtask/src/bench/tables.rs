@@ -149,8 +149,8 @@ impl Row {
     fn train(&self, place: &Place, seed: u64) -> Outcome<Trained> {
         let Self { name, files, seeded, .. } = *self;
         let experiment = Experiment { folder: "tables", name, files, seeded };
-        let ran = experiment.run(place, seed)?;
-        let twin = experiment.twin(place, "tables/twin.py", &ran, seed)?;
+        let ran = experiment.run(place, seed, &[])?;
+        let twin = experiment.twin(place, "tables/twin.py", &ran, seed, &[])?;
         Ok(Trained { record: ran.record, twin, seconds: ran.seconds, peak_bytes: ran.peak_bytes })
     }
 
