@@ -14,7 +14,7 @@ use burn::module::Module;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use outset_data::{FeatureShape, Features};
-use outset_ops::{Window, max_pool2d};
+use outset_ops::{Window, max_pool2d, recompute};
 use outset_spec::{Bounds, settings};
 
 /// Sides up to which the stem keeps a picture's size.
@@ -133,7 +133,7 @@ impl Residual {
         for (index, block) in self.blocks.iter().enumerate() {
             let chance = self.drop_path * index as f64 / last as f64;
             let keep = key.filter(|_| chance > 0.0).map(|key| kept(&x, chance, mix(key, index as u64)));
-            x = block.forward(x, keep);
+            x = recompute(block, x, move |block, x| block.forward(x, keep.clone()));
         }
         x
     }

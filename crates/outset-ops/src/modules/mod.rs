@@ -11,7 +11,7 @@ mod recurrent;
 
 pub use attention::Attention;
 pub use batch_norm::BatchNorm;
-pub use conv::{Conv1d, Conv2d};
+pub use conv::{Conv1d, Conv2d, ConvTransposed2d};
 pub use embedding::Embedding;
 pub use linear::Linear;
 pub use member_linear::MemberLinear;
