@@ -2,11 +2,7 @@
 //!
 //! With `outputs / channels` above 1 each channel has that many outputs.
 
-use super::{
-    Conv,
-    padded::Layout,
-    product::Place,
-};
+use super::{Conv, padded::Layout, product::Place};
 use crate::{
     buf::uninit,
     isa::kernel,

@@ -7,7 +7,9 @@ use crate::{
     flex::{self, contiguous, values, width},
     track::{Differentiable, Tracked, track},
 };
-use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
+use burn::backend::{
+    Autodiff, AutodiffBackend, Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor,
+};
 use burn::tensor::{Tensor, activation::sigmoid};
 use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn_flex::FlexTensor;
