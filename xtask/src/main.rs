@@ -14,8 +14,11 @@ Tasks:
       Trains the experiments of benches/tables with the release binary, beside scikit-learn on the same test rows
   bench images [--only NAME,…] [--seeds 0,1,…]
       Trains the experiments of benches/images with the release binary
-  bench plan [--only NAME,…]
-      Forecasts examples and tables with `outset plan`, then runs them, and compares
+  bench plan [--only NAME,…] [--epochs COUNT]
+      Forecasts examples, tables and pictures with `outset plan`, then runs them, and compares
+  bench tune [--only NAME,…] [--seeds 0,1,…] [--runs COUNT] [--rows COUNT] [--epochs COUNT]
+      Searches with `outset tune`, by lot and with Optuna in the processor time of --runs full runs; searches that were
+      made before are taken from target/bench-tune, and the table of all of them is written each time
   bench start [--only line,adult,serve] [--rounds COUNT]
       Times `outset run` and `outset serve`, in turns with the same work in PyTorch
   bench step [--only gpt,cnn,…] [--rounds COUNT] [--precision f32,bf16]
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         ["bench", "tables", flags @ ..] => bench::tables(flags),
         ["bench", "images", flags @ ..] => bench::images(flags),
         ["bench", "plan", flags @ ..] => bench::plan(flags),
+        ["bench", "tune", flags @ ..] => bench::tune(flags),
         ["bench", "start", flags @ ..] => bench::start(flags),
         ["bench", "step", flags @ ..] => bench::step(flags),
         ["asan"] => asan::asan(),

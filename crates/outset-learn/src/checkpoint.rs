@@ -17,6 +17,9 @@ use thiserror::Error;
 /// Version of the format; raised when an older program could no longer read it rightly.
 pub const FORMAT: u32 = 1;
 
+/// Name of the file that says what a checkpoint is.
+pub const MANIFEST: &str = "checkpoint.json";
+
 /// A checkpoint that cannot be used.
 #[derive(Debug, Error)]
 pub enum CheckpointError {
@@ -71,7 +74,7 @@ pub fn write(
     let mut json = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
     json.push(b'\n');
     let mut files = files;
-    files.push(("checkpoint.json", json));
+    files.push((MANIFEST, json));
     files::write_folder(folder, &files)
 }
 
@@ -84,8 +87,8 @@ pub fn read(folder: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
         let path = folder.join(name);
         std::fs::read(&path).map_err(|source| CheckpointError::Read { path, source })
     };
-    let path = folder.join("checkpoint.json");
-    let manifest: Manifest = serde_json::from_slice(&read("checkpoint.json")?)
+    let path = folder.join(MANIFEST);
+    let manifest: Manifest = serde_json::from_slice(&read(MANIFEST)?)
         .map_err(|source| CheckpointError::Malformed { path: path.clone(), source })?;
     if manifest.format > FORMAT {
         return Err(CheckpointError::Newer { path, found: manifest.format });
@@ -100,6 +103,12 @@ pub fn read(folder: &Path) -> Result<Option<Checkpoint>, CheckpointError> {
         files.insert(name, bytes);
     }
     Ok(Some(Checkpoint { progress, files }))
+}
+
+/// The step that a checkpoint was written after, from the bytes of its [`MANIFEST`].
+pub fn step_of(manifest: &[u8]) -> Option<usize> {
+    let manifest: Manifest = serde_json::from_slice(manifest).ok()?;
+    Some(manifest.progress?.step)
 }
 
 /// Name of the checkpoint's folder after a step.

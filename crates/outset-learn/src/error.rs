@@ -47,15 +47,15 @@ pub enum LearnError {
     /// Another process works on the run.
     #[error("another process is at work on `{}`", folder.display())]
     Busy { folder: PathBuf },
-    /// The file of a study cannot be worked with.
-    #[error("the study `{}` cannot be worked with", path.display())]
-    Study { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    /// The database of a study cannot be worked with.
+    #[error("the study `{study}` cannot be worked with")]
+    Study { study: String, source: Box<dyn std::error::Error + Send + Sync> },
     /// A study was begun with another experiment.
-    #[error("`{}` is the study of another experiment{}", path.display(), listed(differences))]
-    StudyChanged { path: PathBuf, differences: Vec<String> },
+    #[error("`{study}` is the study of another experiment{}", listed(differences))]
+    StudyChanged { study: String, name: String, differences: Vec<String> },
     /// No trial of a study came to a value.
-    #[error("no trial of `{}` has a value{}", path.display(), listed(errors))]
-    NoTrial { path: PathBuf, errors: Vec<String> },
+    #[error("no trial of `{study}` has a value{}", listed(errors))]
+    NoTrial { study: String, errors: Vec<String> },
     /// The loss is no longer a number.
     #[error("training stopped at step {step}: {}", not_finite(last.as_deref()))]
     NotFinite { step: usize, last: Option<String>, checkpoint: Option<PathBuf>, learning_rate: f64 },
@@ -96,9 +96,11 @@ impl LearnError {
             Self::ExperimentChanged { .. } => {
                 Some("put it back to go on with this run, or begin a new one with `outset run`".to_owned())
             }
-            Self::StudyChanged { .. } => Some(
-                "put the experiment back to go on with it, or name another folder with `--study`".to_owned(),
-            ),
+            Self::StudyChanged { study, name, .. } => Some(if study.starts_with("postgres://") {
+                format!("put the experiment back to go on with it, or give it another `name` than `{name}`")
+            } else {
+                "put the experiment back to go on with it, or name another folder with `--study`".to_owned()
+            }),
             Self::NothingToResume { .. } => Some("begin again with `outset run`".to_owned()),
             Self::Busy { .. } => Some("wait for it, or stop it first".to_owned()),
             Self::NotARun { .. } => Some(

@@ -1,6 +1,7 @@
 //! What the machine is, and how much memory this process took.
 
 use outset_spec::record::Environment;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Describes the machine that this process runs on.
 pub fn environment(device: &str) -> Environment {
@@ -13,6 +14,12 @@ pub fn environment(device: &str) -> Environment {
     }
 }
 
+/// Name of this machine among others; empty where the system does not say.
+pub fn name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    name.or_else(|| std::env::var("COMPUTERNAME").ok()).unwrap_or_default().trim().to_owned()
+}
+
 fn processor() -> String {
     let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = information
@@ -21,9 +28,16 @@ fn processor() -> String {
     name.unwrap_or("unknown").to_owned()
 }
 
-/// Forgets the most memory so far, so that [`peak_memory_bytes`] counts from now on; where the system lets it.
-pub fn reset_peak_memory() {
+/// The most memory before the system was told to forget it.
+static BEFORE: AtomicU64 = AtomicU64::new(0);
+
+/// The most memory that this process holds at once while it does `act`, in bytes, or has held since it began where the
+/// system cannot be told to begin anew.
+pub fn peak_memory_within(act: impl FnOnce()) -> u64 {
+    BEFORE.fetch_max(status("VmHWM:"), Ordering::Relaxed);
     let _ = std::fs::write("/proc/self/clear_refs", "5");
+    act();
+    status("VmHWM:")
 }
 
 /// Memory that this process could still take, in bytes; `None` where the system does not say.
@@ -41,7 +55,7 @@ pub fn available_memory_bytes() -> Option<u64> {
 
 /// The most memory that this process has held at once, in bytes; 0 where the system does not say.
 pub fn peak_memory_bytes() -> u64 {
-    status("VmHWM:")
+    status("VmHWM:").max(BEFORE.load(Ordering::Relaxed))
 }
 
 /// The memory that this process holds, in bytes; 0 where the system does not say.

@@ -207,7 +207,7 @@ pub(crate) fn data_differences(before: &DataRecord, after: &DataRecord) -> Vec<S
 }
 
 /// A path as seen from the current folder.
-fn shortened(path: &Path) -> PathBuf {
+pub(crate) fn shortened(path: &Path) -> PathBuf {
     let Ok(whole) = path.canonicalize() else { return path.to_owned() };
     let current = std::env::current_dir().unwrap_or_default();
     whole.strip_prefix(current).map_or(whole.clone(), Path::to_owned)

@@ -117,6 +117,7 @@ impl Way<'_> {
         let carried = self.checkpoint.as_ref().map_or(0.0, |checkpoint| checkpoint.progress.seconds);
         timings.insert("total".to_owned(), carried + self.started.elapsed().as_secs_f64());
         record.timings = timings;
+        record.tune = state.tune.clone();
         record.peak_memory_bytes = machine::peak_memory_bytes();
         write_record(&self.folder, &record)?;
         Ok(Finished { folder: self.folder.clone(), record })
@@ -162,7 +163,8 @@ impl Way<'_> {
             observe(Event::Note { text });
         }
         baselines.measure(prepared, "val", &prepared.val, &mut record);
-        if !state.without_test {
+        // A run that was stopped may go on, and its best state may be another one then: the one look is kept for that.
+        if !state.without_test && !trained.interrupted {
             // Counted before the look, so that no look is forgotten if the program dies during it.
             state.test_looks += 1;
             resume::write_state(folder, state)?;
@@ -285,6 +287,11 @@ pub fn test_again(folder: &Path, observe: Observer<'_>) -> Result<RunRecord, Lea
     let examples = prepared.examples();
     let baselines = Baselines::fit(&prepared);
     let thresholds = predictor.thresholds();
+    if let Ok(mut state) = resume::read_state(folder) {
+        // A run that goes on after this counts it too.
+        state.test_looks += 1;
+        resume::write_state(folder, &state)?;
+    }
     test(&prepared, predictor.network(), &examples, &baselines, &thresholds, folder, &mut record, observe)?;
     write_record(folder, &record)?;
     Ok(record)

@@ -7,6 +7,7 @@
 //! This is the only crate that names Burn's backend and extension types.
 
 mod flex;
+pub mod flops;
 pub mod modules;
 mod ops;
 pub mod optim;

@@ -1,6 +1,6 @@
 //! What a run says of itself while it goes on: `state.json`, there from its first moment to its last.
 
-use crate::record::DataRecord;
+use crate::record::{DataRecord, TuneRecord};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -40,6 +40,8 @@ pub struct RunState {
     pub resolved: Value,
     /// What was read.
     pub data: DataRecord,
+    /// The search that the run is the best trial of.
+    pub tune: Option<TuneRecord>,
 }
 
 /// The metric that picks the best state.

@@ -87,6 +87,9 @@ pub enum Command {
         /// Say instead which language model makes the most of so many floating-point operations
         #[arg(long, value_name = "FLOPS", conflicts_with_all = ["words", "target", "prices", "runs"])]
         language_model: Option<f64>,
+        /// Tokens that its attention reaches over, to count its operations too
+        #[arg(long, value_name = "TOKENS", requires = "language_model", value_parser = clap::value_parser!(u32).range(1..))]
+        context: Option<u32>,
     },
     /// Do everything: split, preprocess, train, evaluate, test once, report, bundle
     Run {
@@ -114,20 +117,21 @@ pub enum Command {
         /// Folder for the run's folder [default: `runs` beside the experiment]
         #[arg(long, value_name = "DIR")]
         runs: Option<PathBuf>,
-        /// Folder of the search, which several processes may share [default: `NAME.study` beside the runs]
-        #[arg(long, value_name = "DIR")]
-        study: Option<PathBuf>,
+        /// Folder of the search, which several processes may share, or `postgres://USER@HOST/DATABASE`, which many
+        /// machines may share [default: `NAME.study` beside the runs]
+        #[arg(long, value_name = "DIR | URL")]
+        study: Option<String>,
     },
     /// Look at the test part of a run (each look is counted)
     Test {
         /// Folder of the run
         run: PathBuf,
     },
-    /// List runs: state, objective, time
+    /// List runs: state, objective, time; or the trials of a search, also while it goes on
     Runs {
-        /// Folder of runs, or of the experiment that has them [default: this folder]
-        #[arg(default_value = ".", hide_default_value = true)]
-        dir: PathBuf,
+        /// Folder of runs, of the experiment that has them, or of a search, or the server of searches [default: this folder]
+        #[arg(default_value = ".", hide_default_value = true, value_name = "DIR | URL")]
+        dir: String,
     },
     /// Show what differs between two runs: settings, data and metrics
     Compare {

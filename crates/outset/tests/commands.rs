@@ -462,8 +462,13 @@ fn ctrl_c_leaves_a_usable_model() {
     assert!(child.wait().unwrap().success());
     let record: Value = serde_json::from_str(&last).unwrap();
     assert_eq!(record["state"], "interrupted");
-    assert!(record["metrics"]["test"]["price"]["rmse"].is_number());
+    assert!(record["metrics"]["val"]["price"]["rmse"].is_number());
+    assert_eq!(record["test_looks"], 0, "it may go on");
     sandbox.ok(&["-q", "predict", "runs/data-1", "data.csv"]);
+    sandbox.ok(&["-q", "test", "runs/data-1"]);
+    let record = sandbox.json("runs/data-1/run.json");
+    assert!(record["metrics"]["test"]["price"]["rmse"].is_number());
+    assert_eq!(record["test_looks"], 1);
 }
 
 #[test]

@@ -64,6 +64,16 @@ fn a_forecast_is_made_kept_and_compared() {
 }
 
 #[test]
+fn a_search_is_foretold_by_its_trials() {
+    let sandbox = experiment("epochs = 27\nbatch_size = 32\n[tune]\ntrials = 27\n");
+    let plan = plan(&sandbox, &[]);
+    let search = &plan["rehearsal"]["search"];
+    assert_eq!((&search["trials"], search["most_full_runs"].as_f64()), (&27.into(), Some(28.0)));
+    assert!((search["full_runs"].as_f64().unwrap() - 4.0).abs() < 1e-9);
+    assert!(sandbox.ok(&["plan"]).contains("search     27 trials, worth about 4.0 full runs, 28 at most"));
+}
+
+#[test]
 fn limits_are_kept_and_foretold() {
     let sandbox = experiment("epochs = 1000000\ntime_limit = \"1s\"\n");
     let foretold = plan(&sandbox, &[]);
@@ -95,6 +105,11 @@ fn a_language_model_for_a_budget() {
     assert_eq!(lines[0]["fit"], "Besiroglu et al. 2024");
     let ratio = lines[0]["tokens"].as_f64().unwrap() / lines[0]["parameters"].as_f64().unwrap();
     assert!((15.0..25.0).contains(&ratio), "{ratio}");
+    assert_eq!(lines[0]["context"], Value::Null);
+    let output = Sandbox::new().ok(&["--json", "plan", "--language-model", "1e18", "--context", "65536"]);
+    let long: Value = serde_json::from_str(output.lines().next().unwrap()).unwrap();
+    let [parameters, tokens] = ["parameters", "tokens"].map(|key| long[key].as_f64().unwrap());
+    assert!(6.0 * parameters * tokens < 0.9e18, "attention takes its share: {parameters} {tokens}");
     let wrong = Sandbox::new().transcript(&["plan", "--language-model", "5"]);
     assert!(wrong.starts_with("exit 2\nerror: `--language-model` is 5, but must be from 1e12"), "{wrong}");
 }

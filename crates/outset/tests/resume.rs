@@ -17,7 +17,7 @@ const TRAIN: &str = "[model]\nmembers = 2\nhidden_size = 32\ndropout = 0.2\n[tra
                      micro_batch_size = 24\nschedule = \"cosine\"\nema = 0.9\nearly_stopping = false\n\
                      checkpoint = { every = 3, keep = 2 }\n";
 
-/// A folder with an experiment on made rows.
+/// A folder with an experiment on made rows of a table.
 fn experiment() -> Sandbox {
     let mut rows = String::from("age,city,price\n");
     for row in 0..300 {
@@ -32,6 +32,55 @@ fn experiment() -> Sandbox {
     sandbox
 }
 
+/// A folder with an experiment on made texts.
+fn texts() -> Sandbox {
+    let mut rows = String::from("review,label\n");
+    let words = ["good", "bad", "warm", "cold", "quiet", "loud", "near", "far"];
+    for row in 0..160u64 {
+        let mut lot = row + 1;
+        let said: Vec<&str> =
+            (0..5 + row % 9).map(|_| words[random(&mut lot) as usize % words.len()]).collect();
+        let _ = writeln!(rows, "{},{}", said.join(" "), if said.contains(&"good") { "yes" } else { "no" });
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("data.csv", rows).write(
+        "outset.toml",
+        "name = \"it\"\n[data]\nsource = \"data.csv\"\n[inputs.review]\ntype = \"text\"\n\
+         encoder = { kind = \"gru\", embedding_size = 16, hidden_size = 16, dropout = 0.2 }\n\
+         [outputs]\nlabel = \"category\"\n[train]\nepochs = 6\nbatch_size = 32\nearly_stopping = false\n\
+         checkpoint = { every = 2, keep = 2 }\n",
+    );
+    sandbox
+}
+
+/// A folder with an experiment on made pictures, varied, turned into each other and mixed while it is trained.
+fn pictures() -> Sandbox {
+    let (count, side) = (120u32, 8u32);
+    let head = |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<u8>>();
+    let mut images = head(&[0x0803, count, side, side]);
+    let mut labels = head(&[0x0801, count]);
+    let mut lot = 3;
+    for row in 0..count {
+        // Bright above, or bright below.
+        let class = (row % 2) as u8;
+        labels.push(class);
+        images.extend((0..side * side).map(|place| {
+            let bright = u8::from(place < side * side / 2) == class;
+            (random(&mut lot) % 100) as u8 + if bright { 120 } else { 0 }
+        }));
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("train-images-idx3-ubyte", images).write("train-labels-idx1-ubyte", labels).write(
+        "outset.toml",
+        "name = \"it\"\n[data]\nsource = \"train-images-idx3-ubyte\"\n[inputs.image]\ntype = \"image\"\n\
+         encoder = { kind = \"resnet8\", width = 4, drop_path = 0.1 }\n\
+         augment = { kind = \"standard\", mixup = 0.5 }\n\
+         [outputs]\nlabel = \"category\"\n[train]\nepochs = 5\nbatch_size = 24\nema = 0.9\n\
+         early_stopping = false\ncheckpoint = { every = 2, keep = 2 }\n",
+    );
+    sandbox
+}
+
 const RUN: [&str; 4] = ["-q", "--threads", "1", "run"];
 const RESUME: [&str; 6] = ["-q", "--threads", "1", "train", "--resume", "runs/it-1"];
 
@@ -42,17 +91,17 @@ fn outcome(sandbox: &Sandbox) -> Vec<(String, Vec<u8>)> {
         "predictions.csv",
         "split.csv",
         "experiment.toml",
-        "bundle/model.safetensors",
-        "bundle/preprocessor.json",
-        "bundle/probes.jsonl",
         "checkpoints/best/model.safetensors",
     ];
-    let mut found: Vec<(String, Vec<u8>)> = files
+    let run = sandbox.path("runs/it-1");
+    let bundled = std::fs::read_dir(run.join("bundle")).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<PathBuf> = files.iter().map(|name| run.join(name)).chain(bundled).collect();
+    paths.sort();
+    let mut found: Vec<(String, Vec<u8>)> = paths
         .iter()
-        .map(|name| {
-            let path = sandbox.path("runs/it-1").join(name);
-            let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            ((*name).to_owned(), bytes)
+        .map(|path| {
+            let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            (path.strip_prefix(&run).unwrap().display().to_string(), bytes)
         })
         .collect();
     let record = sandbox.json("runs/it-1/run.json");
@@ -63,7 +112,9 @@ fn outcome(sandbox: &Sandbox) -> Vec<(String, Vec<u8>)> {
 }
 
 fn assert_equal(sandbox: &Sandbox, expected: &[(String, Vec<u8>)]) {
-    for ((name, found), (_, expected)) in outcome(sandbox).iter().zip(expected) {
+    let found = outcome(sandbox);
+    assert_eq!(found.len(), expected.len());
+    for ((name, found), (_, expected)) in found.iter().zip(expected) {
         assert!(found == expected, "{name} differs from that of the uninterrupted run");
     }
 }
@@ -90,6 +141,21 @@ fn random(state: &mut u64) -> u64 {
 
 #[test]
 fn a_run_that_is_killed_thirty_times_ends_as_one_that_never_was() {
+    kill_thirty_times(experiment);
+}
+
+#[test]
+fn so_does_one_on_texts() {
+    kill_thirty_times(texts);
+}
+
+#[test]
+fn so_does_one_on_pictures() {
+    kill_thirty_times(pictures);
+}
+
+/// Kills runs of an experiment thirty times at random moments, going on with each until it ends.
+fn kill_thirty_times(experiment: fn() -> Sandbox) {
     let whole = experiment();
     let clock = Instant::now();
     whole.ok(&RUN);
@@ -164,17 +230,47 @@ fn ctrl_c_once_leaves_a_model_and_what_resuming_needs() {
     let whole = experiment();
     whole.ok(&[&RUN[..], &["train.epochs=200"]].concat());
     let sandbox = stopped();
-    assert_eq!(sandbox.json("runs/it-1/run.json")["state"], "interrupted");
+    let record = sandbox.json("runs/it-1/run.json");
+    assert_eq!((&record["state"], &record["test_looks"]), (&"interrupted".into(), &0.into()));
+    assert!(record["metrics"]["test"].is_null() && !sandbox.path("runs/it-1/predictions.csv").exists());
     assert!(sandbox.path("runs/it-1/bundle/bundle.json").exists());
     assert_eq!(checkpoints(&sandbox).len(), 2, "as many as `keep` says");
     let (code, said) = resume(&sandbox);
     assert!(code == Some(0) && said.contains("Resume     runs/it-1 · from step "), "{said}");
     assert_equal(&sandbox, &outcome(&whole));
-    assert_eq!(sandbox.json("runs/it-1/run.json")["test_looks"], 2, "each look is counted");
+    assert_eq!(sandbox.json("runs/it-1/run.json")["test_looks"], 1, "the one look is the last thing");
 
     let (code, said) = resume(&sandbox);
     assert_eq!(code, Some(0));
     assert!(said.contains("had come to its end: there is nothing to resume"), "{said}");
+}
+
+#[test]
+fn ctrl_c_twice_ends_at_once_and_the_run_goes_on() {
+    let sandbox = experiment();
+    let mut child = spawn(&sandbox, &[&RUN[..], &["train.epochs=200"]].concat());
+    while !sandbox.path("runs/it-1/checkpoints").exists() {
+        assert!(child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // Two that are sent at once may count as one, and after a while the run is over.
+    let often = format!("for i in $(seq 1000); do kill -INT {}; done", child.id());
+    Command::new("sh").args(["-c", &often]).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!sandbox.path("runs/it-1/run.json").exists());
+    assert_eq!(resume(&sandbox).0, Some(0));
+    let whole = experiment();
+    whole.ok(&[&RUN[..], &["train.epochs=200"]].concat());
+    assert_equal(&sandbox, &outcome(&whole));
+}
+
+#[test]
+fn a_look_at_a_stopped_run_is_counted_when_it_goes_on() {
+    let sandbox = stopped();
+    sandbox.ok(&["-q", "test", "runs/it-1"]);
+    assert_eq!(sandbox.json("runs/it-1/run.json")["test_looks"], 1);
+    assert_eq!(resume(&sandbox).0, Some(0));
+    assert_eq!(sandbox.json("runs/it-1/run.json")["test_looks"], 2);
 }
 
 #[test]

@@ -79,7 +79,8 @@ fn mlflow_reads_its_file_store() {
         assert_eq!(words[2], line["step"].to_string());
     }
     let script = "
-import json, sys
+import json, os, sys
+os.environ['MLFLOW_ALLOW_FILE_STORE'] = 'true'
 from mlflow.tracking import MlflowClient
 client = MlflowClient(tracking_uri='file://' + sys.argv[1])
 experiment = client.get_experiment_by_name('data')

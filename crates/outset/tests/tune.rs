@@ -90,6 +90,11 @@ fn a_search_that_was_killed_goes_on_and_is_shared() {
         assert!(child.try_wait().unwrap().is_none(), "the search ended too early");
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
+    // It is looked at while it goes on.
+    let shown = sandbox.ok(&["runs", "runs/it.study"]);
+    assert!(shown.starts_with("trial  state") && shown.contains("train.optimizer.learning_rate="), "{shown}");
+    let lines = sandbox.ok(&["runs", "--json", "runs/it.study"]);
+    assert!(lines.lines().count() >= 3 && lines.contains("\"id\":2"), "{lines}");
     child.kill().unwrap();
     child.wait().unwrap();
     let children = [spawn(), spawn()];
@@ -116,6 +121,38 @@ fn a_search_that_was_killed_goes_on_and_is_shared() {
     assert!(sandbox.path("runs/it-2/run.json").exists());
     let other = sandbox.transcript(&["tune", "train.epochs=3"]);
     assert!(other.contains("is the study of another experiment: `train.epochs` was 9 and is 3"), "{other}");
+}
+
+#[test]
+fn a_conclusion_that_was_killed_goes_on_in_its_run() {
+    let sandbox = experiment(SPACE);
+    sandbox.ok(&["-q", "--threads", "1", "tune"]);
+    let whole = sandbox.json("runs/it-1/run.json");
+    // As it is when the program dies between the look at the test part and the record.
+    for name in ["run.json", "report.html"] {
+        std::fs::remove_file(sandbox.path("runs/it-1").join(name)).unwrap();
+    }
+    std::fs::remove_dir_all(sandbox.path("runs/it-1/bundle")).unwrap();
+    sandbox.ok(&["-q", "--threads", "1", "tune"]);
+    assert!(!sandbox.path("runs/it-2").exists(), "no other run looks at the test part");
+    let record = sandbox.json("runs/it-1/run.json");
+    assert_eq!(record["tune"], whole["tune"]);
+    assert_eq!(record["metrics"], whole["metrics"]);
+    assert_eq!(record["test_looks"], 2, "the look before is not forgotten");
+    assert!(sandbox.read("runs/it-1/report.html").contains("Search for settings"));
+    // By resuming the run itself, too.
+    std::fs::remove_file(sandbox.path("runs/it-1/run.json")).unwrap();
+    sandbox.ok(&["-q", "--threads", "1", "train", "--resume", "runs/it-1"]);
+    assert_eq!(sandbox.json("runs/it-1/run.json")["tune"], whole["tune"]);
+}
+
+#[test]
+fn a_server_has_an_address() {
+    let said = "exit 2\nerror: the address of a study's server must be `postgres://USER@HOST:PORT/DATABASE`\n\
+                hint: a password may follow the user after `:`, or be given in `PGPASSWORD`\n";
+    let sandbox = experiment(SPACE);
+    assert_eq!(sandbox.transcript(&["tune", "--study", "postgres://ann:secret@host:port/db"]), said);
+    assert_eq!(sandbox.transcript(&["runs", "postgresql://"]), said);
 }
 
 #[test]

@@ -10,10 +10,10 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(3600);
 
 /// Data, what has to be reached, and in which time.
-struct Row {
-    name: &'static str,
+pub struct Row {
+    pub name: &'static str,
     /// Settings that name the data, with the files under the folder of the data sets.
-    files: &'static [(&'static str, &'static str)],
+    pub files: &'static [(&'static str, &'static str)],
     output: &'static str,
     /// The least accuracy, on average.
     accuracy: f64,
@@ -22,7 +22,8 @@ struct Row {
     seeds: &'static [u64],
 }
 
-const ROWS: &[Row] = &[
+/// Every row.
+pub const ROWS: &[Row] = &[
     Row {
         name: "mnist",
         files: &[

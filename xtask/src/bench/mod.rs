@@ -12,6 +12,7 @@ mod process;
 mod serve;
 mod step;
 mod tables;
+mod tune;
 
 use measure::Comparison;
 use place::Place;
@@ -55,10 +56,31 @@ pub fn images(flags: &[&str]) -> Outcome<()> {
 /// # Errors
 /// If a flag is unknown, or anything could not be run.
 pub fn plan(flags: &[&str]) -> Outcome<()> {
-    let flags = Flags::read(flags, &["--only"])?;
+    let flags = Flags::read(flags, &["--only", "--epochs"])?;
+    let epochs = flags.get("--epochs").map(str::parse).transpose()?;
     let place = Place::find("plan")?;
-    let text = plan::plan(&place, &flags.only(&plan::names())?)?;
+    let text = plan::plan(&place, &flags.only(&plan::names())?, epochs)?;
     if flags.is_empty() { document::write(&place, "plan", &text) } else { Ok(()) }
+}
+
+/// Runs `bench tune`.
+///
+/// # Errors
+/// If a flag is unknown, or anything could not be run.
+pub fn tune(flags: &[&str]) -> Outcome<()> {
+    let flags = Flags::read(flags, &["--only", "--seeds", "--runs", "--rows", "--epochs"])?;
+    let seeds = match flags.get("--seeds") {
+        Some(text) => text.split(',').map(str::parse).collect::<Result<Vec<u64>, _>>()?,
+        None => (0..10).collect(),
+    };
+    let size = tune::Size {
+        runs: flags.get("--runs").map_or(Ok(20.0), str::parse)?,
+        rows: flags.get("--rows").map(str::parse).transpose()?,
+        epochs: flags.get("--epochs").map(str::parse).transpose()?,
+    };
+    let place = Place::find("tune")?;
+    let text = tune::tune(&place, &flags.only(&tune::names())?, &seeds, &size)?;
+    document::write(&place, "tune", &text)
 }
 
 /// Runs `bench start`.

@@ -2,8 +2,7 @@
 
 use super::measure::{mebibytes, median};
 use super::place::Place;
-use super::tables::{ROWS, Row};
-use super::{Outcome, document, process};
+use super::{Outcome, document, images, process, tables};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +12,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(1200);
 
 /// Built-in examples that are forecast.
-const EXAMPLES: [&str; 2] = ["line", "churn"];
+const EXAMPLES: [&str; 5] = ["line", "churn", "sentiment", "sentiment-zh", "ticket-priority"];
 
 /// A forecast and what came.
 struct Pair {
@@ -28,20 +27,23 @@ struct Pair {
 
 /// Names of all that can be forecast.
 pub fn names() -> Vec<&'static str> {
-    EXAMPLES.into_iter().chain(super::tables::names()).collect()
+    EXAMPLES.into_iter().chain(tables::names()).chain(images::names()).collect()
 }
 
 /// Forecasts and runs each, prints the comparison and returns it with its heading.
 ///
 /// # Errors
 /// If a forecast or a run fails.
-pub fn plan(place: &Place, names: &[&str]) -> Outcome<String> {
+pub fn plan(place: &Place, names: &[&str], epochs: Option<usize>) -> Outcome<String> {
     let words = place.words(&[])?;
     let mut pairs = Vec::new();
     for name in names {
-        let arguments = match ROWS.iter().find(|row| row.name == *name) {
-            Some(row) => of_row(place, row)?,
-            None => {
+        let table = tables::ROWS.iter().find(|row| row.name == *name);
+        let pictures = images::ROWS.iter().find(|row| row.name == *name);
+        let mut arguments = match (table, pictures) {
+            (Some(row), _) => of_data(place, "tables", row.name, row.files)?,
+            (_, Some(row)) => of_data(place, "images", row.name, row.files)?,
+            (None, None) => {
                 let folder = place.work.join(name);
                 let mut new = place.outset(&["new"]);
                 new.arg(&folder).args(["--example", name]);
@@ -49,6 +51,9 @@ pub fn plan(place: &Place, names: &[&str]) -> Outcome<String> {
                 vec![folder.display().to_string()]
             }
         };
+        if let Some(epochs) = epochs {
+            arguments.extend([format!("train.epochs={epochs}"), "train.early_stopping=false".to_owned()]);
+        }
         let pair = compare(place, name, &arguments)?;
         println!(
             "{name} · {:.1} s foretold, {:.1} s taken · {:.0} MiB foretold, {:.0} MiB taken",
@@ -102,11 +107,10 @@ pub fn plan(place: &Place, names: &[&str]) -> Outcome<String> {
     Ok(format!("{words}\n\n{table}\n\n{summary}"))
 }
 
-/// The experiment of a row with its files.
-fn of_row(place: &Place, row: &Row) -> Outcome<Vec<String>> {
-    let mut arguments =
-        vec![place.root.join(format!("benches/tables/{}.toml", row.name)).display().to_string()];
-    for (setting, file) in row.files {
+/// The experiment of a benchmark with its files.
+fn of_data(place: &Place, of: &str, name: &str, files: &[(&str, &str)]) -> Outcome<Vec<String>> {
+    let mut arguments = vec![place.root.join(format!("benches/{of}/{name}.toml")).display().to_string()];
+    for (setting, file) in files {
         arguments.push(format!("{setting}={}", place.data(file)?.display()));
     }
     Ok(arguments)

@@ -1,21 +1,19 @@
 //! Floating-point operations of a network.
 
 use crate::network::Network;
+use crate::run::evenly;
+use burn::tensor::Device;
+use outset_data::Features;
+use outset_ops::flops::counted;
 
-/// Operations of one row, forward: two for each weight that the row meets, a multiplication and an addition.
-///
-/// The members of an ensemble share the weights of the combiner, each using them once; their heads are their own. An
-/// embedding is looked up, which takes no arithmetic.
-pub fn forward(network: &Network) -> f64 {
-    let members = network.members() as f64;
-    let of = |(name, shape, count): (String, String, usize)| {
-        let rank = 1 + shape.matches('×').count();
-        let times = match name.split('.').next() {
-            Some("combiner") if rank == 2 && !name.ends_with("scales") => members,
-            Some("combiner" | "decoders") => 1.0,
-            _ => 0.0,
-        };
-        2.0 * count as f64 * times
-    };
-    network.parts().into_iter().map(of).sum()
+/// Rows that are answered for the count.
+const ROWS: usize = 256;
+
+/// Operations of one row, forward: a multiplication and an addition for each weight that the row meets, wherever it meets
+/// it, and those of attention. They are counted while rows of `among` are answered, so that nothing has to be known of how
+/// the network is built; sequences count with their filling, as they are computed.
+pub fn forward(network: &Network, features: &[Features], among: &[u32]) -> f64 {
+    let rows = evenly(among, ROWS);
+    let (_, operations) = counted(|| network.answers(features, &rows, &Device::flex()));
+    operations / rows.len().max(1) as f64
 }

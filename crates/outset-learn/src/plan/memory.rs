@@ -41,9 +41,10 @@ pub fn too_large(network: &Network, prepared: &Prepared, device: &Device) -> Opt
 fn pass(network: &Network, prepared: &Prepared, device: &Device, rows: usize) -> f64 {
     let rows = &prepared.train[..rows.min(prepared.train.len())];
     let before = machine::resident_memory_bytes();
-    machine::reset_peak_memory();
-    let weights = prepared.weights.as_deref();
-    let batch = network.batch(&prepared.features, &prepared.targets, weights, rows, device);
-    drop(network.loss(&batch, &prepared.design.weights(), Some(0)).backward());
-    machine::peak_memory_bytes().saturating_sub(before) as f64
+    let peak = machine::peak_memory_within(|| {
+        let weights = prepared.weights.as_deref();
+        let batch = network.batch(&prepared.features, &prepared.targets, weights, rows, device);
+        drop(network.loss(&batch, &prepared.design.weights(), Some(0)).backward());
+    });
+    peak.saturating_sub(before) as f64
 }

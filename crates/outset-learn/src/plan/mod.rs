@@ -9,6 +9,7 @@ pub mod scaling;
 
 mod flops;
 mod memory;
+mod search;
 
 use crate::error::LearnError;
 use crate::event::{Event, Observer};
@@ -18,11 +19,13 @@ use crate::network::Network;
 use crate::prepare::{Prepared, prepare};
 use crate::run::Way;
 use crate::train::{Pause, Training};
+use burn::module::Module as _;
 use burn::tensor::Device;
 use outset_spec::Experiment;
 use outset_spec::record::Money;
 use outset_spec::state::RunState;
 use prices::{Hardware, Prices};
+use search::Search;
 use serde::Serialize;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -58,11 +61,15 @@ pub struct Rehearsal {
     pub checkpoint_seconds: f64,
     /// Of everything after training, the report aside.
     pub conclude_seconds: f64,
+    /// The search that the run makes, where the file asks for one.
+    pub search: Option<Search>,
     /// Seconds between two checkpoints, or steps.
     #[serde(skip)]
     pub checkpoint: outset_spec::Checkpoint,
     #[serde(skip)]
     pub time_limit: Option<f64>,
+    /// Epochs without improvement after which training stops.
+    pub patience: Option<usize>,
     #[serde(skip)]
     pub cost_limit: Option<f64>,
     pub threads: usize,
@@ -92,6 +99,8 @@ pub struct MicroBatch {
 pub struct Plan {
     /// The whole `outset run`, from the start to the report.
     pub seconds: f64,
+    /// The same where training stops as early as it may; how well it learns cannot be foretold.
+    pub least_seconds: f64,
     pub train_seconds: f64,
     pub peak_memory_bytes: u64,
     pub flops: f64,
@@ -146,7 +155,7 @@ pub fn rehearse(
         words: prepared.design.words(&network),
     });
     let parameters: usize = network.parts().iter().map(|(_, _, count)| count).sum();
-    let flops_per_row = flops::forward(&network);
+    let flops_per_row = flops::forward(&network.clone().valid(), &prepared.features, &prepared.train);
     let too_large = memory::too_large(&network, &prepared, &device);
     if let Some(MicroBatch { fits, .. }) = too_large {
         prepared.recipe.micro_batch_size = fits.max(1);
@@ -165,6 +174,8 @@ pub fn rehearse(
         flops_per_row,
         prepare_seconds,
         checkpoint: prepared.recipe.checkpoint.clone(),
+        search: Search::of(experiment, steps.div_ceil(steps_per_epoch.max(1))),
+        patience: prepared.recipe.patience,
         time_limit: prepared.recipe.time_limit.map(|limit| limit.as_secs_f64()),
         cost_limit: prepared.recipe.cost_limit,
         threads: rayon::current_num_threads(),
@@ -243,12 +254,19 @@ impl Rehearsal {
             Some((seconds, _)) => seconds + self.evaluation_seconds,
             None => all_epochs,
         };
-        let share = (train_seconds / all_epochs.max(f64::MIN_POSITIVE)).min(1.0);
+        let train_seconds = match &self.search {
+            Some(search) => search.seconds(train_seconds, per_second),
+            None => train_seconds,
+        };
+        let share = train_seconds / all_epochs.max(f64::MIN_POSITIVE);
         let seconds = rest + train_seconds;
+        // The first epoch is the best at least, and then there is none for a while.
+        let first = self.patience.map_or(1.0, |patience| (1 + patience) as f64 / self.epochs.max(1) as f64);
         let evaluated = (self.epochs * self.val_rows) as f64;
         let flops = self.flops_per_row * (3.0 * rows + evaluated) * share;
         Plan {
             seconds,
+            least_seconds: rest + train_seconds.min(all_epochs * first),
             train_seconds,
             peak_memory_bytes,
             flops,

@@ -45,6 +45,29 @@ impl Fit {
         let tokens = flops / 6.0 / parameters;
         Optimum { parameters, tokens, loss: self.loss(parameters, tokens) }
     }
+
+    /// As [`optimum`](Self::optimum), with the operations of attention over `context` tokens counted beside the `6 N D`.
+    pub fn optimum_with_context(&self, flops: f64, context: f64) -> Optimum {
+        let of = |parameters: f64| {
+            let (layers, hidden) = shape(parameters);
+            let tokens = flops / flops_per_token(parameters, layers, hidden, context);
+            Optimum { parameters, tokens, loss: self.loss(parameters, tokens) }
+        };
+        // The loss has one valley over the logarithm of the size: narrowed down by thirds.
+        let (mut low, mut high) = (1e3f64.ln(), self.optimum(flops).parameters.ln() + 1.0);
+        while high - low > 1e-9 {
+            let (left, right) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
+            if of(left.exp()).loss < of(right.exp()).loss { high = right } else { low = left }
+        }
+        of(((low + high) / 2.0).exp())
+    }
+}
+
+/// A Transformer of the usual shape for a size: `(layers, hidden size)`, the latter 128 times the former, as in the models
+/// of the laws' authors, with `12 · layers · hidden²` parameters.
+pub fn shape(parameters: f64) -> (f64, f64) {
+    let layers = (parameters / (12.0 * 128.0 * 128.0)).cbrt().max(1.0);
+    (layers, (parameters / (12.0 * layers)).sqrt())
 }
 
 /// Floating-point operations to train a Transformer on a token: 6 for each parameter, and `12 · layers · hidden · context`
@@ -69,6 +92,20 @@ mod tests {
             }
             assert!((6.0 * best.parameters * best.tokens / flops - 1.0).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn attention_takes_its_share_of_the_budget() {
+        let (plain, without) = (BESIROGLU.optimum(1e19), BESIROGLU.optimum_with_context(1e19, 0.0));
+        assert!((without.parameters / plain.parameters - 1.0).abs() < 1e-3, "{plain:?} {without:?}");
+        let long = BESIROGLU.optimum_with_context(1e19, 8192.0);
+        let (layers, hidden) = shape(long.parameters);
+        let spent = long.tokens * flops_per_token(long.parameters, layers, hidden, 8192.0);
+        assert!((spent / 1e19 - 1.0).abs() < 1e-9 && long.loss > plain.loss, "{long:?}");
+        assert!((12.0 * layers * hidden * hidden / long.parameters - 1.0).abs() < 1e-9);
+        // GPT-3 has 96 layers of 12,288.
+        let (layers, hidden) = shape(174e9);
+        assert!((90.0..102.0).contains(&layers) && (11_500.0..13_000.0).contains(&hidden));
     }
 
     #[test]

@@ -2,49 +2,51 @@
 //! one that wins.
 
 pub mod database;
+pub mod engine;
 pub mod importance;
 pub mod pruner;
 pub mod sampler;
 pub mod settings;
 pub mod space;
 
+mod conclude;
 mod gaussian;
 mod parzen;
 mod trial;
 
-use crate::checkpoint;
 use crate::error::LearnError;
 use crate::event::{Event, Observer};
-use crate::files;
 use crate::prepare::{Prepared, prepare};
 use crate::resume;
-use crate::run::{Finished, Options, Way, write_record};
-use database::{Database, Trial};
-use indexmap::IndexMap;
-use outset_spec::record::{TrialRecord, TuneRecord};
+use crate::run::{Finished, Options};
+use database::{Database, Place, Trial};
+use engine::Piece;
 use outset_spec::{Experiment, Problems};
 use pruner::Next;
 use sampler::{Search, Tried};
 use serde_json::Value;
 use settings::Settings;
-use space::{Domain, Parameter, assignment};
-use std::path::{Path, PathBuf};
+use sha2::{Digest as _, Sha256};
+use space::{Parameter, assignment};
+use std::hash::{BuildHasher as _, RandomState};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use trial::Shared;
 
 /// The trial of the settings as they were declared, which is trained to its end whatever the pruner says.
 const DEFAULT: usize = 0;
-
-/// File in a study's folder that names the run of its winner.
-const CONCLUDED: &str = "concluded.json";
 
 /// A search that is under way.
 struct Study<'a> {
     settings: Settings,
     space: Vec<Parameter>,
     declared: Value,
+    place: Place,
+    /// What the study is called among others at its place.
+    name: String,
+    /// Where this machine keeps the files of trials.
     folder: PathBuf,
     prepared: &'a Prepared,
     experiment: &'a Experiment,
@@ -58,17 +60,19 @@ pub enum Tuned {
     Stopped,
     /// It was over before, and its best trial was taken to this run.
     Already(PathBuf),
+    /// It was over before, and another machine took its best trial to this run.
+    Elsewhere { machine: String, run: String },
 }
 
 /// Searches for better settings, and takes the best to a tested bundle.
 ///
-/// `study` is the folder of the search: `<name>.study` beside the runs where it is `None`.
+/// `place` is that of the search: the folder `<name>.study` beside the runs where it is `None`.
 ///
 /// # Errors
 /// Whatever is wrong with declaration, data or disk, or with the loss of every trial.
 pub fn tune(
     experiment: &Experiment,
-    study: Option<&Path>,
+    place: Option<Place>,
     options: &Options<'_>,
     observe: Observer<'_>,
 ) -> Result<Tuned, LearnError> {
@@ -79,33 +83,68 @@ pub fn tune(
     let prepared = prepare(experiment, observe)?;
     let space = space.unwrap_or_else(|| space::default_space(&prepared.experiment));
     check(experiment, &prepared, &space)?;
-    let folder = study
-        .map_or_else(|| options.runs.join(format!("{}.study", prepared.experiment.name)), Path::to_owned);
-    let failed = |source| LearnError::Write { path: folder.clone(), source };
-    std::fs::create_dir_all(folder.join("trials")).map_err(failed)?;
-    let mut declared = resume::declared(experiment);
-    if let Some(object) = declared.as_object_mut() {
-        // Limits and samplers may change from one part of a search to the next.
-        object.shift_remove("tune");
-        object.insert("rows_sha256".to_owned(), prepared.data.rows_sha256.as_str().into());
+    let beside = options.runs.join(format!("{}.study", prepared.experiment.name));
+    let place = place.unwrap_or_else(|| Place::Folder(beside.clone()));
+    let mut study = Study {
+        settings,
+        space,
+        declared: declared(experiment, &prepared),
+        name: match place {
+            // A folder holds one study, whatever its experiment is called.
+            Place::Folder(_) => "study".to_owned(),
+            Place::Server(_) => prepared.experiment.name.clone(),
+        },
+        folder: match &place {
+            Place::Folder(folder) => folder.clone(),
+            Place::Server(_) => beside,
+        },
+        place,
+        prepared: &prepared,
+        experiment,
+    };
+    let make = |folder: &PathBuf| {
+        std::fs::create_dir_all(folder).map_err(|source| LearnError::Write { path: folder.clone(), source })
+    };
+    make(&study.folder)?;
+    let mut database = study.open()?;
+    if matches!(study.place, Place::Server(_)) {
+        // Of two studies of one name, begun one after the other, neither may find the other's files.
+        study.folder.push(database.token());
     }
-    let study = Study { settings, space, declared, folder, prepared: &prepared, experiment };
+    make(&study.folder.join("trials"))?;
     if !study.search(options, observe)? {
         return Ok(Tuned::Stopped);
     }
     // Of several processes at one study a single one tests the winner; the others wait for it.
-    let _lock = loop {
-        match files::lock(&study.folder)? {
-            Some(lock) => break lock,
-            None => std::thread::sleep(Duration::from_millis(50)),
+    while !database.hold(Piece::Conclusion)? {
+        if options.interrupt.load(Ordering::Relaxed) {
+            return Ok(Tuned::Stopped);
         }
-    };
-    if let Some(run) = study.concluded()? {
-        return Ok(Tuned::Already(run));
+        std::thread::sleep(Duration::from_millis(50));
     }
-    let finished = study.conclude(options, started, observe)?;
-    study.mark(&finished.folder)?;
-    Ok(Tuned::Finished(Box::new(finished)))
+    study.conclude(&mut database, options, started, observe)
+}
+
+/// What must be as it was for a study to go on: what the file says and the rows, but not where these lie, which differs
+/// between machines, nor limits and samplers, which may change from one part of a search to the next.
+fn declared(experiment: &Experiment, prepared: &Prepared) -> Value {
+    let mut declared = resume::declared(experiment);
+    if let Some(object) = declared.as_object_mut() {
+        object.shift_remove("tune");
+        object.insert("rows_sha256".to_owned(), prepared.data.rows_sha256.as_str().into());
+    }
+    if let Some(data) = declared.get_mut("data").and_then(Value::as_object_mut) {
+        data.retain(|key, _| !["source", "train", "val", "test"].contains(&key.as_str()));
+    }
+    declared
+}
+
+/// A text of 32 letters that never was before.
+fn token() -> String {
+    // A hash table's keys are random, so that nobody can foretell them.
+    let keys = [RandomState::new(), RandomState::new()].map(|state| state.hash_one(SystemTime::now()));
+    let digest = Sha256::digest(format!("{keys:?} {}", std::process::id()));
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Checks every key at both ends of its range before time is spent.
@@ -139,28 +178,22 @@ fn check(experiment: &Experiment, prepared: &Prepared, space: &[Parameter]) -> R
 
 impl Study<'_> {
     fn open(&self) -> Result<Database, LearnError> {
-        Database::open(&self.folder.join("study.db"), &self.declared, &self.prepared.objective_words())
+        Database::open(&self.place, &self.name, &self.declared, &self.prepared.objective_words())
     }
 
     fn higher_is_better(&self) -> bool {
         self.prepared.recipe.objective.higher_is_better
     }
 
-    /// Whether a process is at a trial.
-    fn is_held(&self, id: usize) -> bool {
-        let folder = trial::folder(&self.folder, id);
-        folder.is_dir() && matches!(files::lock(&folder), Ok(None))
-    }
-
     /// Runs trials until the budget is spent; `false` where the user stopped it.
     fn search(&self, options: &Options<'_>, observe: Observer<'_>) -> Result<bool, LearnError> {
-        let database = self.open()?;
+        let mut database = self.open()?;
         let threads = rayon::current_num_threads();
         let parallel = self.settings.parallel.unwrap_or(threads).clamp(1, self.settings.trials + 1);
         let known = database.trials()?;
         let spent: f64 = known.iter().map(|trial| trial.seconds).sum();
         observe(Event::Study {
-            folder: self.folder.display().to_string(),
+            folder: self.place.to_string(),
             keys: self.space.iter().map(|parameter| parameter.key.clone()).collect(),
             trials: self.settings.trials,
             done: known.len(),
@@ -230,19 +263,25 @@ impl Study<'_> {
         };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         while !stop.load(Ordering::Relaxed) {
-            let (mut trial, _lock) = match self.claim(&mut database)? {
-                Claim::Trial(trial, lock) => (trial, lock),
+            let mut trial = match self.claim(&mut database)? {
+                Claim::Trial(trial) => trial,
                 Claim::Wait => {
                     std::thread::sleep(Duration::from_millis(20));
                     continue;
                 }
                 Claim::Nothing => break,
             };
+            let folder = trial::folder(&self.folder, trial.id);
+            std::fs::create_dir_all(&folder)
+                .map_err(|source| LearnError::Write { path: folder.clone(), source })?;
+            database.fetch(trial.id, &folder)?;
             match &pool {
                 Ok(pool) => pool.install(|| shared.advance(&mut trial))?,
                 Err(_) => shared.advance(&mut trial)?,
             }
+            database.keep(trial.id, &folder)?;
             database.alone(|database| database.put(&trial))?;
+            database.release(Piece::Trial(trial.id))?;
             let best = self.best(&database.trials()?).and_then(|best| best.values.last().copied());
             let _ = events.send(Event::Trial {
                 id: trial.id,
@@ -261,9 +300,10 @@ impl Study<'_> {
     fn claim(&self, database: &mut Database) -> Result<Claim, LearnError> {
         database.alone(|database| {
             let trials = database.trials()?;
+            let held = database.held()?;
             let higher = self.higher_is_better();
             let standings: Vec<_> =
-                trials.iter().map(|trial| trial.standing(higher, self.is_held(trial.id))).collect();
+                trials.iter().map(|trial| trial.standing(higher, held.contains(&trial.id))).collect();
             let settings = &self.settings;
             let next_id = trials.last().map_or(DEFAULT, |trial| trial.id + 1);
             let mut may_begin = next_id <= settings.trials;
@@ -291,160 +331,23 @@ impl Study<'_> {
                 }
                 Next::Begin => Trial { id: next_id, settings: new.unwrap_or_default(), ..Trial::default() },
             };
-            let folder = trial::folder(&self.folder, trial.id);
-            std::fs::create_dir_all(&folder)
-                .map_err(|source| LearnError::Write { path: folder.clone(), source })?;
-            let Some(lock) = files::lock(&folder)? else { return Ok(Claim::Wait) };
+            if !database.hold(Piece::Trial(trial.id))? {
+                return Ok(Claim::Wait);
+            }
+            if trial.state.is_empty() {
+                // Nothing that lies there is of this study.
+                let _ = std::fs::remove_dir_all(trial::folder(&self.folder, trial.id).join("checkpoints"));
+            }
             trial.state = "running".to_owned();
             database.put(&trial)?;
-            Ok(Claim::Trial(Box::new(trial), lock))
+            Ok(Claim::Trial(Box::new(trial)))
         })
-    }
-
-    /// The trial with the best value, those that failed aside.
-    fn best<'t>(&self, trials: &'t [Trial]) -> Option<&'t Trial> {
-        let objective = &self.prepared.recipe.objective;
-        let values = trials
-            .iter()
-            .filter(|trial| trial.state != "failed")
-            .filter_map(|trial| Some((trial, *trial.values.last()?)));
-        let better = |a: (&'t Trial, f64), b: (&'t Trial, f64)| {
-            if objective.improves(b.1, a.1) { b } else { a }
-        };
-        values.reduce(better).map(|(trial, _)| trial)
-    }
-
-    /// The run that the best of these very trials was taken to, if it was.
-    fn concluded(&self) -> Result<Option<PathBuf>, LearnError> {
-        let Ok(bytes) = std::fs::read(self.folder.join(CONCLUDED)) else { return Ok(None) };
-        let kept: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let run = self.folder.join(kept["run"].as_str().unwrap_or_default());
-        let same = kept["trials"] == self.open()?.trials()?.len();
-        Ok((same && run.join("run.json").is_file()).then_some(run))
-    }
-
-    fn mark(&self, run: &Path) -> Result<(), LearnError> {
-        let kept = serde_json::json!({
-            "trials": self.open()?.trials()?.len(),
-            "run": files::relative(run, &self.folder),
-        });
-        files::write(&self.folder.join(CONCLUDED), kept.to_string().as_bytes())
-    }
-
-    /// Takes the best trial from its checkpoint to a tested bundle, and records the search.
-    fn conclude(
-        &self,
-        options: &Options<'_>,
-        started: Instant,
-        observe: Observer<'_>,
-    ) -> Result<Finished, LearnError> {
-        let trials = self.open()?.trials()?;
-        let Some(winner) = self.best(&trials) else {
-            let errors = trials.iter().filter_map(|trial| trial.error.clone()).take(3).collect();
-            return Err(LearnError::NoTrial { path: self.folder.clone(), errors });
-        };
-        let record = self.record(&trials, winner);
-        observe(Event::Tuned {
-            trial: winner.id,
-            value: record.best,
-            default: record.default,
-            trials: trials.len(),
-            seconds: record.seconds,
-        });
-        let best = trial::experiment(self.experiment, winner)?;
-        let prepared = prepare(&best, &mut |_| {})?;
-        let folder = files::new_run(&options.runs, &prepared.experiment.name)?;
-        let Some(_lock) = files::lock(&folder)? else { return Err(LearnError::Busy { folder }) };
-        // The file says something else than what won, so it is not asked again when the run is resumed.
-        let options = &Options { runs: options.runs.clone(), origin: None, ..*options };
-        let mut state = resume::begin(&best, &prepared, options, &folder)?;
-        // The winner is trained already: its checkpoint becomes the run's.
-        let path = trial::folder(&self.folder, winner.id).join("checkpoints");
-        let mut checkpoint = checkpoint::find(&path).newest.map(|(_, checkpoint)| checkpoint);
-        if let Some(checkpoint) = &mut checkpoint {
-            checkpoint.progress.ended.get_or_insert_with(|| "the search was over".to_owned());
-            let files = checkpoint.files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
-            let folder = folder.join("checkpoints").join(checkpoint::name(checkpoint.progress.step));
-            checkpoint::write(&folder, prepared.recipe.seed, Some(&checkpoint.progress), files)?;
-        }
-        files::write(&folder.join("best.toml"), self.best_file(&best, &folder).as_bytes())?;
-        let way = Way {
-            prepared,
-            folder,
-            checkpoint,
-            price_per_second: options.price_per_second,
-            interrupt: options.interrupt,
-            started,
-        };
-        let mut finished = way.go(&mut state, observe)?;
-        finished.record.tune = Some(record);
-        write_record(&finished.folder, &finished.record)?;
-        Ok(finished)
-    }
-
-    /// The winning experiment as a file that runs again from the run's folder.
-    fn best_file(&self, best: &Experiment, folder: &Path) -> String {
-        let mut table = crate::run::from_folder(best, folder).to_table();
-        table.0.shift_remove("tune");
-        table.to_toml()
-    }
-
-    fn record(&self, trials: &[Trial], winner: &Trial) -> TuneRecord {
-        let higher = self.higher_is_better();
-        let value = |trial: &Trial| trial.values.last().copied();
-        let mut board: Vec<TrialRecord> = trials
-            .iter()
-            .map(|trial| TrialRecord {
-                id: trial.id,
-                settings: trial.settings.clone().into_iter().collect(),
-                state: trial.state.clone(),
-                value: value(trial),
-                interval: trial.interval,
-                epochs: trial.epochs,
-                seconds: trial.seconds,
-                parameters: trial.parameters,
-                latency_seconds: trial.latency,
-                error: trial.error.clone(),
-            })
-            .collect();
-        let rank = |trial: &TrialRecord| match trial.value.filter(|_| trial.state != "failed") {
-            Some(value) => {
-                if higher {
-                    -value
-                } else {
-                    value
-                }
-            }
-            None => f64::INFINITY,
-        };
-        board.sort_by(|a, b| rank(a).total_cmp(&rank(b)).then(a.id.cmp(&b.id)));
-        let scale = |parameter: &Parameter| match parameter.domain {
-            Domain::Choice(_) => "choice",
-            Domain::Real { log: true, .. } | Domain::Whole { log: true, .. } => "log",
-            _ => "linear",
-        };
-        TuneRecord {
-            objective: self.prepared.objective_words(),
-            higher_is_better: higher,
-            winner: winner.id,
-            best: value(winner).unwrap_or(f64::NAN),
-            default: trials.iter().find(|trial| trial.id == DEFAULT).and_then(value),
-            importance: importance::of_keys(&self.space, &tried(trials, self.space.len(), higher)),
-            keys: self
-                .space
-                .iter()
-                .map(|parameter| (parameter.key.clone(), scale(parameter).to_owned()))
-                .collect::<IndexMap<_, _>>(),
-            seconds: trials.iter().map(|trial| trial.seconds).sum(),
-            study: self.folder.display().to_string(),
-            trials: board,
-        }
     }
 }
 
 /// A piece of work, or none.
 enum Claim {
-    Trial(Box<Trial>, files::Lock),
+    Trial(Box<Trial>),
     Wait,
     Nothing,
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     flex::{self, contiguous, values},
+    flops,
     track::{Differentiable, Tracked, track},
 };
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
@@ -63,6 +64,7 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: AttentionMask) 
     check(sizes, &mask);
     let fits = k.dims() == [batch, keys, kv_heads, size] && v.dims() == k.dims();
     assert!(fits, "queries, keys and values differ in size");
+    count(sizes);
     let (q, k, v) = (q.into_dispatch(), k.into_dispatch(), v.into_dispatch());
     if !flex::applies(&[&q, &k, &v]) {
         let [q, k, v] = [q, k, v].map(Tensor::from_dispatch);
@@ -81,6 +83,7 @@ pub fn packed_attention(qkv: Tensor<3>, heads: usize, kv_heads: usize, mask: Att
     let sizes = packed_sizes([batch, time, width], heads, kv_heads);
     check(sizes, &mask);
     assert_eq!(width, (heads + 2 * kv_heads) * sizes.size, "the rows don't divide into the heads");
+    count(sizes);
     let qkv = qkv.into_dispatch();
     if !flex::applies(&[&qkv]) {
         let qkv = Tensor::<3>::from_dispatch(qkv).reshape([batch, time, heads + 2 * kv_heads, sizes.size]);
@@ -89,6 +92,11 @@ pub fn packed_attention(qkv: Tensor<3>, heads: usize, kv_heads: usize, mask: Att
         return composed(q, k, v, sizes, &mask).reshape([batch, time, heads * sizes.size]);
     }
     Tensor::from_dispatch(Dispatch::packed_masked_attention(qkv, heads, kv_heads, mask))
+}
+
+/// Counts the products of queries with keys and of weights with values, hidden ones among them.
+fn count(Sizes { batch, queries, keys, heads, size, .. }: Sizes) {
+    flops::count_sizes([2, batch, heads, queries, keys, size]);
 }
 
 fn packed_sizes([batch, time, width]: [usize; 3], heads: usize, kv_heads: usize) -> Sizes {

@@ -2,6 +2,7 @@
 
 use crate::{
     flex::{self, contiguous, values, width},
+    flops,
     track::{Differentiable, Tracked, track},
 };
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
@@ -16,6 +17,7 @@ use std::sync::Arc;
 /// # Panics
 /// If an index is not below the number of rows.
 pub fn bag(table: Tensor<2>, bags: Arc<Bags>) -> Tensor<2> {
+    flops::count_sizes([bags.indices.len(), table.dims()[1]]);
     let table = table.into_dispatch();
     if !flex::applies(&[&table]) {
         return composed(Tensor::from_dispatch(table), &bags);

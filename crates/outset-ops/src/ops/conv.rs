@@ -2,6 +2,7 @@
 
 use crate::{
     flex::{self, contiguous, values},
+    flops,
     track::{Differentiable, Tracked, track},
 };
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
@@ -44,6 +45,13 @@ pub fn conv2d(x: Tensor<4>, w: Tensor<4>, b: Option<Tensor<1>>, how: Convolution
         b.as_ref().is_none_or(|b| b.dims() == [w.dims()[0]]),
         "the bias has another size than the output"
     );
+    let ([batch, _, height, width], [outputs, channels, kernel_height, kernel_width]) = (x.dims(), w.dims());
+    let places = |size: usize, kernel: usize, axis: usize| {
+        let reach = how.dilation[axis] * (kernel - 1) + 1;
+        (size + 2 * how.padding[axis]).saturating_sub(reach) / how.stride[axis] + 1
+    };
+    let out = [places(height, kernel_height, 0), places(width, kernel_width, 1)];
+    flops::count_sizes([batch, out[0], out[1], outputs, channels, kernel_height, kernel_width]);
     let (x, w, b) = (x.into_dispatch(), w.into_dispatch(), b.map(Tensor::into_dispatch));
     if !flex::applies(&[&x, &w]) || b.as_ref().is_some_and(|b| !flex::applies(&[b])) {
         let options = ConvOptions::new(how.stride, how.padding, how.dilation, how.groups);

@@ -2,6 +2,7 @@
 
 use crate::{
     flex::{self, contiguous, values, width},
+    flops,
     track::{Differentiable, Tracked, track},
 };
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
@@ -41,6 +42,7 @@ pub fn member_linear(h: Tensor<2>, w: Tensor<3>, b: Option<Tensor<2>>) -> Tensor
         "rows and weights of the members differ in size"
     );
     assert!(b.as_ref().is_none_or(|b| b.dims() == [members, outputs]), "the members' bias has another size");
+    flops::count_sizes([rows, inputs, outputs]);
     let (h, w, b) = (h.into_dispatch(), w.into_dispatch(), b.map(Tensor::into_dispatch));
     if !flex::applies(&[&h, &w]) || b.as_ref().is_some_and(|b| !flex::applies(&[b])) {
         return composed_linear(

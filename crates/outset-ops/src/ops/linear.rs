@@ -2,6 +2,7 @@
 
 use crate::{
     flex::{self, contiguous, owned, values, values_mut, width},
+    flops,
     track::{Differentiable, Tracked, track},
 };
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
@@ -25,6 +26,7 @@ pub fn linear<const D: usize>(
     if let Some(b) = &b {
         assert_eq!(b.dims(), [outputs], "the bias has another size than the output");
     }
+    flops::count_sizes([x.dims()[..D - 1].iter().product(), inputs, outputs]);
     let (x, w, b) = (x.into_dispatch(), w.into_dispatch(), b.map(Tensor::into_dispatch));
     if !flex::applies(&[&x, &w]) || b.as_ref().is_some_and(|b| !flex::applies(&[b])) {
         let b = b.map(Tensor::from_dispatch);

@@ -3,7 +3,7 @@
 use crate::{
     Activation, cross_entropy,
     flex::{self, contiguous, integers, values, width},
-    linear,
+    flops, linear,
     ops::cross_entropy::scaled,
     track::{Differentiable, Tracked, track},
 };
@@ -32,12 +32,15 @@ pub fn linear_cross_entropy(
 ) -> Tensor<1> {
     assert_eq!(x.dims()[1], w.dims()[0], "the input's width is not the number of rows of the weight");
     assert_eq!(targets.dims(), [x.dims()[0]], "inputs and targets differ in rows");
+    let (x_sizes, w_sizes) = (x.dims(), w.dims());
     let (x, w) = (x.into_dispatch(), w.into_dispatch());
     if !flex::applies(&[&x, &w]) {
         let logits =
             linear::<2>(Tensor::from_dispatch(x), Tensor::from_dispatch(w), None, Activation::Identity);
         return cross_entropy(logits, targets, None, smoothing);
     }
+    let ([rows, _], [width, classes]) = (x_sizes, w_sizes);
+    flops::count_sizes([rows, width, classes]);
     Tensor::from_dispatch(Dispatch::linear_cross_entropy(x, w, targets.into_dispatch(), smoothing))
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     flex::{self, contiguous, values, width},
+    flops,
     track::{Differentiable, Tracked, track},
 };
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
@@ -19,6 +20,7 @@ use outset_kernels::recurrent::{Sizes, Weights, gru as gru_kernel, lstm as lstm_
 /// If the sizes don't fit.
 pub fn lstm(x: Tensor<3>, w_input: Tensor<2>, w_hidden: Tensor<2>, b: Tensor<1>) -> Tensor<3> {
     check(&x, &w_input, &w_hidden, &[&b], 4);
+    count(&x, &w_hidden);
     let inputs = [x.into_dispatch(), w_input.into_dispatch(), w_hidden.into_dispatch(), b.into_dispatch()];
     if !flex::applies(&inputs.each_ref()) {
         let [x, w_input, w_hidden, b] = inputs;
@@ -44,6 +46,7 @@ pub fn gru(
     b_hidden: Tensor<1>,
 ) -> Tensor<3> {
     check(&x, &w_input, &w_hidden, &[&b, &b_hidden], 3);
+    count(&x, &w_hidden);
     let weights = [x.into_dispatch(), w_input.into_dispatch(), w_hidden.into_dispatch()];
     let (b, b_hidden) = (b.into_dispatch(), b_hidden.into_dispatch());
     let fused = flex::applies(&weights.each_ref()) && flex::applies(&[&b, &b_hidden]);
@@ -60,6 +63,12 @@ fn check(x: &Tensor<3>, w_input: &Tensor<2>, w_hidden: &Tensor<2>, biases: &[&Te
     assert_eq!(width, gates * hidden, "the state's weight is not [hidden, {gates} * hidden]");
     assert_eq!(w_input.dims(), [inputs, width], "the input's weight is not [inputs, {gates} * hidden]");
     assert!(biases.iter().all(|b| b.dims() == [width]), "a bias is not [{gates} * hidden]");
+}
+
+/// Counts the products of inputs and states with the weights of the gates.
+fn count(x: &Tensor<3>, w_hidden: &Tensor<2>) {
+    let ([batch, time, inputs], [hidden, width]) = (x.dims(), w_hidden.dims());
+    flops::count_sizes([batch, time, inputs + hidden, width]);
 }
 
 /// Returns `x w + b` for every step.

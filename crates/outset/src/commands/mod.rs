@@ -99,8 +99,10 @@ pub fn dispatch(arguments: &Arguments, printer: &Printer) -> Result<(), Failure>
             new::new(dir.as_deref(), from.as_deref(), target, example.as_deref(), printer)
         }
         Command::Check(what) => check::check(what, printer),
-        Command::Plan { language_model: Some(flops), .. } => plan::language_model(*flops, printer),
-        Command::Plan { what, prices, runs, language_model: None } => {
+        Command::Plan { language_model: Some(flops), context, .. } => {
+            plan::language_model(*flops, *context, printer)
+        }
+        Command::Plan { what, prices, runs, .. } => {
             plan::plan(what, prices.as_deref(), runs.as_deref(), printer)
         }
         Command::Run { what, runs } => run::run(what, runs.as_deref(), false, printer),

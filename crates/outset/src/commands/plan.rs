@@ -6,7 +6,7 @@ use crate::interrupt;
 use crate::locate::locate;
 use crate::printer::{Printer, clock, count};
 use outset_learn::plan::prices::Prices;
-use outset_learn::plan::scaling::{BESIROGLU, Fit, HOFFMANN};
+use outset_learn::plan::scaling::{BESIROGLU, Fit, HOFFMANN, shape};
 use outset_learn::plan::{Plan, rehearse};
 use outset_learn::{event::Event, files, resume};
 use outset_spec::record::{Money, RunRecord};
@@ -87,23 +87,39 @@ fn show(plan: &Plan, printer: &Printer) {
                 rehearsal.epochs
             ),
         ),
+        (
+            "search",
+            rehearsal.search.as_ref().map_or_else(String::new, |search| {
+                format!(
+                    "{} trials, worth about {:.1} full runs, {} at most",
+                    count(search.trials),
+                    search.full_runs,
+                    search.most_full_runs
+                )
+            }),
+        ),
         ("parameters", count(plan.parameters)),
         ("arithmetic", format!("{} FLOPs", scientific(plan.flops))),
         ("memory", bytes(plan.peak_memory_bytes)),
         (
             "time",
             format!(
-                "{} ({} of training; {} steps were timed)",
+                "{} ({} of training; {} steps were timed){}",
                 time(plan.seconds),
                 time(plan.train_seconds),
-                rehearsal.steps_timed
+                rehearsal.steps_timed,
+                if plan.least_seconds < plan.seconds * 0.95 {
+                    format!(", {} at least where it stops early", time(plan.least_seconds))
+                } else {
+                    String::new()
+                }
             ),
         ),
         ("energy", format!("{} Wh", significant(plan.energy_kwh * 1000.0))),
         ("price", money(&plan.cost)),
         ("verdict", plan.verdict.clone()),
     ];
-    for (name, text) in lines {
+    for (name, text) in lines.into_iter().filter(|(_, text)| !text.is_empty()) {
         printer.answer(&format!("{name:<11}{text}\n"));
     }
     if plan.hardware.is_empty() {
@@ -124,22 +140,30 @@ fn show(plan: &Plan, printer: &Printer) {
 }
 
 /// Says which language model makes the most of a budget of arithmetic.
-pub fn language_model(flops: f64, printer: &Printer) -> Result<(), Failure> {
+pub fn language_model(flops: f64, context: Option<u32>, printer: &Printer) -> Result<(), Failure> {
     if !(1e12..1e30).contains(&flops) {
         return Err(Failure::wrong(format!("`--language-model` is {flops}, but must be from 1e12 to 1e30")));
     }
-    let mut rows = vec![["fit", "parameters", "tokens", "tokens a parameter", "loss"].map(str::to_owned)];
+    let head = ["fit", "parameters", "layers", "hidden size", "tokens", "tokens a parameter", "loss"];
+    let mut rows = vec![head.map(str::to_owned)];
     for fit in [BESIROGLU, HOFFMANN] {
-        let best = fit.optimum(flops);
+        let best = match context {
+            Some(context) => fit.optimum_with_context(flops, context.into()),
+            None => fit.optimum(flops),
+        };
+        let (layers, hidden) = shape(best.parameters);
         if printer.is_json() {
             printer.object(&json!({
                 "event": "optimum", "fit": fit.name, "flops": flops,
                 "parameters": best.parameters, "tokens": best.tokens, "loss": best.loss,
+                "num_layers": layers.round(), "hidden_size": hidden.round(), "context": context,
             }));
         }
         rows.push([
             fit.name.to_owned(),
             scientific(best.parameters),
+            format!("{layers:.0}"),
+            format!("{hidden:.0}"),
             scientific(best.tokens),
             format!("{:.1}", best.tokens / best.parameters),
             format!("{:.3}", best.loss),
@@ -175,7 +199,7 @@ pub fn compare(folder: &Path, record: &mut RunRecord, prices: &Prices) {
                 "cost": plan["cost"],
                 "steps": plan["rehearsal"]["steps"],
                 // Training may end before its last epoch; the forecast for the steps that were made.
-                "seconds_for_steps": planned.map(|planned| {
+                "seconds_for_steps": planned.filter(|_| plan["rehearsal"]["search"].is_null()).map(|planned| {
                     let train = plan["train_seconds"].as_f64().unwrap_or(0.0);
                     let whole = plan["seconds"].as_f64().unwrap_or(0.0);
                     whole - train + train * steps as f64 / planned.max(1.0)

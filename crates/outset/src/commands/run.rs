@@ -86,6 +86,7 @@ pub fn finish(
     let shown = folder.display();
     if record.state == "interrupted" {
         printer.say("Stopped", &format!("go on with `outset train --resume {shown}`"));
+        printer.say("", &format!("the test part was left alone; `outset test {shown}` looks at it"));
     }
     printer.say("Saved", &format!("{shown} · report {shown}/report.html · next: `outset serve {shown}`"));
     Ok(())

@@ -5,6 +5,8 @@ use crate::printer::{Printer, clock};
 use outset_learn::files;
 use outset_learn::resume::read_state;
 use outset_learn::run::read_record;
+use outset_learn::tune::database::Place;
+use outset_learn::tune::engine::STUDY;
 use outset_learn::verdict::number;
 use outset_spec::record::MetricLine;
 use outset_spec::state::{Objective, RunState};
@@ -29,7 +31,12 @@ struct Line {
 }
 
 /// Lists the runs of a folder, the latest last.
-pub fn runs(dir: &Path, printer: &Printer) -> Result<(), Failure> {
+pub fn runs(dir: &str, printer: &Printer) -> Result<(), Failure> {
+    let place = super::tune::place(dir)?;
+    if matches!(place, Place::Server(_)) || Path::new(dir).join(STUDY).is_file() {
+        return super::tune::show(&place, printer);
+    }
+    let dir = Path::new(dir);
     let nested = dir.join("runs");
     let folder = if nested.is_dir() { nested } else { dir.to_owned() };
     let entries = std::fs::read_dir(&folder)

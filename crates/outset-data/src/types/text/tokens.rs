@@ -3,6 +3,7 @@
 use outset_spec::{Node, Setting, Value};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
 use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
@@ -11,7 +12,10 @@ use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
+use tokenizers::{
+    AddedToken, NormalizedString, Normalizer as _, OffsetReferential, OffsetType, PreTokenizedString,
+    PreTokenizer as _, SplitDelimiterBehavior, Tokenizer,
+};
 
 /// Stands for what the vocabulary does not hold.
 const UNKNOWN: &str = "[UNK]";
@@ -167,7 +171,7 @@ fn train(texts: &[(String, u64)], scheme: &Scheme, size: usize) -> tokenizers::R
                 .vocab_size(size)
                 .min_frequency(2)
                 .show_progress(false)
-                .special_tokens(special.clone())
+                .special_tokens([special.clone(), continuing(texts)?].concat())
                 .build();
             (model.into(), trainer.into())
         }
@@ -182,13 +186,46 @@ fn train(texts: &[(String, u64)], scheme: &Scheme, size: usize) -> tokenizers::R
             tokenizer.with_pre_tokenizer(Some(Split::new(each, SplitDelimiterBehavior::Isolated, false)?));
         }
         _ => {
-            tokenizer.with_normalizer(Some(BertNormalizer::new(false, true, Some(false), false)))?;
+            tokenizer.with_normalizer(Some(words_normalizer()))?;
             tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
         }
     }
     let repeated = texts.iter().map(|(text, _)| text.as_str());
     tokenizer.train(&mut trainer, repeated)?;
+    if let ModelWrapper::WordPiece(model) = tokenizer.get_model() {
+        // Without the pieces that are no special ones to a reader.
+        let mut plain = Tokenizer::new(model.clone());
+        plain.with_normalizer(tokenizer.get_normalizer().cloned())?;
+        plain.with_pre_tokenizer(tokenizer.get_pre_tokenizer().cloned());
+        plain.add_special_tokens(special)?;
+        return Ok(plain);
+    }
     Ok(tokenizer)
+}
+
+/// Pieces of a single character that go on with a word, in order.
+///
+/// The trainer, left to itself, numbers them as a hash table happens to give its words, other than the time before, and
+/// pairs that are as frequent as each other are merged by these numbers.
+fn continuing(texts: &[(String, u64)]) -> tokenizers::Result<Vec<AddedToken>> {
+    let normalizer = words_normalizer();
+    let of_text = |(text, _): &(String, u64)| -> tokenizers::Result<BTreeSet<char>> {
+        let mut normalized = NormalizedString::from(text.as_str());
+        normalizer.normalize(&mut normalized)?;
+        let mut split = PreTokenizedString::from(normalized);
+        BertPreTokenizer.pre_tokenize(&mut split)?;
+        let words = split.get_splits(OffsetReferential::Original, OffsetType::Byte);
+        Ok(words.into_iter().flat_map(|(word, ..)| word.chars().skip(1)).collect())
+    };
+    let all = texts.par_iter().map(of_text).try_reduce(BTreeSet::new, |mut all, more| {
+        all.extend(more);
+        Ok(all)
+    })?;
+    Ok(all.into_iter().map(|character| AddedToken::from(format!("##{character}"), true)).collect())
+}
+
+fn words_normalizer() -> BertNormalizer {
+    BertNormalizer::new(false, true, Some(false), false)
 }
 
 #[cfg(test)]
@@ -199,6 +236,20 @@ mod tests {
         let lines =
             ["good film , good day", "bad film , bad day", "房间很大，很好", "房间很小，不好", "good day"];
         (0..20).flat_map(|_| lines.map(|line| (line.to_owned(), 1))).collect()
+    }
+
+    #[test]
+    fn every_scheme_gives_the_same_tokens_each_time() {
+        let words = ["quiet", "quick", "unlike", "likely", "untie", "tie", "tiled", "lit"];
+        let texts: Vec<(String, u64)> =
+            (0..60).map(|row| (format!("{} {}", words[row % 8], words[row * 5 % 8]), 1)).collect();
+        for (word, scheme) in Scheme::WORDS.iter().filter(|(word, _)| *word != "ngrams") {
+            let fit = || serde_json::to_string(&Tokens::fit(&texts, scheme, 40, None, 256).unwrap()).unwrap();
+            let first = fit();
+            assert!((0..5).all(|_| fit() == first), "{word}");
+        }
+        let tokens = Tokens::fit(&texts, &Scheme::WordPiece, 300, Some(9), 256).unwrap();
+        assert_eq!(tokens.encode("##u").len(), 3, "what looks like a piece is a text as any other");
     }
 
     #[test]

@@ -1,0 +1,222 @@
+//! The end of a search: the best trial goes from its checkpoint to a tested bundle, in a run of its own.
+//!
+//! Which run that is stands in the study before it begins, so that a conclusion that was killed is gone on with, in that
+//! very run, and the test part is not looked at by another.
+
+use super::database::{Database, Place, Trial};
+use super::space::{Domain, Parameter};
+use super::{DEFAULT, Study, Tuned, importance, trial, tried};
+use crate::checkpoint;
+use crate::error::LearnError;
+use crate::event::{Event, Observer};
+use crate::files;
+use crate::machine;
+use crate::prepare::prepare;
+use crate::resume::{self, Resumed};
+use crate::run::{Finished, Options, Way};
+use indexmap::IndexMap;
+use outset_spec::Experiment;
+use outset_spec::record::{TrialRecord, TuneRecord};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::time::Instant;
+
+/// What a study says of its conclusion.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Conclusion {
+    /// Trials that the best was chosen from; more of them make another conclusion.
+    trials: usize,
+    /// The run, as seen from the study's folder.
+    run: String,
+    /// Name of the machine that has it.
+    machine: String,
+    /// Whether the run came to its end.
+    done: bool,
+}
+
+impl Study<'_> {
+    /// The trial with the best value, those that failed aside.
+    pub(super) fn best<'t>(&self, trials: &'t [Trial]) -> Option<&'t Trial> {
+        let objective = &self.prepared.recipe.objective;
+        let values = trials
+            .iter()
+            .filter(|trial| trial.state != "failed")
+            .filter_map(|trial| Some((trial, *trial.values.last()?)));
+        let better = |a: (&'t Trial, f64), b: (&'t Trial, f64)| {
+            if objective.improves(b.1, a.1) { b } else { a }
+        };
+        values.reduce(better).map(|(trial, _)| trial)
+    }
+
+    /// Takes the best trial to a tested bundle, unless that was done, or goes on with it where that was begun.
+    pub(super) fn conclude(
+        &self,
+        database: &mut Database,
+        options: &Options<'_>,
+        started: Instant,
+        observe: Observer<'_>,
+    ) -> Result<Tuned, LearnError> {
+        let trials = database.trials()?;
+        let begun: Conclusion = database
+            .concluded()?
+            .and_then(|kept| serde_json::from_value(kept).ok())
+            .filter(|kept: &Conclusion| kept.trials == trials.len())
+            .unwrap_or_default();
+        let is_here = begun.machine == machine::name();
+        let run = resume::shortened(&self.folder.join(&begun.run));
+        let mut looks = 0;
+        match (&*begun.run, is_here) {
+            ("", _) => {}
+            (_, true) if run.join("state.json").is_file() => {
+                return match resume::resume(&run, options.price_per_second, options.interrupt, observe)? {
+                    Resumed::Already(_) => Ok(Tuned::Already(run)),
+                    Resumed::Finished(finished) => {
+                        database.conclude(&json(&Conclusion { done: true, ..begun }))?;
+                        Ok(Tuned::Finished(finished))
+                    }
+                };
+            }
+            // The run was removed.
+            (_, true) => {}
+            (_, false) if begun.done => {
+                return Ok(Tuned::Elsewhere { machine: begun.machine, run: begun.run });
+            }
+            // That machine may have looked at the test part before it was lost.
+            (_, false) => looks = 1,
+        }
+        let finished = self.take_to_its_end(database, &trials, looks, options, started, observe)?;
+        Ok(Tuned::Finished(Box::new(finished)))
+    }
+
+    /// Makes a run of the best trial, after `looks` at the test part that may have been before.
+    fn take_to_its_end(
+        &self,
+        database: &mut Database,
+        trials: &[Trial],
+        looks: u32,
+        options: &Options<'_>,
+        started: Instant,
+        observe: Observer<'_>,
+    ) -> Result<Finished, LearnError> {
+        let Some(winner) = self.best(trials) else {
+            let errors = trials.iter().filter_map(|trial| trial.error.clone()).take(3).collect();
+            return Err(LearnError::NoTrial { study: self.place.to_string(), errors });
+        };
+        let record = self.record(trials, winner);
+        observe(Event::Tuned {
+            trial: winner.id,
+            value: record.best,
+            default: record.default,
+            trials: trials.len(),
+            seconds: record.seconds,
+        });
+        let best = trial::experiment(self.experiment, winner)?;
+        let prepared = prepare(&best, &mut |_| {})?;
+        let folder = files::new_run(&options.runs, &prepared.experiment.name)?;
+        let Some(_lock) = files::lock(&folder)? else { return Err(LearnError::Busy { folder }) };
+        // The file says something else than what won, so it is not asked again when the run is resumed.
+        let options = &Options { runs: options.runs.clone(), origin: None, ..*options };
+        let mut state = resume::begin(&best, &prepared, options, &folder)?;
+        (state.tune, state.test_looks) = (Some(record), looks);
+        resume::write_state(&folder, &state)?;
+        // The winner is trained already: its checkpoint becomes the run's.
+        let of_trial = trial::folder(&self.folder, winner.id);
+        database.fetch(winner.id, &of_trial)?;
+        let found = checkpoint::find(&of_trial.join("checkpoints"));
+        let mut checkpoint = found.newest.map(|(_, checkpoint)| checkpoint);
+        if let Some(checkpoint) = &mut checkpoint {
+            checkpoint.progress.ended.get_or_insert_with(|| "the search was over".to_owned());
+            let files = checkpoint.files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+            let folder = folder.join("checkpoints").join(checkpoint::name(checkpoint.progress.step));
+            checkpoint::write(&folder, prepared.recipe.seed, Some(&checkpoint.progress), files)?;
+        }
+        files::write(&folder.join("best.toml"), self.best_file(&best, &folder).as_bytes())?;
+        let conclusion = Conclusion {
+            trials: trials.len(),
+            run: match self.place {
+                Place::Folder(_) => files::relative(&folder, &self.folder),
+                Place::Server(_) => {
+                    std::path::absolute(&folder).unwrap_or(folder.clone()).display().to_string()
+                }
+            },
+            machine: machine::name(),
+            done: false,
+        };
+        database.conclude(&json(&conclusion))?;
+        let way = Way {
+            prepared,
+            folder,
+            checkpoint,
+            price_per_second: options.price_per_second,
+            interrupt: options.interrupt,
+            started,
+        };
+        let finished = way.go(&mut state, observe)?;
+        database.conclude(&json(&Conclusion { done: true, ..conclusion }))?;
+        Ok(finished)
+    }
+
+    /// The winning experiment as a file that runs again from the run's folder.
+    fn best_file(&self, best: &Experiment, folder: &Path) -> String {
+        let mut table = crate::run::from_folder(best, folder).to_table();
+        table.0.shift_remove("tune");
+        table.to_toml()
+    }
+
+    fn record(&self, trials: &[Trial], winner: &Trial) -> TuneRecord {
+        let higher = self.higher_is_better();
+        let value = |trial: &Trial| trial.values.last().copied();
+        let mut board: Vec<TrialRecord> = trials
+            .iter()
+            .map(|trial| TrialRecord {
+                id: trial.id,
+                settings: trial.settings.clone().into_iter().collect(),
+                state: trial.state.clone(),
+                value: value(trial),
+                interval: trial.interval,
+                epochs: trial.epochs,
+                seconds: trial.seconds,
+                parameters: trial.parameters,
+                latency_seconds: trial.latency,
+                error: trial.error.clone(),
+            })
+            .collect();
+        let rank = |trial: &TrialRecord| match trial.value.filter(|_| trial.state != "failed") {
+            Some(value) => {
+                if higher {
+                    -value
+                } else {
+                    value
+                }
+            }
+            None => f64::INFINITY,
+        };
+        board.sort_by(|a, b| rank(a).total_cmp(&rank(b)).then(a.id.cmp(&b.id)));
+        let scale = |parameter: &Parameter| match parameter.domain {
+            Domain::Choice(_) => "choice",
+            Domain::Real { log: true, .. } | Domain::Whole { log: true, .. } => "log",
+            _ => "linear",
+        };
+        TuneRecord {
+            objective: self.prepared.objective_words(),
+            higher_is_better: higher,
+            winner: winner.id,
+            best: value(winner).unwrap_or(f64::NAN),
+            default: trials.iter().find(|trial| trial.id == DEFAULT).and_then(value),
+            importance: importance::of_keys(&self.space, &tried(trials, self.space.len(), higher)),
+            keys: self
+                .space
+                .iter()
+                .map(|parameter| (parameter.key.clone(), scale(parameter).to_owned()))
+                .collect::<IndexMap<_, _>>(),
+            seconds: trials.iter().map(|trial| trial.seconds).sum(),
+            study: self.place.to_string(),
+            trials: board,
+        }
+    }
+}
+
+fn json(conclusion: &Conclusion) -> serde_json::Value {
+    serde_json::to_value(conclusion).unwrap_or_default()
+}
