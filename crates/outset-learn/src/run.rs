@@ -326,7 +326,11 @@ fn new_record(prepared: &Prepared, trained: &Trained) -> RunRecord {
             kind: prepared.experiment.model.kind.clone(),
             parameters: layers.iter().map(|(_, _, count)| count).sum(),
             layers,
-            precision: "float32".to_owned(),
+            precision: match prepared.recipe.precision {
+                outset_ops::Precision::F32 => "float32",
+                outset_ops::Precision::Bf16 => "float32, trained with products in bf16",
+            }
+            .to_owned(),
         },
         training: TrainingRecord {
             epochs: trained.epochs,

@@ -20,7 +20,7 @@ use burn::module::Module as _;
 use burn::tensor::Device;
 use indexmap::IndexMap;
 use outset_data::{Features, Targets};
-use outset_ops::{Precision, precision};
+use outset_ops::{Precision, precision, with_recompute};
 use outset_spec::record::MetricLine;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,6 +41,8 @@ pub struct Recipe {
     pub micro_batch_size: usize,
     /// Of the products of a step; evaluation and prediction are always in single precision.
     pub precision: Precision,
+    /// Whether activations within blocks are computed again in the backward pass.
+    pub recompute: bool,
     pub optimizer: Optimizer,
     pub schedule: Schedule,
     /// 0 for no limit.
@@ -397,7 +399,8 @@ impl<'a> Training<'a> {
             // Each pass counts by its rows' weights, so that a step's gradient is the mean over its batch.
             let share = examples.weight_of(micro) / examples.weight_of(rows).max(f64::MIN_POSITIVE);
             let (loss, of_pass) = precision::with(recipe.precision, || {
-                let mut loss = network.loss(&batch, &self.weights, Some(key));
+                let mut loss =
+                    with_recompute(recipe.recompute, || network.loss(&batch, &self.weights, Some(key)));
                 if share < 1.0 {
                     loss = loss * share;
                 }

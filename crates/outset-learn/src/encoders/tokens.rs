@@ -27,6 +27,25 @@ pub fn gather(features: &[&Features], rows: &[u32], device: &Device) -> Gathered
     Gathered::Tokens { tokens, lengths }
 }
 
+/// The step of each row when texts of these lengths lie one after the other.
+pub fn steps(lengths: &[usize]) -> Vec<usize> {
+    lengths.iter().flat_map(|length| 0..*length).collect()
+}
+
+/// The tokens of the texts one after the other, of `tokens [texts, time]` that are filled up: `[rows]`.
+pub fn rows_of(tokens: &Tensor<2, Int>, lengths: &[usize]) -> Tensor<1, Int> {
+    let [texts, time] = tokens.dims();
+    let tokens = tokens.clone().reshape([texts * time]);
+    if lengths.iter().all(|length| *length == time) {
+        return tokens;
+    }
+    let of = |(text, length): (usize, &usize)| (text * time..text * time + length).map(|place| place as i32);
+    let places: Vec<i32> = lengths.iter().enumerate().flat_map(of).collect();
+    let places = TensorData::new(places.clone(), [places.len()]);
+    let places = Tensor::<1, Int>::from_data(places, &tokens.device());
+    tokens.select(0, places)
+}
+
 /// Tokens in the vocabulary and the most of one text.
 pub fn sizes(shapes: &[FeatureShape]) -> (usize, usize) {
     match shapes {
@@ -46,6 +65,11 @@ impl Embedding {
     /// Draws vectors whose numbers have the given deviation.
     pub fn new(tokens: usize, width: usize, deviation: f64, init: &mut Init) -> Self {
         Self { table: init.normal([tokens, width], deviation) }
+    }
+
+    /// Looks tokens `[rows]` up: `[rows, width]`.
+    pub fn forward_rows(&self, tokens: Tensor<1, Int>) -> Tensor<2> {
+        outset_ops::embedding(self.table.val(), tokens)
     }
 
     /// Looks tokens `[rows, time]` up: `[rows, time, width]`.
