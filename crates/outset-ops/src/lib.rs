@@ -29,6 +29,7 @@ pub use ops::{
     cross_entropy::cross_entropy,
     dropout::dropout,
     embedding::embedding,
+    embeddings::embeddings,
     ensemble::{ensemble_scale, member_linear},
     group_norm::group_norm,
     layer_norm::layer_norm,

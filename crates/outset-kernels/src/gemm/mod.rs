@@ -29,6 +29,9 @@ const TASK_TILES: usize = 8;
 /// little.
 const TASKS: usize = 16;
 
+/// Multiplications below which a task of a small product would be done sooner than it is handed to another thread.
+const TASK_PRODUCTS: usize = 1 << 19;
+
 /// A matrix read in place: element `(r, c)` is `data[r * row_stride + c * column_stride]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
@@ -202,7 +205,9 @@ fn product_then(
     // Rounding the right factor is not worth it for few rows.
     let kernel = if rows < FEWEST_ROWS_OF_PAIRS { Kernel::of_level() } else { Kernel::current() };
     let tiles = rows.div_ceil(kernel.rows);
-    let cut = if parallel { Cut::into(tiles, parts(tiles)) } else { Cut::into(tiles, 1) };
+    let worth_it = rows * inner * columns / TASK_PRODUCTS;
+    let cut =
+        if parallel { Cut::into(tiles, parts(tiles).min(worth_it.max(1))) } else { Cut::into(tiles, 1) };
     // Few rows use each panel but few times: not worth a copy where it can be read in place.
     let in_place = kernel.pairs == 1 && b.column_stride == 1 && tiles <= TASK_TILES;
     let mut panels = Panels::new(&kernel, if in_place { 0 } else { inner.min(kernel.depth) }, columns);

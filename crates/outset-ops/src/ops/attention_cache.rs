@@ -21,7 +21,7 @@ enum Kept {
     /// As the kernel reads them.
     Host(Cache),
     /// Keys and values, `[batch, positions, kv_heads, size]`.
-    Tensors(Tensor<4>, Tensor<4>),
+    Tensors(Box<[Tensor<4>; 2]>),
 }
 
 impl KeyValueCache {
@@ -30,7 +30,7 @@ impl KeyValueCache {
         match &self.0 {
             Kept::Nothing => 0,
             Kept::Host(cache) => cache.len(),
-            Kept::Tensors(keys, _) => keys.dims()[1],
+            Kept::Tensors(kept) => kept[0].dims()[1],
         }
     }
 
@@ -60,10 +60,13 @@ pub fn attention_with_cache(
     let on_flex = q.dtype() == DType::F32 && q.device() == Device::flex();
     if !on_flex {
         let (k, v) = match std::mem::take(&mut cache.0) {
-            Kept::Tensors(keys, old) => (Tensor::cat(vec![keys, k], 1), Tensor::cat(vec![old, v], 1)),
+            Kept::Tensors(kept) => {
+                let [keys, old] = *kept;
+                (Tensor::cat(vec![keys, k], 1), Tensor::cat(vec![old, v], 1))
+            }
             _ => (k, v),
         };
-        cache.0 = Kept::Tensors(k.clone(), v.clone());
+        cache.0 = Kept::Tensors(Box::new([k.clone(), v.clone()]));
         return attention(q, k, v, AttentionMask { window, ..AttentionMask::causal() });
     }
     let [q, k, v] = [q, k, v].map(|tensor| contiguous(primitive(tensor)));

@@ -167,7 +167,7 @@ mod tests {
         for (how, extra) in [
             (plain, [0, 0]),
             (Convolution { stride: [2, 3], padding: [1, 0], ..plain }, [1, 2]),
-            (Convolution { stride: [2, 2], groups: 2, dilation: [1, 2], padding: [1, 1], ..plain }, [0, 1]),
+            (Convolution { stride: [2, 2], groups: 2, dilation: [1, 2], padding: [1, 1] }, [0, 1]),
         ] {
             let leaves = [input([2, 4, 5, 3], 1), input([4, 6 / how.groups, 3, 2], 2), input([6], 3)];
             check(leaves.clone(), |[x, w, b]| conv_transposed2d(x.get(), w.get(), Some(b.get()), how, extra));

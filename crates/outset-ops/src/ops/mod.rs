@@ -9,6 +9,7 @@ pub(crate) mod conv_transposed;
 pub(crate) mod cross_entropy;
 pub(crate) mod dropout;
 pub(crate) mod embedding;
+pub(crate) mod embeddings;
 pub(crate) mod ensemble;
 pub(crate) mod group_norm;
 pub(crate) mod layer_norm;

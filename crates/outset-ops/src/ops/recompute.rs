@@ -98,7 +98,7 @@ fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
 }
 
 /// The place in the graph of a tensor that is tracked.
-fn node(tensor: &DispatchTensor) -> Option<NodeId> {
+pub(crate) fn node(tensor: &DispatchTensor) -> Option<NodeId> {
     let DispatchTensorKind::Autodiff(inner) = &tensor.kind else { return None };
     // With `flex` as the only backend of a build every kind is this one.
     #[allow(irrefutable_let_patterns)]
