@@ -158,10 +158,14 @@ def varied(x):
     return x
 
 
+def moved(averages, weights, count):
+    """Moves averages towards weights; early on by more, so that the first weights are soon forgotten."""
+    keep = min(train["ema"], (1 + int(count)) / (10 + int(count)))
+    torch.optim.swa_utils.get_ema_multi_avg_fn(keep)(averages, weights, count)
+
+
 network = Network(int(labels.max()) + 1).to(memory_format=torch.channels_last)
-average = torch.optim.swa_utils.AveragedModel(
-    network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(train["ema"]), use_buffers=True
-)
+average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=moved, use_buffers=True)
 optimizer, weights = train["optimizer"], list(network.parameters())
 rate, decay = optimizer["learning_rate"], optimizer["weight_decay"]
 

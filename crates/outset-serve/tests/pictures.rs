@@ -102,7 +102,7 @@ fn pictures_are_answered_however_they_come_and_others_refused() {
         ("image/png", b"no picture".to_vec(), 415, "is not a picture"),
         ("image/png", bomb.clone(), 413, "20000 × 20000"),
         ("image/png", vec![0; 200_000], 413, "100000"),
-        ("text/plain", picture.clone(), 415, ""),
+        ("text/csv", picture.clone(), 415, "the content type is `text/csv`"),
         ("image/png", cut.to_vec(), 422, "damaged"),
         (FORM, form(b"no picture"), 415, "is not a picture"),
         (FORM, form(&bomb), 413, "20000 × 20000"),
