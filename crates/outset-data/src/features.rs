@@ -1,6 +1,7 @@
 //! Encoded columns: what a batch is made of, still without a tensor.
 
 use crate::pictures::{Augment, Pixels, Shape};
+use crate::types::text::Vectors;
 
 /// The encoded cells of one input column.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,9 +15,16 @@ pub enum Features {
     /// Any number of weighted n-grams a row: row `i` has those at `offsets[i]..offsets[i + 1]`, each once.
     Weighted { offsets: Vec<usize>, indices: Vec<u32>, weights: Vec<f32> },
     /// At least one token a row in their order: row `i` has `indices[offsets[i]..offsets[i + 1]]`; 0 is nothing.
-    Tokens { offsets: Vec<usize>, indices: Vec<u32> },
+    Tokens { offsets: Vec<usize>, indices: Vec<u32>, parts: Option<TokenParts> },
     /// The pixels of one picture a row.
     Image(Vec<Pixels>),
+}
+
+/// What tokens consist of: the token at place `i` of all rows has the parts `indices[offsets[i]..offsets[i + 1]]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TokenParts {
+    pub offsets: Vec<usize>,
+    pub indices: Vec<u32>,
 }
 
 /// What an encoder must know of an input column to be built.
@@ -30,8 +38,9 @@ pub enum FeatureShape {
     Indices { classes: usize },
     /// Any of `size` n-grams.
     Weighted { size: usize },
-    /// A sequence of up to `longest` tokens of `size`, the 0 for nothing included.
-    Tokens { size: usize, longest: usize },
+    /// A sequence of up to `longest` tokens of `size`, the 0 for nothing included, each with any of `parts`, and vectors to
+    /// begin with.
+    Tokens { size: usize, longest: usize, parts: usize, vectors: Option<Vectors> },
     /// Pixels, the mean and deviation of each channel in train (black being 0 and white 1), how they are varied, and the
     /// filters `[4 · channels, channels, 2, 2]` that whiten patches of train, none where the network is loaded.
     Image { shape: Shape, mean: Vec<f32>, deviation: Vec<f32>, augment: Augment, whitening: Vec<f32> },
@@ -54,6 +63,8 @@ pub enum Targets {
     Number { values: Vec<f32> },
     /// Index into the output's classes.
     Category(Vec<u32>),
+    /// Index into the output's tags for each unit: row `i` has `tags[offsets[i]..offsets[i + 1]]`.
+    Tags { offsets: Vec<usize>, tags: Vec<u32> },
     /// 1 where the row has the class and 0 elsewhere, `[rows, width]` row by row.
     Set { width: usize, values: Vec<f32> },
 }

@@ -208,9 +208,16 @@ pub(crate) fn read_input(
     if section.kind == "text" && section.parameters.get("tokenizer").is_none() {
         let kind = section.parameters.get("encoder").and_then(|node| Section::from_node(node, "kind").ok());
         // All encoders but the bag of words read tokens in their order.
-        if kind.is_some_and(|encoder| !["", "bag_of_words"].contains(&encoder.kind.as_str())) {
+        if section.parameters.get("vectors").is_some() {
+            section.parameters.put("tokenizer", "words");
+        } else if kind.is_some_and(|encoder| !["", "bag_of_words"].contains(&encoder.kind.as_str())) {
             section.parameters.put("tokenizer", "wordpiece");
         }
+    }
+    if section.kind == "tags" {
+        let message = format!("`{path}` is of type `tags`, which can be predicted but is no input");
+        problems.push(Problem::new(message).at(section.kind_place.as_ref()));
+        return None;
     }
     let mut reader = section.reader(path, problems);
     let settings = types::read_settings(&section.kind, &mut reader);

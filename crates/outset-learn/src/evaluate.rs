@@ -1,10 +1,12 @@
 //! Answers of a network on rows with known targets, and the metrics of them.
 
-use crate::metrics::{self, Score};
+use crate::decoders::tags;
+use crate::metrics::{self, Score, TaggedRow};
 use crate::network::Network;
 use crate::train::Examples;
 use burn::tensor::Device;
 use indexmap::IndexMap;
+use outset_data::types::TagsOutput;
 use outset_data::{Cells, FittedOutput, Table, Targets};
 
 /// The known values of one output, for all rows of the table.
@@ -29,6 +31,12 @@ pub enum TruthValues {
     Category(Vec<u32>),
     /// `[rows, labels]`, 0 or 1.
     Set(Vec<f32>),
+    /// Of row `i` those at `offsets[i]..offsets[i + 1]`.
+    Tags {
+        output: Box<TagsOutput>,
+        offsets: Vec<usize>,
+        tags: Vec<u32>,
+    },
 }
 
 impl Truth {
@@ -47,14 +55,42 @@ impl Truth {
             }),
             Targets::Category(classes) => TruthValues::Category(classes.clone()),
             Targets::Set { values, .. } => TruthValues::Set(values.clone()),
+            Targets::Tags { offsets, tags } => match output.tags() {
+                Some(output) => TruthValues::Tags {
+                    output: Box::new(output.clone()),
+                    offsets: offsets.clone(),
+                    tags: tags.clone(),
+                },
+                None => unreachable!("an output of tags has targets of tags"),
+            },
         };
         let (mean, scale) = (output.mean(), output.scale());
         Self { name: name.to_owned(), values, mean, scale, classes: output.classes().to_vec(), positive }
     }
 
-    /// Answers for each row.
+    /// Numbers of the answer to a row, where each has as many.
     pub fn width(&self) -> usize {
         self.classes.len().max(1)
+    }
+
+    /// The answers row by row.
+    pub fn by_row<'a>(&self, answers: &'a [f64]) -> Vec<&'a [f64]> {
+        match self.values {
+            TruthValues::Tags { .. } => tags::by_row(answers),
+            _ => answers.chunks_exact(self.width()).collect(),
+        }
+    }
+
+    /// Actual and answered tags of the given rows; nothing for other outputs.
+    pub fn tagged(&self, rows: &[u32], answers: &[f64]) -> Vec<TaggedRow> {
+        let TruthValues::Tags { output, offsets, tags } = &self.values else { return Vec::new() };
+        rows.iter()
+            .zip(self.by_row(answers))
+            .map(|(row, answer)| {
+                let actual = &tags[offsets[*row as usize]..offsets[*row as usize + 1]];
+                TaggedRow::new(actual, &tags::tagged(answer).tags, |tags| output.entities(tags))
+            })
+            .collect()
     }
 
     /// The decoder's standardised answers in natural units; probabilities stay as they are.
@@ -101,6 +137,9 @@ impl Truth {
             TruthValues::Set(_) => {
                 Box::new(metrics::Set::new(&self.labels(rows), answers, self.width(), weights))
             }
+            TruthValues::Tags { output, .. } => {
+                Box::new(metrics::Tags::new(&self.tagged(rows, answers), output.is_plain(), weights))
+            }
         }
     }
 
@@ -115,6 +154,11 @@ impl Truth {
     /// Whether the output is one of classes or labels.
     pub fn has_classes(&self) -> bool {
         !self.classes.is_empty()
+    }
+
+    /// Whether the output is a quantity.
+    pub fn is_number(&self) -> bool {
+        matches!(self.values, TruthValues::Number(_))
     }
 }
 
@@ -137,7 +181,7 @@ pub fn largest(values: &[f64]) -> usize {
 /// A network's answers to some rows.
 pub struct Answers {
     pub rows: Vec<u32>,
-    /// One list for each output: `[rows, width]`, numbers in natural units or probabilities.
+    /// One list for each output: `[rows, width]`, numbers in natural units or probabilities; of tags see [`tags`].
     pub outputs: Vec<Vec<f64>>,
     /// The network's loss on the rows, without dropout, in the target's own units.
     pub loss: f64,
@@ -161,5 +205,110 @@ impl Answers {
     /// Metrics of one output.
     pub fn metrics(&self, output: usize, truth: &Truth, weights: Option<&[f32]>) -> IndexMap<String, f64> {
         truth.metrics(&self.rows, &self.outputs[output], weights)
+    }
+}
+
+/// A row with its answer.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    pub row: u32,
+    /// Place among the rows that were asked about.
+    pub place: usize,
+    pub predicted: usize,
+    pub actual: usize,
+    /// Of what was predicted.
+    pub probability: f64,
+}
+
+/// Answers that show one thing.
+pub struct Shown {
+    /// A word for files and anchors.
+    pub stem: &'static str,
+    pub title: &'static str,
+    pub note: &'static str,
+    pub answers: Vec<Answered>,
+}
+
+impl Answers {
+    /// The rows with their answers for a category, the surest first; none for other outputs.
+    pub fn sorted(&self, truth: &Truth, output: usize) -> Vec<Answered> {
+        let TruthValues::Category(actual) = &truth.values else { return Vec::new() };
+        let width = truth.width();
+        let answered = self.rows.iter().enumerate().map(|(place, row)| {
+            let values = &self.outputs[output][place * width..(place + 1) * width];
+            let predicted = largest(values);
+            let (row, actual) = (*row, actual[*row as usize] as usize);
+            Answered { row, place, predicted, actual, probability: values[predicted] }
+        });
+        let mut all: Vec<Answered> = answered.collect();
+        all.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.row.cmp(&b.row)));
+        all
+    }
+
+    /// Rows whose answers are wrong and sure, unsure, and right and sure, at most `count` of each.
+    pub fn shown(&self, truth: &Truth, output: usize, count: usize) -> Vec<Shown> {
+        let all = self.sorted(truth, output);
+        let wrong: Vec<usize> = (0..all.len()).filter(|at| all[*at].predicted != all[*at].actual).collect();
+        // One of each class in turn, so that the sure ones are not all of the easiest class.
+        let mut right: Vec<usize> = Vec::new();
+        for class in (0..truth.classes.len()).cycle().take(truth.classes.len() * count) {
+            let next = (0..all.len()).find(|at| {
+                let answer = &all[*at];
+                answer.predicted == class && answer.actual == class && !right.contains(at)
+            });
+            right.extend(next);
+            if right.len() == count {
+                break;
+            }
+        }
+        let unsure: Vec<usize> = (0..all.len()).rev().collect();
+        let pick = |chosen: Vec<usize>| chosen.into_iter().take(count).map(|at| all[at].clone()).collect();
+        vec![
+            Shown {
+                stem: "wrong",
+                title: "Wrong and sure of it",
+                note: "The wrong answers with the largest probability.",
+                answers: pick(wrong),
+            },
+            Shown {
+                stem: "unsure",
+                title: "Least sure",
+                note: "The answers with the smallest probability, right or wrong.",
+                answers: pick(unsure),
+            },
+            Shown {
+                stem: "right",
+                title: "Right and sure of it",
+                note: "Of each class the right answer with the largest probability.",
+                answers: pick(right),
+            },
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sure_unsure_and_wrong_answers_are_told_apart() {
+        let truth = Truth {
+            name: "y".into(),
+            values: TruthValues::Category(vec![0, 0, 1, 1]),
+            mean: 0.0,
+            scale: 1.0,
+            classes: vec!["a".into(), "b".into()],
+            positive: None,
+        };
+        let probabilities = [0.9, 0.1, 0.2, 0.8, 0.4, 0.6, 0.97, 0.03];
+        let answers = Answers { rows: vec![0, 1, 2, 3], outputs: vec![probabilities.to_vec()], loss: 0.0 };
+        let rows = |stem: &str| -> Vec<u32> {
+            let shown = answers.shown(&truth, 0, 2).into_iter().find(|group| group.stem == stem).unwrap();
+            shown.answers.iter().map(|answer| answer.row).collect()
+        };
+        assert_eq!(rows("wrong"), [3, 1]);
+        assert_eq!(rows("unsure"), [2, 1]);
+        assert_eq!(rows("right"), [0, 2]);
+        assert!(answers.sorted(&Truth { values: TruthValues::Number(vec![]), ..truth }, 0).is_empty());
     }
 }

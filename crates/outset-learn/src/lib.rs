@@ -36,6 +36,8 @@ mod card;
 mod columns;
 mod details;
 mod error;
+mod evidence;
+mod excerpts;
 mod gallery;
 mod importance;
 mod init;
@@ -45,6 +47,7 @@ mod machine;
 mod pictures;
 mod recipe;
 mod redesign;
+mod tagging;
 mod thresholds;
 mod update;
 

@@ -1,8 +1,9 @@
 //! The one network: encoders, combiner, decoders.
 
 use crate::combiner::{self, Combiner};
-use crate::decoders::{self, Decoder, TargetBatch};
-use crate::encoders::{self, Encoder, Gathered, Mixing, Wishes};
+use crate::decoders::{self, Decoder, Needs, Raw, TargetBatch};
+use crate::encoders::{self, Encoded, Encoder, Gathered, Mixing, Wishes};
+use crate::evidence::{self, Evidence};
 use crate::init::Init;
 use crate::losses::Loss;
 use crate::order::mix;
@@ -10,6 +11,8 @@ use crate::train::Examples;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use outset_data::{FeatureShape, Features, Preprocessor, Targets};
+use outset_ops::Bags;
+use std::sync::Arc;
 
 /// Rows that are answered at a time, at most: keeps memory small, and answers the same however many rows are asked for.
 const CHUNK: usize = 1024;
@@ -33,9 +36,14 @@ pub struct Network {
     encoders: Vec<Encoder>,
     combiner: Combiner,
     decoders: Vec<Decoder>,
+    /// What the n-grams of texts say of categories by themselves.
+    evidence: Vec<Evidence>,
     /// For each encoder the inputs that it takes.
     #[module(skip)]
     columns: Vec<Vec<usize>>,
+    /// For each decoder of sequences the encoder of the input that it speaks of.
+    #[module(skip)]
+    sequences: Vec<Option<usize>>,
     /// Rows that are answered at a time.
     #[module(skip)]
     chunk: usize,
@@ -76,7 +84,7 @@ impl Design {
         }
         let width = encoders.iter().map(Encoder::width).sum();
         let combiner = self.combiner.build(width, &mut init);
-        let decoders = self
+        let decoders: Vec<Decoder> = self
             .decoders
             .iter()
             .zip(preprocessor.outputs.values())
@@ -84,8 +92,15 @@ impl Design {
                 settings.build(output, loss.clone(), combiner.members(), combiner.width(), &mut init)
             })
             .collect();
+        let sequences = decoders.iter().zip(preprocessor.outputs.values()).map(|(decoder, output)| {
+            let input = output.tags().and_then(|tags| preprocessor.inputs.get_index_of(&tags.of));
+            let of_input = |group: &Vec<usize>| input.is_some_and(|input| group.contains(&input));
+            (decoder.needs() == Needs::Sequence).then(|| columns.iter().position(of_input)).flatten()
+        });
+        let sequences = sequences.collect();
         let chunk = self.wishes(0).rows_at_once.unwrap_or(CHUNK).min(CHUNK);
-        Network { encoders, combiner, decoders, columns, chunk }
+        let evidence = evidence(&encoders, preprocessor, combiner.members(), device);
+        Network { encoders, combiner, decoders, evidence, columns, sequences, chunk }
     }
 
     /// The network in a line: what each part is.
@@ -103,9 +118,9 @@ impl Design {
         [format!("{features} feature{plural}")].into_iter().chain(kinds).collect::<Vec<_>>().join(", ")
     }
 
-    /// What the encoders ask of training; `rows` are those to train on.
+    /// What decoders and encoders ask of training; `rows` are those to train on.
     pub fn wishes(&self, rows: usize) -> Wishes {
-        Wishes::of_all(self.encoders.iter().map(|settings| settings.wishes(rows)))
+        wishes(&self.encoders, &self.decoders, rows)
     }
 
     /// How much each output's loss counts.
@@ -114,7 +129,83 @@ impl Design {
     }
 }
 
+/// Evidence for each category, where there are texts whose n-grams are counted.
+fn evidence(
+    encoders: &[Encoder],
+    preprocessor: &Preprocessor,
+    members: usize,
+    device: &Device,
+) -> Vec<Evidence> {
+    let counted = encoders.iter().enumerate().filter_map(|(index, encoder)| match encoder {
+        Encoder::BagOfWords(bag) => Some((index, bag.counted()?)),
+        _ => None,
+    });
+    let inputs: Vec<(usize, usize)> = counted.collect();
+    if inputs.is_empty() || members > 1 {
+        return Vec::new();
+    }
+    let categories = preprocessor.outputs.values().enumerate().filter(|(_, o)| o.kind() == "category");
+    categories.map(|(index, output)| Evidence::new(&inputs, index, output.classes().len(), device)).collect()
+}
+
+/// What decoders and encoders ask of training, decoders first; `rows` are those to train on.
+pub fn wishes(
+    encoders: &[encoders::Settings],
+    decoders: &[(decoders::Settings, Loss)],
+    rows: usize,
+) -> Wishes {
+    let of_decoders = decoders.iter().map(|(settings, _)| settings.wishes(rows));
+    Wishes::of_all(of_decoders.chain(encoders.iter().map(|settings| settings.wishes(rows))))
+}
+
 impl Network {
+    /// Counts what the n-grams of the train rows say of the categories, before training.
+    pub fn count(&mut self, examples: &Examples<'_>, device: &Device) {
+        let mut told: Vec<Vec<f64>> = vec![Vec::new(); self.encoders.len()];
+        for evidence in &mut self.evidence {
+            let encoders = evidence.encoders().to_vec();
+            let inputs: Vec<&Features> =
+                encoders.iter().map(|encoder| &examples.features[self.columns[*encoder][0]]).collect();
+            for (encoder, squares) in encoders.iter().zip(evidence.count(examples, &inputs, device)) {
+                told[*encoder].resize(squares.len(), 0.0);
+                told[*encoder].iter_mut().zip(squares).for_each(|(told, square)| *told += square);
+            }
+        }
+        for (index, (encoder, told)) in self.encoders.iter_mut().zip(told).enumerate() {
+            let Encoder::BagOfWords(bag) = encoder else { continue };
+            let are_short = evidence::are_short(&examples.features[self.columns[index][0]], examples.train);
+            if let Some(emphasis) = evidence::emphasis(&told).filter(|_| are_short) {
+                self.evidence.iter_mut().for_each(|evidence| evidence.divide(index, &emphasis, device));
+                bag.emphasize(emphasis, device);
+            }
+        }
+    }
+
+    /// Finds by the val rows how much the network's answers and the evidence count, after training.
+    pub fn settle(&mut self, examples: &Examples<'_>, device: &Device) {
+        for index in 0..self.evidence.len() {
+            let evidence = &self.evidence[index];
+            let output = evidence.output();
+            let (mut raw, mut said) = (Vec::new(), Vec::new());
+            for rows in examples.val.chunks(self.chunk) {
+                let inputs = self.gather(examples.features, rows, device);
+                let values = |tensor: Tensor<2>| tensor.into_data().try_into_vec::<f32>().unwrap_or_default();
+                raw.extend(values(self.forward(&inputs, None).swap_remove(output).values));
+                said.extend(values(evidence.forward(&bags(evidence, &inputs))));
+            }
+            self.evidence[index].settle(&raw, &said, examples, device);
+        }
+    }
+
+    /// Adds the evidence to raw outputs, `[rows, width]` each.
+    fn with_evidence(&self, mut raw: Vec<Raw>, inputs: &[Gathered]) -> Vec<Raw> {
+        for evidence in &self.evidence {
+            let values = raw[evidence.output()].values.clone();
+            raw[evidence.output()].values = evidence.add_to(values, &bags(evidence, inputs));
+        }
+        raw
+    }
+
     /// Members of the ensemble.
     pub fn members(&self) -> usize {
         self.combiner.members()
@@ -153,15 +244,43 @@ impl Network {
         Batch { inputs: self.gather(features, rows, device), targets }
     }
 
-    /// Raw outputs, one for each decoder: `[members · rows, width]`.
-    pub fn forward(&self, inputs: &[Gathered], dropout: Option<u64>) -> Vec<Tensor<2>> {
-        let encoded = self.encoders.iter().zip(inputs).enumerate().map(|(index, (encoder, gathered))| {
-            encoder.pool(encoder.forward(gathered, dropout.map(|key| mix(key, OF_ENCODERS + index as u64))))
-        });
-        let mut vectors: Vec<Tensor<2>> = encoded.collect();
-        let features = if vectors.len() == 1 { vectors.swap_remove(0) } else { Tensor::cat(vectors, 1) };
-        let vectors = self.combiner.forward(features, dropout);
-        self.decoders.iter().map(|decoder| decoder.forward(&vectors)).collect()
+    /// Raw outputs, one for each decoder.
+    pub fn forward(&self, inputs: &[Gathered], dropout: Option<u64>) -> Vec<Raw> {
+        let encoded: Vec<Encoded> = self
+            .encoders
+            .iter()
+            .zip(inputs)
+            .enumerate()
+            .map(|(index, (encoder, gathered))| {
+                encoder.forward(gathered, dropout.map(|key| mix(key, OF_ENCODERS + index as u64)))
+            })
+            .collect();
+        // A lone sequence need not become a vector if no decoder asks for one.
+        let pooled: Vec<Tensor<2>> = if self.sequences.iter().all(Option::is_some) && encoded.len() == 1 {
+            Vec::new()
+        } else {
+            self.encoders
+                .iter()
+                .zip(&encoded)
+                .map(|(encoder, encoded)| encoder.pool(encoded.clone()))
+                .collect()
+        };
+        let mut vectors = None;
+        self.decoders
+            .iter()
+            .zip(&self.sequences)
+            .map(|(decoder, sequence)| match sequence.map(|index| (index, &encoded[index])) {
+                Some((index, Encoded::Sequence { values, lengths })) => {
+                    let steps = self.combiner.forward(steps(values.clone(), index, &pooled), dropout);
+                    Raw { values: decoder.forward(&steps), lengths: lengths.clone() }
+                }
+                _ => {
+                    let vectors =
+                        vectors.get_or_insert_with(|| self.combiner.forward(beside(pooled.clone()), dropout));
+                    Raw::of_rows(decoder.forward(vectors))
+                }
+            })
+            .collect()
     }
 
     /// The weighted sum of the outputs' losses, `[1]`; `dropout` is the key of this step's dropout.
@@ -170,7 +289,8 @@ impl Network {
         let Some(mixing) = dropout.and_then(|key| self.mixing(&batch.inputs, key)) else {
             return self.total_loss(raw, batch, weights);
         };
-        let others = raw.iter().map(|raw| mixing.of_others(raw.clone(), self.members())).collect();
+        let others = raw.iter().map(|raw| Raw::of_rows(mixing.of_others(raw.values.clone(), self.members())));
+        let others = others.collect();
         self.total_loss(raw, batch, weights) * mixing.share
             + self.total_loss(others, batch, weights) * (1.0 - mixing.share)
     }
@@ -183,7 +303,7 @@ impl Network {
         }
     }
 
-    fn total_loss(&self, raw: Vec<Tensor<2>>, batch: &Batch, weights: &[f64]) -> Tensor<1> {
+    fn total_loss(&self, raw: Vec<Raw>, batch: &Batch, weights: &[f64]) -> Tensor<1> {
         self.decoders
             .iter()
             .zip(raw)
@@ -196,11 +316,13 @@ impl Network {
             .unwrap_or_else(|| unreachable!("an experiment has at least one output"))
     }
 
-    /// Answers of the given rows, one list for each output: `[rows, width]`, standardised numbers or probabilities.
+    /// Answers of the given rows, one list for each output: `[rows, width]`, standardised numbers or probabilities; of
+    /// tags see [`decoders::tags`].
     pub fn answers(&self, features: &[Features], rows: &[u32], device: &Device) -> Vec<Vec<f64>> {
         let mut answers = vec![Vec::new(); self.decoders.len()];
         for rows in rows.chunks(self.chunk) {
-            let raw = self.forward(&self.gather(features, rows, device), None);
+            let inputs = self.gather(features, rows, device);
+            let raw = self.with_evidence(self.forward(&inputs, None), &inputs);
             self.append(raw, &mut answers);
         }
         answers
@@ -218,7 +340,7 @@ impl Network {
         let (mut sum, mut total) = (0.0, 0.0);
         for rows in rows.chunks(self.chunk) {
             let batch = self.batch(examples.features, examples.targets, examples.weights, rows, device);
-            let raw = self.forward(&batch.inputs, None);
+            let raw = self.with_evidence(self.forward(&batch.inputs, None), &batch.inputs);
             let loss = f64::from(self.total_loss(raw.clone(), &batch, loss_weights).into_scalar::<f32>());
             let weight = examples.weight_of(rows);
             sum += loss * weight;
@@ -228,7 +350,7 @@ impl Network {
         (answers, sum / total)
     }
 
-    fn append(&self, raw: Vec<Tensor<2>>, answers: &mut [Vec<f64>]) {
+    fn append(&self, raw: Vec<Raw>, answers: &mut [Vec<f64>]) {
         for ((decoder, raw), answers) in self.decoders.iter().zip(raw).zip(answers) {
             answers.extend(decoder.answers(raw, self.members()));
         }
@@ -238,4 +360,33 @@ impl Network {
     pub fn parts(&self) -> Vec<(String, String, usize)> {
         crate::weights::list(self)
     }
+}
+
+/// The n-grams of the evidence's inputs.
+fn bags(evidence: &Evidence, inputs: &[Gathered]) -> Vec<Arc<Bags>> {
+    let bags = evidence.encoders().iter().filter_map(|encoder| match &inputs[*encoder] {
+        Gathered::Bags(bags) => Some(bags.clone()),
+        _ => None,
+    });
+    bags.collect()
+}
+
+/// Features side by side.
+fn beside(mut features: Vec<Tensor<2>>) -> Tensor<2> {
+    if features.len() == 1 { features.swap_remove(0) } else { Tensor::cat(features, 1) }
+}
+
+/// The steps `values [rows, time, features]` of input `index`, one a row, each beside the vectors of the other inputs.
+fn steps(values: Tensor<3>, index: usize, pooled: &[Tensor<2>]) -> Tensor<2> {
+    let [rows, time, width] = values.dims();
+    let values = values.reshape([rows * time, width]);
+    let others = pooled.iter().enumerate().map(|(other, vectors)| {
+        if other == index {
+            return values.clone();
+        }
+        let width = vectors.dims()[1];
+        vectors.clone().unsqueeze_dim::<3>(1).repeat_dim(1, time).reshape([rows * time, width])
+    });
+    let all: Vec<Tensor<2>> = others.collect();
+    if all.is_empty() { values } else { beside(all) }
 }

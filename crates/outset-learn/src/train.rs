@@ -179,11 +179,12 @@ impl<'a> Training<'a> {
     /// Begins the training of a network with gradients.
     pub fn new(
         design: &Design,
-        network: Network,
+        mut network: Network,
         recipe: &'a Recipe,
         examples: &'a Examples<'a>,
         device: &Device,
     ) -> Self {
+        network.count(examples, device);
         let steps_per_epoch = examples.train.len().div_ceil(recipe.batch_size);
         let total_steps =
             recipe.steps.unwrap_or(usize::MAX).min(recipe.epochs.saturating_mul(steps_per_epoch));
@@ -362,9 +363,10 @@ impl<'a> Training<'a> {
     /// The trained network, in the best state or the last.
     pub fn finish(self, pause: Pause) -> Trained {
         let Progress { step, epoch, best, ended, seconds, .. } = self.progress;
-        let (Some((best_epoch, best)), Some(network)) = (best, self.best) else {
+        let (Some((best_epoch, best)), Some(mut network)) = (best, self.best) else {
             unreachable!("training pauses only after an evaluation")
         };
+        network.settle(self.examples, &self.device.clone().inner());
         Trained {
             network,
             epochs: epoch,

@@ -26,6 +26,7 @@ pub use ops::{
     batch_norm::{BatchNormed, batch_norm, batch_norm_train},
     conv::{Convolution, conv1d, conv2d},
     conv_transposed::conv_transposed2d,
+    crf::{Best, crf, crf_best},
     cross_entropy::cross_entropy,
     dropout::dropout,
     embedding::embedding,

@@ -2,6 +2,7 @@
 
 mod churn;
 mod digits;
+mod entities;
 mod line;
 mod photos;
 mod sentiment;
@@ -29,6 +30,7 @@ impl Example {
 const EXAMPLES: &[Example] = &[
     churn::EXAMPLE,
     digits::EXAMPLE,
+    entities::EXAMPLE,
     line::EXAMPLE,
     photos::EXAMPLE,
     sentiment::EXAMPLE,

@@ -6,12 +6,14 @@ use crate::init::Init;
 use burn::module::{Module, Param};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use outset_data::{FeatureShape, Features};
+use outset_data::{FeatureShape, Features, TokenParts};
+use outset_ops::Bags;
 use outset_spec::choices;
+use std::sync::Arc;
 
 /// Collects the tokens of rows, filled up with 0 to the longest.
 pub fn gather(features: &[&Features], rows: &[u32], device: &Device) -> Gathered {
-    let [Features::Tokens { offsets, indices }] = features else {
+    let [Features::Tokens { offsets, indices, parts }] = features else {
         unreachable!("an encoder of tokens has one column of them")
     };
     let range = |row: u32| offsets[row as usize]..offsets[row as usize + 1];
@@ -24,7 +26,8 @@ pub fn gather(features: &[&Features], rows: &[u32], device: &Device) -> Gathered
         }
     }
     let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [rows.len(), time]), device);
-    Gathered::Tokens { tokens, lengths }
+    let parts = parts.as_ref().map(|parts| Arc::new(bags(parts, rows, offsets, time)));
+    Gathered::Tokens { tokens, lengths, parts }
 }
 
 /// The step of each row when texts of these lengths lie one after the other.
@@ -46,38 +49,117 @@ pub fn rows_of(tokens: &Tensor<2, Int>, lengths: &[usize]) -> Tensor<1, Int> {
     tokens.select(0, places)
 }
 
-/// Tokens in the vocabulary and the most of one text.
-pub fn sizes(shapes: &[FeatureShape]) -> (usize, usize) {
+/// The bags of the steps that are not filling, of `bags` of texts that are filled up to `time` steps.
+fn unfilled(bags: &Arc<Bags>, lengths: &[usize], time: usize) -> Arc<Bags> {
+    if lengths.iter().all(|length| *length == time) {
+        return bags.clone();
+    }
+    // The bags of filling hold nothing, so that those before and behind it lie side by side.
+    let of = |(text, length): (usize, &usize)| &bags.offsets[text * time..text * time + length];
+    let mut offsets: Vec<usize> = lengths.iter().enumerate().flat_map(of).copied().collect();
+    offsets.push(bags.indices.len());
+    Arc::new(Bags { offsets, indices: bags.indices.clone(), weights: bags.weights.clone() })
+}
+
+/// The parts of each step, none for filling; their weights keep the sum's size whatever their number.
+fn bags(parts: &TokenParts, rows: &[u32], offsets: &[usize], time: usize) -> Bags {
+    let mut bags = Bags { offsets: vec![0], ..Bags::default() };
+    for row in rows {
+        let tokens = offsets[*row as usize]..offsets[*row as usize + 1];
+        let filling = time - tokens.len();
+        for token in tokens {
+            let indices = &parts.indices[parts.offsets[token]..parts.offsets[token + 1]];
+            let weight = 1.0 / (indices.len().max(1) as f32).sqrt();
+            bags.indices.extend_from_slice(indices);
+            bags.weights.resize(bags.indices.len(), weight);
+            bags.offsets.push(bags.indices.len());
+        }
+        bags.offsets.resize(bags.offsets.len() + filling, bags.indices.len());
+    }
+    bags
+}
+
+/// What the encoders of tokens must know of their column.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Tokens in the vocabulary.
+    pub tokens: usize,
+    /// The most of one text.
+    pub longest: usize,
+    /// Parts that tokens may have.
+    pub parts: usize,
+}
+
+/// The sizes of the one column of an encoder.
+pub fn sizes(shapes: &[FeatureShape]) -> Sizes {
     match shapes {
-        [FeatureShape::Tokens { size, longest }] => (*size, *longest),
-        _ => (1, 1),
+        [FeatureShape::Tokens { size, longest, parts, .. }] => {
+            Sizes { tokens: *size, longest: *longest, parts: *parts }
+        }
+        _ => Sizes { tokens: 1, longest: 1, parts: 0 },
     }
 }
 
-/// A learned vector for each token.
+/// A learned vector for each token, to which those of its parts are added.
 #[derive(Module, Debug)]
 pub struct Embedding {
-    /// `[tokens, width]`.
+    /// `[tokens, width]`, or the width of the vectors from a file.
     table: Param<Tensor<2>>,
+    /// `[vectors' width, width]`, where they differ.
+    projection: Option<Param<Tensor<2>>>,
+    /// `[parts, width]`.
+    parts: Option<Param<Tensor<2>>>,
 }
 
 impl Embedding {
-    /// Draws vectors whose numbers have the given deviation.
-    pub fn new(tokens: usize, width: usize, deviation: f64, init: &mut Init) -> Self {
-        Self { table: init.normal([tokens, width], deviation) }
+    /// Takes the vectors that a column begins with, and draws the others so that their numbers have the given
+    /// deviation.
+    pub fn new(shapes: &[FeatureShape], width: usize, deviation: f64, init: &mut Init) -> Self {
+        let sizes = sizes(shapes);
+        let (projection, table) = match shapes {
+            [FeatureShape::Tokens { vectors: Some(vectors), .. }] => {
+                let bound = (3.0 / vectors.width as f64).sqrt();
+                let projection =
+                    (vectors.width != width).then(|| init.uniform([vectors.width, width], bound));
+                (projection, init.normal_but([sizes.tokens, vectors.width], &vectors.known))
+            }
+            _ => (None, init.normal([sizes.tokens, width], deviation)),
+        };
+        let parts = (sizes.parts > 0).then(|| init.normal([sizes.parts, width], deviation));
+        Self { table, projection, parts }
     }
 
-    /// Looks tokens `[rows]` up: `[rows, width]`.
-    pub fn forward_rows(&self, tokens: Tensor<1, Int>) -> Tensor<2> {
-        outset_ops::embedding(self.table.val(), tokens)
+    /// Looks the tokens of texts up, one after the other without filling: `[rows, width]`, and how many each text has.
+    pub fn forward_rows<'a>(&self, gathered: &'a Gathered) -> (Tensor<2>, &'a [usize]) {
+        let Gathered::Tokens { tokens, lengths, parts } = gathered else {
+            unreachable!("texts are gathered as tokens")
+        };
+        let time = tokens.dims()[1];
+        let parts = parts.as_ref().map(|parts| unfilled(parts, lengths, time));
+        (self.vectors(rows_of(tokens, lengths), parts), lengths)
     }
 
-    /// Looks tokens `[rows, time]` up: `[rows, time, width]`.
-    pub fn forward(&self, tokens: &Tensor<2, Int>) -> Tensor<3> {
+    /// Looks tokens up: `[rows, time, width]`, and how many of each row's are not filling.
+    pub fn forward<'a>(&self, gathered: &'a Gathered) -> (Tensor<3>, &'a [usize]) {
+        let Gathered::Tokens { tokens, lengths, parts } = gathered else {
+            unreachable!("texts are gathered as tokens")
+        };
         let [rows, time] = tokens.dims();
-        let table = self.table.val();
-        let width = table.dims()[1];
-        outset_ops::embedding(table, tokens.clone().reshape([rows * time])).reshape([rows, time, width])
+        let values = self.vectors(tokens.clone().reshape([rows * time]), parts.clone());
+        let width = values.dims()[1];
+        (values.reshape([rows, time, width]), lengths)
+    }
+
+    /// The vectors of tokens `[rows]` with those of their parts: `[rows, width]`.
+    fn vectors(&self, tokens: Tensor<1, Int>, parts: Option<Arc<Bags>>) -> Tensor<2> {
+        let mut values = outset_ops::embedding(self.table.val(), tokens);
+        if let Some(matrix) = &self.projection {
+            values = outset_ops::linear(values, matrix.val(), None, outset_ops::Activation::Identity);
+        }
+        match (&self.parts, parts) {
+            (Some(table), Some(parts)) => values + outset_ops::bag(table.val(), parts),
+            _ => values,
+        }
     }
 }
 

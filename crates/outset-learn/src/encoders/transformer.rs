@@ -180,9 +180,9 @@ impl Encode for Encoder {
     }
 
     fn new(settings: &Settings, shapes: &[FeatureShape], init: &mut Init) -> Self {
-        let (tokens, longest) = sizes(shapes);
+        let longest = sizes(shapes).longest;
         let width = settings.hidden_size.unwrap_or(128);
-        let embedding = Embedding::new(tokens, width, 0.1, init);
+        let embedding = Embedding::new(shapes, width, 0.1, init);
         let places = (settings.positions == Positions::Learned).then(|| init.normal([longest, width], 0.02));
         let blocks = (0..settings.num_layers.unwrap_or(2)).map(|_| Block::new(width, init)).collect();
         let norm = [init.constant([width], 1.0), init.constant([width], 0.0)];
@@ -209,16 +209,13 @@ impl Encode for Encoder {
     }
 
     fn forward(&self, gathered: &Gathered, dropout: Option<u64>) -> Encoded {
-        let Gathered::Tokens { tokens, lengths } = gathered else {
-            unreachable!("texts are gathered as tokens")
-        };
+        let (mut values, lengths) = self.embedding.forward_rows(gathered);
         let rate = self.dropout;
         let drop = move |values: Tensor<2>, place: u64| match dropout {
             Some(key) if rate > 0.0 => outset_ops::dropout(values, rate, mix(key, place)),
             _ => values,
         };
-        let [_, time] = tokens.dims();
-        let mut values = self.embedding.forward_rows(rows_of(tokens, lengths));
+        let time = lengths.iter().copied().max().unwrap_or(0);
         let (device, steps) = (values.device(), steps(lengths));
         let places = || {
             let places: Vec<i32> = steps.iter().map(|step| *step as i32).collect();
@@ -241,7 +238,7 @@ impl Encode for Encoder {
         }
         values = drop(values, 0);
         for (index, block) in self.blocks.iter().enumerate() {
-            let (heads, turns, lengths) = (self.heads, turns.clone(), lengths.clone());
+            let (heads, turns, lengths) = (self.heads, turns.clone(), lengths.to_vec());
             values = recompute(block, values, move |block, values| {
                 let drop = |values: Tensor<2>, place: u64| drop(values, 1 + 2 * index as u64 + place);
                 block.forward(values, heads, turns.as_ref(), &lengths, &drop)
@@ -249,7 +246,7 @@ impl Encode for Encoder {
         }
         let [gamma, beta] = &self.norm;
         values = outset_ops::layer_norm(values, gamma.val(), beta.val(), 1e-5);
-        Encoded::Sequence { values: outset_ops::filled_up(values, lengths, time), lengths: lengths.clone() }
+        Encoded::Sequence { values: outset_ops::filled_up(values, lengths, time), lengths: lengths.to_vec() }
     }
 
     fn pool(&self, encoded: Encoded) -> Tensor<2> {

@@ -3,16 +3,21 @@
 mod clean;
 mod ngrams;
 mod tokens;
+mod unigram;
+pub mod units;
+mod vectors;
 
 pub use clean::Cleaner;
 pub use ngrams::{Block, Ngrams};
 pub(crate) use ngrams::{is_wide, split_words};
 pub use tokens::{Scheme, Tokens};
+pub use units::Units;
+pub use vectors::Vectors;
 
 use super::classes::{count, is_missing};
 use super::{Column, Entry, InputType};
 use crate::error::DataError;
-use crate::features::{FeatureShape, Features};
+use crate::features::{FeatureShape, Features, TokenParts};
 use crate::lot::Lot;
 use crate::signature::InputSignature;
 use crate::table::{Cells, number_text};
@@ -21,6 +26,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::path::Path;
 
 settings! {
     /// A column of texts.
@@ -33,21 +39,31 @@ settings! {
         html: bool = true;
         /// Characters that are read of a text; longer ones are cut.
         max_characters: usize = 20_000, in Bounds::between(1.0, 1_000_000.0);
-        /// How texts are taken apart: `ngrams`, `wordpiece`, `byte_bpe`, `characters`, `words` or the name of a `tokenizer.json`; the encoder's choice where left out.
+        /// How texts are taken apart: `ngrams`, `wordpiece`, `byte_bpe`, `unigram`, `characters`, `words` or the name of a `tokenizer.json`; the encoder's choice where left out.
         tokenizer: Option<Scheme> = None;
-        /// Tokens in the vocabulary, at most; n-grams of words and of characters, at most; 16,000 and 131,072 where left out.
+        /// Tokens in the vocabulary, at most; n-grams of words and of characters, at most; 16,000 and 262,144 where left out.
         vocabulary_size: Option<usize> = None, in Bounds::between(16.0, 4_000_000.0);
-        /// Tokens that are read of a text; what 99 of 100 train texts need, at most 256, where left out.
+        /// Rows of train that must hold an n-gram for it to count.
+        min_count: u64 = 1, in Bounds::at_least(1.0);
+        /// File of word vectors to begin with, in the text format of GloVe or word2vec, also as `.gz`; tokens are words where `tokenizer` is left out.
+        vectors: Option<String> = None;
+        /// Tokens that are read of a text; what 99 of 100 train texts need, at most 256, where left out; 4,096 where tags are predicted.
         max_length: Option<usize> = None, in Bounds::between(1.0, 8192.0);
+        /// Whether each step is a word or character of the text as it stands, with its place; set where tags are predicted.
+        aligned: bool = false;
     }
 }
 
 /// Tokens in a vocabulary where the file says nothing.
 const TOKENS: usize = 16_000;
 /// N-grams of each sort where the file says nothing.
-const NGRAMS: usize = 131_072;
+const NGRAMS: usize = 262_144;
 /// Tokens of a text where the file says nothing.
 const LONGEST: usize = 256;
+/// Words or characters of a text that tags are put on, where the file says nothing.
+const LONGEST_ALIGNED: usize = 4096;
+/// Words or characters that are known where the file says nothing and tags are put on them.
+const UNITS: usize = 100_000;
 /// Words that are kept for made texts, and the train rows that must hold one.
 const MADE_WORDS: usize = 200;
 const MADE_WORD_ROWS: u64 = 5;
@@ -70,6 +86,16 @@ pub struct TextInput {
     pub words: Vec<String>,
     /// Texts that mean "missing".
     pub missing: Vec<String>,
+    /// Vectors that the tokens begin with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<Vectors>,
+}
+
+impl TextSettings {
+    /// Units that are read of a text that tags are put on.
+    pub fn longest_aligned(&self) -> usize {
+        self.max_length.unwrap_or(LONGEST_ALIGNED)
+    }
 }
 
 /// What a text becomes.
@@ -78,6 +104,7 @@ pub struct TextInput {
 pub enum Form {
     Ngrams(Ngrams),
     Tokens(Box<Tokens>),
+    Units(Box<Units>),
 }
 
 impl InputType for TextInput {
@@ -96,8 +123,9 @@ impl InputType for TextInput {
         let mut lengths: Vec<usize> = counted.par_iter().map(|(text, _)| text.chars().count()).collect();
         let too_long: u64 =
             counted.iter().filter(|(text, _)| cleaner.cuts(text)).map(|(_, count)| count).sum();
+        let clean = |text: &str| if settings.aligned { units::as_read(text) } else { cleaner.clean(text) };
         let texts: Vec<(String, u64)> =
-            counted.par_iter().map(|(text, count)| (cleaner.clean(text), *count)).collect();
+            counted.par_iter().map(|(text, count)| (clean(text), *count)).collect();
         lengths.sort_unstable();
         let fail = |message: String| DataError::Tokenizer {
             column: column.name.to_owned(),
@@ -108,16 +136,40 @@ impl InputType for TextInput {
             message,
         };
         let form = match settings.tokenizer.as_ref().unwrap_or(&Scheme::Ngrams) {
+            scheme if settings.aligned => {
+                let by = scheme.units().unwrap_or(units::By::Words);
+                let most = settings.vocabulary_size.unwrap_or(UNITS);
+                Form::Units(Box::new(Units::fit(
+                    &counted,
+                    by,
+                    settings.lowercase,
+                    most,
+                    settings.longest_aligned(),
+                )))
+            }
             Scheme::Ngrams => {
                 let most = settings.vocabulary_size.unwrap_or(NGRAMS);
-                let ngrams = Ngrams::fit(&texts, 2, most);
-                // Of a handful of texts every n-gram is kept, for few of them come twice.
-                Form::Ngrams(if ngrams.is_empty() { Ngrams::fit(&texts, 1, most) } else { ngrams })
+                Form::Ngrams(Ngrams::fit(&texts, settings.min_count, most))
             }
             scheme => {
                 let size = settings.vocabulary_size.unwrap_or(TOKENS);
                 let tokens = Tokens::fit(&texts, scheme, size, settings.max_length, LONGEST).map_err(fail)?;
                 Form::Tokens(Box::new(tokens))
+            }
+        };
+        let vectors = match &settings.vectors {
+            None => None,
+            Some(name) => {
+                let read = match &form {
+                    Form::Tokens(tokens) => Vectors::read(Path::new(name), &tokens.vocabulary()),
+                    Form::Units(units) => Vectors::read(Path::new(name), &units.vocabulary()),
+                    Form::Ngrams(_) => Err("n-grams take no vectors of words".to_owned()),
+                };
+                Some(read.map_err(|message| DataError::Vectors {
+                    column: column.name.to_owned(),
+                    file: name.clone(),
+                    message,
+                })?)
             }
         };
         let cut = if let Form::Tokens(tokens) = &form { tokens.cut.max(too_long) } else { too_long };
@@ -136,27 +188,55 @@ impl InputType for TextInput {
             empty: column.rows.len() as u64 - full,
             words: frequent_words(&texts),
             missing: settings.missing.clone(),
+            vectors,
         })
     }
 
     fn shape(&self, _name: &str) -> FeatureShape {
         match &self.form {
             Form::Ngrams(ngrams) => FeatureShape::Weighted { size: ngrams.len() },
-            Form::Tokens(tokens) => FeatureShape::Tokens { size: tokens.size(), longest: tokens.max_length },
+            Form::Tokens(tokens) => FeatureShape::Tokens {
+                size: tokens.size(),
+                longest: tokens.max_length,
+                parts: 0,
+                vectors: self.vectors.clone(),
+            },
+            Form::Units(units) => FeatureShape::Tokens {
+                size: units.size(),
+                longest: units.max_length,
+                parts: units.num_parts(),
+                vectors: self.vectors.clone(),
+            },
         }
     }
 
     fn encode(&self, column: Column<'_>) -> Result<Features, DataError> {
         Ok(match &self.form {
-            Form::Ngrams(ngrams) => weighted(&self.each(column, |text| ngrams.weigh(text))),
+            Form::Ngrams(ngrams) => {
+                weighted(&self.each(column, |text| ngrams.weigh(&self.cleaner.clean(text))))
+            }
+            Form::Units(units) => {
+                let rows = self.each(column, |text| units.encode(self.read_part(text)));
+                let (mut offsets, mut indices) = (vec![0], Vec::new());
+                let mut parts = TokenParts { offsets: vec![0], indices: Vec::new() };
+                for row in rows {
+                    let row = row.unwrap_or_else(|| units.encode(""));
+                    indices.extend_from_slice(&row.tokens);
+                    offsets.push(indices.len());
+                    let before = parts.indices.len();
+                    parts.indices.extend_from_slice(&row.parts);
+                    parts.offsets.extend(row.ends.iter().map(|end| before + end));
+                }
+                Features::Tokens { offsets, indices, parts: Some(parts) }
+            }
             Form::Tokens(tokens) => {
-                let rows = self.each(column, |text| tokens.encode(text));
+                let rows = self.each(column, |text| tokens.encode(&self.cleaner.clean(text)));
                 let (mut offsets, mut indices) = (vec![0], Vec::new());
                 for row in rows {
                     indices.extend_from_slice(row.as_deref().unwrap_or(&[0]));
                     offsets.push(indices.len());
                 }
-                Features::Tokens { offsets, indices }
+                Features::Tokens { offsets, indices, parts: None }
             }
         })
     }
@@ -169,6 +249,17 @@ impl InputType for TextInput {
                 Err("text of at most 1,000,000 characters".to_owned())
             }
             Value::String(text) => Ok(Entry::Text(text.clone())),
+            Value::Array(tokens) if matches!(self.form, Form::Units(_)) => {
+                let words: Option<Vec<&str>> = tokens.iter().map(Value::as_str).collect();
+                match words {
+                    Some(words)
+                        if words.iter().map(|word| word.len() + 1).sum::<usize>() <= MOST_CHARACTERS =>
+                    {
+                        Ok(Entry::Text(words.join(units::TOKEN_SEPARATOR.encode_utf8(&mut [0; 4]))))
+                    }
+                    _ => Err("text, or a list of its words of at most 1,000,000 characters".to_owned()),
+                }
+            }
             Value::Number(number) => {
                 Ok(Entry::Text(number.as_f64().map_or_else(|| number.to_string(), number_text)))
             }
@@ -193,14 +284,38 @@ impl InputType for TextInput {
     }
 }
 
+impl TextSettings {
+    /// The settings with the names of files as seen from the current folder, where they start from `folder`.
+    pub fn located(&self, folder: &Path) -> Self {
+        let locate = |name: &String| folder.join(name).display().to_string();
+        let mut settings = self.clone();
+        settings.vectors = settings.vectors.as_ref().map(locate);
+        if let Some(Scheme::File(name)) = &mut settings.tokenizer {
+            *name = locate(name);
+        }
+        settings
+    }
+}
+
 impl TextInput {
     /// What became of the column, in words.
     pub fn summary(&self) -> String {
+        let vectors = self.vectors.as_ref().map_or(String::new(), |vectors| {
+            format!(" ({} with a vector from the file)", thousands(vectors.covered))
+        });
         let form = match &self.form {
             Form::Ngrams(ngrams) => format!("{} n-grams", thousands(ngrams.len())),
             Form::Tokens(tokens) => {
-                format!("{} tokens, {} a text at most", thousands(tokens.size() - 1), tokens.max_length)
+                let size = thousands(tokens.size() - 1);
+                format!("{size} tokens{vectors}, {} a text at most", tokens.max_length)
             }
+            Form::Units(units) => format!(
+                "{} {}{vectors} and {} parts, {} a text at most",
+                thousands(units.size() - 2),
+                units.by.units(),
+                thousands(units.num_parts()),
+                thousands(units.longest)
+            ),
         };
         let mut words = format!("{form}, {} characters a text in the middle", thousands(self.median));
         for (count, what) in [(self.cut, "cut"), (self.empty, "empty")] {
@@ -209,6 +324,13 @@ impl TextInput {
             }
         }
         words
+    }
+
+    /// Where the words of a clean text lie: runs of letters and digits, each Chinese, Japanese or Korean character by
+    /// itself, and each mark.
+    pub fn words(clean: &str) -> Vec<std::ops::Range<usize>> {
+        let start = |word: &str| word.as_ptr() as usize - clean.as_ptr() as usize;
+        split_words(clean).map(|word| start(word)..start(word) + word.len()).collect()
     }
 
     /// The settings by which another column input of n-grams reads the same texts.
@@ -223,13 +345,26 @@ impl TextInput {
         }
     }
 
-    /// Does something with the clean text of each row; `None` for a missing one.
+    /// The words or characters that tags are put on, if this text is read for them.
+    pub fn units<'a>(&self, text: &'a str) -> Option<Vec<units::Unit<'a>>> {
+        match &self.form {
+            Form::Units(units) => Some(units.split(self.read_part(text))),
+            _ => None,
+        }
+    }
+
+    /// What is read of a long text.
+    fn read_part<'a>(&self, text: &'a str) -> &'a str {
+        text.char_indices().nth(self.cleaner.max_characters).map_or(text, |(end, _)| &text[..end])
+    }
+
+    /// Does something with the text of each row; `None` for a missing one.
     fn each<T: Clone + Send + Sync>(
         &self,
         column: Column<'_>,
         work: impl Fn(&str) -> T + Sync,
     ) -> Vec<Option<T>> {
-        let of = |text: &str| (!is_missing(text, &self.missing)).then(|| work(&self.cleaner.clean(text)));
+        let of = |text: &str| (!is_missing(text, &self.missing)).then(|| work(text));
         match column.cells {
             // Pictures hold no text.
             Cells::Image(_) => vec![None; column.rows.len()],
@@ -323,8 +458,19 @@ mod tests {
         };
         assert_eq!((offsets[1], offsets[2] - offsets[1], offsets[4] - offsets[3]), (offsets[1], 0, 0));
         assert!(offsets[1] > 0 && indices.len() == weights.len());
-        // Nothing but what both texts share is kept: "a", "good", "a good" and their characters.
-        assert_eq!(fitted.shape(""), FeatureShape::Weighted { size: 3 + 3 + (5 + 4 + 3 + 2) });
+        // "a", "good", "film" and "day", the pairs "a good", "good film" and "good day", and the characters of each word.
+        let (four, three) = (5 + 4 + 3 + 2, 4 + 3 + 2 + 1);
+        assert_eq!(fitted.shape(""), FeatureShape::Weighted { size: 4 + 3 + (3 + four + four + three) });
+        // Nothing but what both texts share.
+        let fitted = fit(&data, &TextSettings { min_count: 2, ..TextSettings::default() });
+        assert_eq!(fitted.shape(""), FeatureShape::Weighted { size: 3 + 3 + four });
+    }
+
+    #[test]
+    fn words_are_found_where_they_lie() {
+        let clean = "good 房间, bad";
+        let words: Vec<&str> = TextInput::words(clean).into_iter().map(|word| &clean[word]).collect();
+        assert_eq!(words, ["good", "房", "间", ",", "bad"]);
     }
 
     #[test]
@@ -332,7 +478,7 @@ mod tests {
         let data = cells(&[Some("good film"), Some("good day good"), None, Some("zzz")]);
         let settings = TextSettings { tokenizer: Some(Scheme::Words), ..Default::default() };
         let fitted = fit(&data, &settings);
-        let Features::Tokens { offsets, indices } =
+        let Features::Tokens { offsets, indices, .. } =
             fitted.encode(Column { name: "review", cells: &data, rows: &[0, 1, 2, 3] }).unwrap()
         else {
             panic!("words are tokens")
