@@ -36,7 +36,7 @@ pub fn steps(lengths: &[usize]) -> Vec<usize> {
 }
 
 /// The tokens of the texts one after the other, of `tokens [texts, time]` that are filled up: `[rows]`.
-pub fn rows_of(tokens: &Tensor<2, Int>, lengths: &[usize]) -> Tensor<1, Int> {
+fn rows_of(tokens: &Tensor<2, Int>, lengths: &[usize]) -> Tensor<1, Int> {
     let [texts, time] = tokens.dims();
     let tokens = tokens.clone().reshape([texts * time]);
     if lengths.iter().all(|length| *length == time) {

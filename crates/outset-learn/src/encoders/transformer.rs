@@ -5,7 +5,7 @@
 //!
 //! Between the tokens and the pooling, the texts of a batch lie one after the other: nothing is computed for filling.
 
-use super::tokens::{Embedding, Pool, Pooling, gather, rows_of, sizes, steps};
+use super::tokens::{Embedding, Pool, Pooling, gather, sizes, steps};
 use super::{Encode, Encoded, Gathered, Wishes};
 use crate::init::Init;
 use crate::order::mix;
