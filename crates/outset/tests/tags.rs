@@ -391,7 +391,18 @@ fn what_is_wrong_with_the_declaration_is_told() {
             hint: possible here: `crf`, `cross_entropy`, `focal`
         "#]],
     );
-    declared("[inputs]\nnote = \"category\"\n[outputs]\nspans = \"tags\"\n", expect![[r#""#]]);
+    declared(
+        "[inputs]\nnote = \"category\"\n[outputs]\nspans = \"tags\"\n",
+        expect![[r#"
+        exit 2
+        error: `spans` is of tags, but there is no text that they could be put on
+         --> outset.toml:6:1
+          |
+        6 | spans = "tags"
+          | ^^^^^
+        hint: name the text in `[inputs]` with the type `text`
+    "#]],
+    );
 }
 
 #[test]
@@ -407,5 +418,10 @@ fn two_texts_that_fit_must_be_told_apart() {
         })
         .collect();
     sandbox.write("data.jsonl", rows);
-    expect![[r#""#]].assert_eq(&sandbox.transcript(&["-q", "run", "data.jsonl", "--target", "spans"]));
+    expect![[r#"
+        exit 2
+        error: `spans` is of tags, but there are several texts that they could be put on
+        hint: set `outputs.spans.of` to one of `a`, `b`
+    "#]]
+    .assert_eq(&sandbox.transcript(&["-q", "run", "data.jsonl", "--target", "spans"]));
 }
