@@ -2,6 +2,7 @@
 
 use super::attention::{AttentionMask, attention};
 use crate::flex::{self, contiguous, values};
+use crate::flops;
 use burn::backend::Flex;
 use burn::tensor::{DType, Device, Tensor};
 use burn_flex::FlexTensor;
@@ -75,6 +76,7 @@ pub fn attention_with_cache(
         _ => Cache::new(batch, kv_heads, size, FIRST_ROOM),
     };
     kept.append(values(&k), values(&v));
+    flops::count_sizes([2, batch, heads, new, kept.len(), size]);
     let output = decode(values(&q), heads, &kept, window);
     cache.0 = Kept::Host(kept);
     Tensor::from_primitive::<Flex>(flex::tensor(output, [batch, new, heads, size]))

@@ -3,6 +3,7 @@
 use super::conv::Convolution;
 use crate::{
     flex::{self, contiguous, values},
+    flops,
     track::{Differentiable, Tracked, track},
 };
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
@@ -29,6 +30,8 @@ pub fn conv_transposed2d(
     let outputs = w.dims()[1] * how.groups;
     assert_eq!(x.dims()[1], w.dims()[0], "the input has another number of channels than the weight");
     assert!(b.as_ref().is_none_or(|b| b.dims() == [outputs]), "the bias has another size than the output");
+    let ([batch, _, height, width], [channels, each, kernel_height, kernel_width]) = (x.dims(), w.dims());
+    flops::count_sizes([batch, height, width, channels, each, kernel_height, kernel_width]);
     let (x, w, b) = (x.into_dispatch(), w.into_dispatch(), b.map(Tensor::into_dispatch));
     if !flex::applies(&[&x, &w]) || b.as_ref().is_some_and(|b| !flex::applies(&[b])) {
         let options = ConvTransposeOptions::new(how.stride, how.padding, extra, how.dilation, how.groups);

@@ -55,6 +55,7 @@ pub fn linear_adding<const D: usize>(
     assert_eq!(b.dims(), [outputs], "the bias has another size than the output");
     shape[D - 1] = outputs;
     assert_eq!(residual.dims(), shape, "what is added has another size than the output");
+    flops::count_sizes([shape[..D - 1].iter().product(), inputs, outputs]);
     let inputs = [x.into_dispatch(), w.into_dispatch(), b.into_dispatch(), residual.into_dispatch()];
     if !flex::applies(&inputs.each_ref()) {
         let [x, w, b, residual] = inputs;
