@@ -42,6 +42,34 @@ pub enum DataError {
     ClassTooSmall { column: String, class: String, rows: usize, parts: usize },
     #[error("a stratified split needs an output that is a category")]
     NothingToStratify,
+    #[error("column `{column}` is of tags, which can be predicted but are no input")]
+    NotAnInput { column: String },
+    #[error(
+        "row {row} of column `{column}` holds `{found}`, which is neither a list of tags nor one of spans"
+    )]
+    NotTags { column: String, row: usize, found: String },
+    #[error("row {row} of column `{column}` holds {}, but `{text}` has {units} {units_word} there", tags_of(*.tags))]
+    TagCount { column: String, row: usize, tags: usize, text: String, units: usize, units_word: &'static str },
+    #[error(
+        "the span from {start} to {end} (`{kind}`) in row {row} of column `{column}` {}",
+        misplaced(.expected.as_deref(), *.length)
+    )]
+    Span {
+        column: String,
+        row: usize,
+        start: usize,
+        end: usize,
+        kind: String,
+        length: usize,
+        expected: Option<String>,
+    },
+    #[error(
+        "{overlapping} of {rows} rows of column `{column}` hold spans that overlap, the first being row {first}, \
+         but each word can have one tag"
+    )]
+    TooManyOverlaps { column: String, rows: usize, overlapping: usize, first: usize, most: f64 },
+    #[error("column `{column}` holds the tag `{class}` in row {row}, but in no row of the train part")]
+    UnseenTag { column: String, class: String, row: usize },
     #[error("column `{column}` holds the class `{class}` in row {row}, but in no row of the train part")]
     UnseenClass { column: String, class: String, row: usize },
     #[error("no rows are left: {}", all_dropped(.reasons))]
@@ -84,6 +112,10 @@ impl DataError {
             | Self::Infinite { row, .. }
             | Self::NotADate { row, .. }
             | Self::UnseenClass { row, .. }
+            | Self::NotTags { row, .. }
+            | Self::TagCount { row, .. }
+            | Self::Span { row, .. }
+            | Self::UnseenTag { row, .. }
             | Self::NoTime { row, .. }
             | Self::NotAPart { row, .. }
             | Self::BadWeight { row, .. } => Some(row),
@@ -123,13 +155,26 @@ impl DataError {
             Self::Tokenizer { file: Some(_), .. } => {
                 Some("the file must be a `tokenizer.json` as the `tokenizers` library writes it".into())
             }
-            Self::NotAnOutput { .. } => Some("an output is a `number`, a `category` or a `set`".into()),
+            Self::NotAnOutput { .. } => Some("an output is a `number`, a `category`, a `set` or of `tags`".into()),
             Self::ClassTooSmall { .. } => {
                 Some("add rows of it, leave it out or join it with another class, or set `data.split.by` to `random`".into())
             }
             Self::NothingToStratify => Some("set `data.split.by` to `random`".into()),
             Self::UnseenClass { .. } => {
                 Some("set `data.split.by` to `stratified`, or leave the class out or join it with another".into())
+            }
+            Self::NotTags { .. } => Some(
+                "tags come as a list with one for each word, spans as objects with `start`, `end` and `type`".into(),
+            ),
+            Self::Span { .. } => Some(
+                "places count characters from 0, and `end` is the first character behind the span".into(),
+            ),
+            Self::TooManyOverlaps { overlapping, rows, most, .. } => Some(format!(
+                "mend them, or set `data.max_skipped` to at least {} (it is {most}), so that the longer span is kept",
+                (*overlapping as f64 / *rows as f64 * 1000.0).ceil() / 1000.0
+            )),
+            Self::UnseenTag { .. } => {
+                Some("add train rows that hold it, leave those rows out, or join it with another type".into())
             }
             Self::TooFewRows { .. } => Some("a model needs at least some dozens of rows".into()),
             Self::EmptyPart { part } => {
@@ -166,6 +211,20 @@ fn and_more(words: &[String], count: usize) -> String {
 
 fn rows_of(rows: usize) -> String {
     if rows == 1 { "1 row".into() } else { format!("{rows} rows") }
+}
+
+fn tags_of(tags: usize) -> String {
+    if tags == 1 { "1 tag".into() } else { format!("{tags} tags") }
+}
+
+/// What is wrong with a span.
+fn misplaced(expected: Option<&str>, length: usize) -> String {
+    match expected {
+        Some(expected) => {
+            format!("should hold `{expected}`, but the text holds something else there")
+        }
+        None => format!("does not lie within the text, which has {length} characters"),
+    }
 }
 
 fn are_rows(rows: usize) -> String {

@@ -14,9 +14,16 @@ pub enum Features {
     /// Any number of weighted n-grams a row: row `i` has those at `offsets[i]..offsets[i + 1]`, each once.
     Weighted { offsets: Vec<usize>, indices: Vec<u32>, weights: Vec<f32> },
     /// At least one token a row in their order: row `i` has `indices[offsets[i]..offsets[i + 1]]`; 0 is nothing.
-    Tokens { offsets: Vec<usize>, indices: Vec<u32> },
+    Tokens { offsets: Vec<usize>, indices: Vec<u32>, parts: Option<TokenParts> },
     /// The pixels of one picture a row.
     Image(Vec<Pixels>),
+}
+
+/// What tokens consist of: the token at place `i` of all rows has the parts `indices[offsets[i]..offsets[i + 1]]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TokenParts {
+    pub offsets: Vec<usize>,
+    pub indices: Vec<u32>,
 }
 
 /// What an encoder must know of an input column to be built.
@@ -30,8 +37,8 @@ pub enum FeatureShape {
     Indices { classes: usize },
     /// Any of `size` n-grams.
     Weighted { size: usize },
-    /// A sequence of up to `longest` tokens of `size`, the 0 for nothing included.
-    Tokens { size: usize, longest: usize },
+    /// A sequence of up to `longest` tokens of `size`, the 0 for nothing included, each with any of `parts`.
+    Tokens { size: usize, longest: usize, parts: usize },
     /// Pixels, the mean and deviation of each channel in train (black being 0 and white 1), and how they are varied.
     Image { shape: Shape, mean: Vec<f32>, deviation: Vec<f32>, augment: Augment },
 }
@@ -53,6 +60,8 @@ pub enum Targets {
     Number { values: Vec<f32> },
     /// Index into the output's classes.
     Category(Vec<u32>),
+    /// Index into the output's tags for each unit: row `i` has `tags[offsets[i]..offsets[i + 1]]`.
+    Tags { offsets: Vec<usize>, tags: Vec<u32> },
     /// 1 where the row has the class and 0 elsewhere, `[rows, width]` row by row.
     Set { width: usize, values: Vec<f32> },
 }

@@ -117,6 +117,7 @@ fn value_auc(
         ColumnSettings::Category(_) | ColumnSettings::Set(_) => {
             return Ok(out_of_fold(&identities(column), targets, classes));
         }
+        ColumnSettings::Tags(_) => return Ok(0.0),
         // Different texts share no value by which one could foretell the other.
         ColumnSettings::Text(_) => return Ok(0.0),
         // Which picture it is says nothing, and what is on it is for the network to see.

@@ -10,6 +10,7 @@ pub mod preprocess;
 pub mod requests;
 pub mod signature;
 pub mod sources;
+pub mod spans;
 pub mod split;
 pub mod table;
 pub mod types;
@@ -19,7 +20,7 @@ mod duplicates;
 mod real_data;
 
 pub use error::DataError;
-pub use features::{Component, FeatureShape, Features, Targets};
+pub use features::{Component, FeatureShape, Features, Targets, TokenParts};
 pub use leakage::{GivenAwayBy, Leak, leaks};
 pub use overview::{overview, rows_sha256};
 pub use preprocess::{Preprocessor, weights};

@@ -73,6 +73,14 @@ fn fill(table: &Table, train: &[u32], mut record: ColumnRecord, preprocessor: &P
         }
         return record;
     }
+    if let Some(FittedOutput::Tags(tags)) = output {
+        record.distinct = tags.types.len();
+        let mut counted: Vec<(String, u64)> =
+            tags.types.names.iter().cloned().zip(tags.types.counts.iter().copied()).collect();
+        sort_by_count(&mut counted);
+        record.top = counted.into_iter().take(TOP).map(|(kind, count)| (kind, count as usize)).collect();
+        return record;
+    }
     let cells = count(column, missing);
     record.distinct = cells.len();
     let mut counted = match separator {

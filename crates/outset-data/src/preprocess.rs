@@ -289,7 +289,7 @@ mod tests {
         let date = Preprocessor::fit(&table(), &[0], &settings(&[]), &settings(&[("day", "date")]), vec![]);
         let error = date.unwrap_err();
         assert_eq!(error.to_string(), "column `day` is a date, which cannot be predicted");
-        assert_eq!(error.hint().unwrap(), "an output is a `number`, a `category` or a `set`");
+        assert_eq!(error.hint().unwrap(), "an output is a `number`, a `category`, a `set` or of `tags`");
     }
 
     #[test]

@@ -48,11 +48,17 @@ impl InputSignature {
 #[serde(default)]
 pub struct OutputSignature {
     pub name: String,
-    /// `number`, `category` or `set`.
+    /// `number`, `category`, `set` or `tags`.
     pub kind: String,
     /// All classes of a category or set, in the order of the probabilities.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
+    /// The input that tags are put on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
+    /// Types of entities, or plain labels, of tags.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minimum: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -15,6 +15,7 @@ pub mod attention;
 pub mod bag;
 mod buf;
 pub mod conv;
+pub mod crf;
 pub mod dropout;
 pub mod embedding;
 pub mod ensemble;

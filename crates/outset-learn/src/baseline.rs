@@ -1,7 +1,7 @@
 //! The baselines of every run: the constant answer and a linear model, on the same split and the same features; for text
 //! a linear model of tf-idf.
 
-use crate::baselines::{Baseline, Fitted, Sparse, Targets, rows_used};
+use crate::baselines::{Baseline, Fitted, Known, Sparse, Tagger, Targets, rows_used};
 use crate::details::answers_along;
 use crate::evaluate::{Truth, TruthValues, pick};
 use crate::network::Network;
@@ -17,11 +17,20 @@ use outset_spec::record::RunRecord;
 /// Classes of one column that the linear model looks at, at most; the others count as unknown.
 const CLASSES: usize = 256;
 
-/// Fitted baselines, one of each kind for each output.
+/// Fitted baselines, one of each kind for each output that it can be fitted to.
 pub struct Baselines {
-    fitted: Vec<(Baseline, Vec<Fitted>)>,
+    fitted: Vec<(Baseline, Vec<Option<Model>>)>,
     /// For each input its n-grams, where it is a text that the network reads otherwise.
     ngrams: Vec<Option<(usize, Features)>>,
+}
+
+/// Fits a baseline of rows to targets and weights.
+type Fit<'a> = &'a dyn Fn(Targets<'_>, Option<&[f64]>) -> Fitted;
+
+/// A fitted baseline of one output.
+enum Model {
+    Rows(Fitted),
+    Tags(Tagger),
 }
 
 impl Baselines {
@@ -32,27 +41,33 @@ impl Baselines {
         let rows = evenly(&prepared.train, rows_used(prepared.train.len(), width, outputs));
         let (features, width) = dense(prepared, &prepared.features, &rows);
         let mut baselines = Self { fitted: Vec::new(), ngrams: ngrams(prepared) };
-        let fit_all =
-            |baseline: Baseline, rows: &[u32], fit: &dyn Fn(Targets<'_>, Option<&[f64]>) -> Fitted| {
-                let weights: Option<Vec<f64>> = prepared
-                    .weights
-                    .as_ref()
-                    .map(|weights| rows.iter().map(|row| f64::from(weights[*row as usize])).collect());
-                let fit = |truth: &Truth| fit_truth(truth, rows, &|targets| fit(targets, weights.as_deref()));
-                (baseline, prepared.truths.iter().map(fit).collect())
+        let fit_all = |baseline: Baseline, rows: &[u32], fit: Option<Fit<'_>>| {
+            let weights: Option<Vec<f64>> = prepared
+                .weights
+                .as_ref()
+                .map(|weights| rows.iter().map(|row| f64::from(weights[*row as usize])).collect());
+            let fit = |truth: &Truth| match tagger(prepared, truth, baseline) {
+                Some(tagger) => tagger.map(Model::Tags),
+                None => fit.map(|fit| {
+                    Model::Rows(fit_truth(truth, rows, &|targets| fit(targets, weights.as_deref())))
+                }),
             };
+            (baseline, prepared.truths.iter().map(fit).collect::<Vec<_>>())
+        };
         let text = baselines.sparse(prepared, &[]).is_some();
         for baseline in [Baseline::Constant, Baseline::Linear] {
-            if baseline == Baseline::Constant || width > 0 || !text {
-                let fit = |targets: Targets<'_>, weights: Option<&[f64]>| {
-                    baseline.fit(&features, width, targets, weights)
-                };
-                baselines.fitted.push(fit_all(baseline, &rows, &fit));
+            let fit = |targets: Targets<'_>, weights: Option<&[f64]>| {
+                baseline.fit(&features, width, targets, weights)
+            };
+            let fits = baseline == Baseline::Constant || width > 0 || !text;
+            let fitted = fit_all(baseline, &rows, fits.then_some(&fit));
+            if fitted.1.iter().any(Option::is_some) {
+                baselines.fitted.push(fitted);
             }
         }
         if let Some(sparse) = baselines.sparse(prepared, &prepared.train) {
             let fit = |targets: Targets<'_>, weights: Option<&[f64]>| sparse.fit(targets, weights);
-            baselines.fitted.push(fit_all(Baseline::TfIdf, &prepared.train, &fit));
+            baselines.fitted.push(fit_all(Baseline::TfIdf, &prepared.train, Some(&fit)));
         }
         baselines
     }
@@ -62,10 +77,19 @@ impl Baselines {
         let (features, _) = dense(prepared, &prepared.features, rows);
         let sparse = self.sparse(prepared, rows);
         for (baseline, fitted) in &self.fitted {
-            for (fitted, truth) in fitted.iter().zip(&prepared.truths) {
-                let answers = match (&sparse, baseline) {
-                    (Some(sparse), Baseline::TfIdf) => fitted.predict_sparse(sparse),
-                    _ => fitted.predict_rows(rows.len(), if fitted.width == 0 { &[] } else { &features }),
+            for (model, truth) in fitted.iter().zip(&prepared.truths) {
+                let answers = match (model, &sparse, baseline) {
+                    (None, ..) => continue,
+                    (Some(Model::Tags(tagger)), ..) => match tokens(prepared, truth) {
+                        Some((features, _)) => tagger.predict(features, rows),
+                        None => continue,
+                    },
+                    (Some(Model::Rows(fitted)), Some(sparse), Baseline::TfIdf) => {
+                        fitted.predict_sparse(sparse)
+                    }
+                    (Some(Model::Rows(fitted)), ..) => {
+                        fitted.predict_rows(rows.len(), if fitted.width == 0 { &[] } else { &features })
+                    }
                 };
                 let metrics = truth.metrics(rows, &answers, prepared.weights.as_deref());
                 let parts = record.baselines.entry(baseline.word().to_owned()).or_default();
@@ -113,12 +137,13 @@ impl Baselines {
         Some(sparse)
     }
 
-    /// The fitted linear models.
-    fn linear(&self) -> &[Fitted] {
-        self.fitted
-            .iter()
-            .find(|(baseline, _)| *baseline == Baseline::Linear)
-            .map_or(&[], |(_, fitted)| fitted)
+    /// The fitted linear model of an output of rows.
+    fn linear(&self, output: usize) -> Option<&Fitted> {
+        let (_, fitted) = self.fitted.iter().find(|(baseline, _)| *baseline == Baseline::Linear)?;
+        match fitted.get(output) {
+            Some(Some(Model::Rows(fitted))) => Some(fitted),
+            _ => None,
+        }
     }
 
     /// For a straight line: how near the trained line is to the exact least-squares fit.
@@ -142,18 +167,18 @@ impl Baselines {
         let table = Table::new(IndexMap::from([(input.clone(), Cells::Number(ends.to_vec()))]), 2);
         let Ok(features) = prepared.preprocessor.encode_inputs(&table, &[0, 1]) else { return Vec::new() };
         let (features, _) = dense(prepared, &features, &[0, 1]);
-        let numbers = prepared.truths.iter().enumerate().filter(|(_, truth)| !truth.has_classes());
+        let numbers = prepared.truths.iter().enumerate().filter(|(_, truth)| truth.is_number());
         numbers
-            .map(|(output, truth)| {
+            .filter_map(|(output, truth)| {
                 let line = |answers: &[f64]| {
                     let slope = (answers[1] - answers[0]) / (high - low);
                     (slope, answers[0] - slope * low)
                 };
                 let (slope, intercept) = line(&trained[output]);
-                let (best_slope, best_intercept) = line(&self.linear()[output].predict(&features));
+                let (best_slope, best_intercept) = line(&self.linear(output)?.predict(&features));
                 let off = |value: f64, best: f64| ((value - best) / best).abs();
                 let apart = off(slope, best_slope).max(off(intercept, best_intercept)) * 100.0;
-                format!(
+                Some(format!(
                     "`{}` = {} · `{input}` + {} as trained, {} · `{input}` + {} by least squares: {} % apart",
                     truth.name,
                     number(slope),
@@ -161,7 +186,7 @@ impl Baselines {
                     number(best_slope),
                     number(best_intercept),
                     number(apart)
-                )
+                ))
             })
             .collect()
     }
@@ -175,14 +200,44 @@ fn fit_truth(truth: &Truth, rows: &[u32], fit: &dyn Fn(Targets<'_>) -> Fitted) -
             fit(Targets::Category { actual: &pick(values, rows), classes: truth.width() })
         }
         TruthValues::Set(_) => fit(Targets::Set { actual: &truth.labels(rows), labels: truth.width() }),
+        TruthValues::Tags { .. } => unreachable!("tags have a baseline of their own"),
     }
+}
+
+/// Rows that a linear model of tags is fitted on, at most.
+const TAGGED: usize = 40_000;
+
+/// The features of the text that an output tags, and its words and parts.
+fn tokens<'a>(prepared: &'a Prepared, truth: &Truth) -> Option<(&'a Features, [usize; 2])> {
+    let TruthValues::Tags { output, .. } = &truth.values else { return None };
+    let (index, _, input) = prepared.preprocessor.inputs.get_full(&output.of)?;
+    match input.shape() {
+        FeatureShape::Tokens { size, parts, .. } => Some((&prepared.features[index], [size, parts])),
+        _ => None,
+    }
+}
+
+/// The baseline of an output of tags, where there is one of this kind; `None` for other outputs.
+fn tagger(prepared: &Prepared, truth: &Truth, baseline: Baseline) -> Option<Option<Tagger>> {
+    let TruthValues::Tags { output, offsets, tags } = &truth.values else { return None };
+    let known = Known { offsets, tags };
+    let rows = evenly(&prepared.train, TAGGED);
+    Some(match baseline {
+        Baseline::Constant => Some(Tagger::constant(output, known, &rows)),
+        Baseline::Linear => tokens(prepared, truth)
+            .map(|(features, sizes)| Tagger::fit(output, known, features, sizes, &rows)),
+        Baseline::TfIdf => None,
+    })
 }
 
 /// N-grams of the texts that the network reads as tokens: how many there are, and those of every row.
 fn ngrams(prepared: &Prepared) -> Vec<Option<(usize, Features)>> {
     let all: Vec<u32> = (0..prepared.table.rows() as u32).collect();
+    let tags_alone = prepared.truths.iter().all(|truth| matches!(truth.values, TruthValues::Tags { .. }));
     let of_column = |(name, input): (&String, &FittedInput)| {
-        let (FittedInput::Text(text), FeatureShape::Tokens { .. }) = (input, input.shape()) else {
+        let (FittedInput::Text(text), FeatureShape::Tokens { .. }, false) =
+            (input, input.shape(), tags_alone)
+        else {
             return None;
         };
         let cells = prepared.table.get(name)?;

@@ -212,6 +212,11 @@ pub(crate) fn read_input(
             section.parameters.put("tokenizer", "wordpiece");
         }
     }
+    if section.kind == "tags" {
+        let message = format!("`{path}` is of type `tags`, which can be predicted but is no input");
+        problems.push(Problem::new(message).at(section.kind_place.as_ref()));
+        return None;
+    }
     let mut reader = section.reader(path, problems);
     let settings = types::read_settings(&section.kind, &mut reader);
     let mut encoder = reader.get("encoder", Section::default(), None);

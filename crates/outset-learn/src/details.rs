@@ -1,16 +1,20 @@
 //! What the report shows of an output beyond its metrics, and the table of predictions.
 
+use crate::decoders::tags;
 use crate::evaluate::{Answers, Truth, TruthValues, largest, pick};
 use crate::files::csv_cell as cell;
 use crate::metrics::{self, Score as _};
 use crate::network::Network;
 use crate::prepare::Prepared;
+use crate::tagging;
 use crate::thresholds::Chosen;
 use crate::verdict::number;
 use burn::tensor::Device;
 use indexmap::IndexMap;
+use outset_data::types::text::units;
 use outset_data::{Cells, FeatureShape, Features, Table};
 use outset_spec::record::{Details, Fit, Threshold, WorstRow};
+use std::borrow::Cow;
 
 /// Rows with the largest loss that the report shows.
 const WORST: usize = 20;
@@ -56,6 +60,16 @@ pub fn details(
             }
         }
         TruthValues::Set(_) => details.kind = "set".to_owned(),
+        TruthValues::Tags { output, .. } => {
+            details.kind = "tags".to_owned();
+            if !output.is_plain() {
+                let rows = truth.tagged(&answers.rows, values);
+                details.per_class = metrics::per_type(&rows, &output.types.names);
+                details.confusion = metrics::entity_confusion(&rows, output.types.len());
+                details.classes = output.types.names.iter().cloned().chain(["(none)".to_owned()]).collect();
+            }
+            return details;
+        }
     }
     details.classes = truth.classes.clone();
     details
@@ -63,9 +77,11 @@ pub fn details(
 
 /// The rows that the model got most wrong.
 fn worst(prepared: &Prepared, truth: &Truth, answers: &Answers, values: &[f64]) -> Vec<WorstRow> {
-    let width = truth.width();
-    let mut losses: Vec<(f64, usize)> = (0..answers.rows.len())
-        .map(|index| (loss(truth, answers.rows[index], &values[index * width..(index + 1) * width]), index))
+    let by_row = truth.by_row(values);
+    let mut losses: Vec<(f64, usize)> = by_row
+        .iter()
+        .enumerate()
+        .map(|(index, values)| (loss(truth, answers.rows[index], values), index))
         .collect();
     losses.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     losses
@@ -75,25 +91,36 @@ fn worst(prepared: &Prepared, truth: &Truth, answers: &Answers, values: &[f64]) 
             let row = answers.rows[index];
             let inputs = prepared.preprocessor.inputs.keys().map(|name| {
                 let cell = prepared.table.get(name).and_then(|cells| cells.text(row as usize));
-                (name.clone(), cell.map_or(String::new(), |text| text.chars().take(80).collect()))
+                let shown = |text: Cow<'_, str>| units::as_read(&text).chars().take(80).collect();
+                (name.clone(), cell.map_or(String::new(), shown))
             });
             WorstRow {
                 row: row as usize + 1,
                 loss,
-                actual: actual(prepared, truth, row),
-                prediction: prediction(truth, &values[index * width..(index + 1) * width]),
+                actual: match tagging::actual(prepared, truth, row) {
+                    Some(entities) => entities,
+                    None => actual(prepared, truth, row),
+                },
+                prediction: match tagging::predicted(prepared, truth, row, by_row[index]) {
+                    Some(entities) => entities,
+                    None => prediction(truth, by_row[index]),
+                },
                 inputs: inputs.collect(),
             }
         })
         .collect()
 }
 
-/// Squared error of a number in standard deviations; minus log-probability of a class; the mean of that for labels.
+/// Squared error of a number in standard deviations; minus log-probability of a class; the mean of that for labels; of
+/// tags the entities that are missed or made up.
 fn loss(truth: &Truth, row: u32, values: &[f64]) -> f64 {
     let row = row as usize;
     match &truth.values {
         TruthValues::Number(actual) => ((values[0] - actual[row]) / truth.scale).powi(2),
         TruthValues::Category(classes) => -values[classes[row] as usize].max(1e-15).ln(),
+        TruthValues::Tags { .. } => {
+            truth.tagged(&[row as u32], values).iter().map(metrics::TaggedRow::faults).sum::<usize>() as f64
+        }
         TruthValues::Set(actual) => {
             let width = truth.width();
             let actual = &actual[row * width..(row + 1) * width];
@@ -109,7 +136,8 @@ fn loss(truth: &Truth, row: u32, values: &[f64]) -> f64 {
 
 fn actual(prepared: &Prepared, truth: &Truth, row: u32) -> String {
     let cell = prepared.table.get(&truth.name).and_then(|cells| cells.text(row as usize));
-    cell.map_or(String::new(), |text| text.replace('\u{1f}', "|"))
+    let between = if matches!(truth.values, TruthValues::Tags { .. }) { " " } else { "|" };
+    cell.map_or(String::new(), |text| text.replace('\u{1f}', between))
 }
 
 fn prediction(truth: &Truth, values: &[f64]) -> String {
@@ -117,6 +145,7 @@ fn prediction(truth: &Truth, values: &[f64]) -> String {
         TruthValues::Number(_) => number(values[0]),
         TruthValues::Category(_) => truth.classes[largest(values)].clone(),
         TruthValues::Set(_) => labels(truth, values),
+        TruthValues::Tags { output, .. } => output.iob2(&tags::tagged(values).tags).join(" "),
     }
 }
 
@@ -178,11 +207,12 @@ pub fn predictions_csv(prepared: &Prepared, answers: &Answers) -> Vec<u8> {
         }
     }
     text.push('\n');
+    let by_row: Vec<Vec<&[f64]>> =
+        prepared.truths.iter().zip(&answers.outputs).map(|(truth, values)| truth.by_row(values)).collect();
     for (index, row) in answers.rows.iter().enumerate() {
         text.push_str(&(row + 1).to_string());
-        for (truth, values) in prepared.truths.iter().zip(&answers.outputs) {
-            let width = truth.width();
-            let values = &values[index * width..(index + 1) * width];
+        for (truth, by_row) in prepared.truths.iter().zip(&by_row) {
+            let values = by_row[index];
             let predicted = match truth.values {
                 TruthValues::Number(_) => values[0].to_string(),
                 _ => prediction(truth, values),

@@ -1,10 +1,12 @@
 //! Answers of a network on rows with known targets, and the metrics of them.
 
-use crate::metrics::{self, Score};
+use crate::decoders::tags;
+use crate::metrics::{self, Score, TaggedRow};
 use crate::network::Network;
 use crate::train::Examples;
 use burn::tensor::Device;
 use indexmap::IndexMap;
+use outset_data::types::TagsOutput;
 use outset_data::{Cells, FittedOutput, Table, Targets};
 
 /// The known values of one output, for all rows of the table.
@@ -29,6 +31,12 @@ pub enum TruthValues {
     Category(Vec<u32>),
     /// `[rows, labels]`, 0 or 1.
     Set(Vec<f32>),
+    /// Of row `i` those at `offsets[i]..offsets[i + 1]`.
+    Tags {
+        output: Box<TagsOutput>,
+        offsets: Vec<usize>,
+        tags: Vec<u32>,
+    },
 }
 
 impl Truth {
@@ -47,14 +55,42 @@ impl Truth {
             }),
             Targets::Category(classes) => TruthValues::Category(classes.clone()),
             Targets::Set { values, .. } => TruthValues::Set(values.clone()),
+            Targets::Tags { offsets, tags } => match output.tags() {
+                Some(output) => TruthValues::Tags {
+                    output: Box::new(output.clone()),
+                    offsets: offsets.clone(),
+                    tags: tags.clone(),
+                },
+                None => unreachable!("an output of tags has targets of tags"),
+            },
         };
         let (mean, scale) = (output.mean(), output.scale());
         Self { name: name.to_owned(), values, mean, scale, classes: output.classes().to_vec(), positive }
     }
 
-    /// Answers for each row.
+    /// Numbers of the answer to a row, where each has as many.
     pub fn width(&self) -> usize {
         self.classes.len().max(1)
+    }
+
+    /// The answers row by row.
+    pub fn by_row<'a>(&self, answers: &'a [f64]) -> Vec<&'a [f64]> {
+        match self.values {
+            TruthValues::Tags { .. } => tags::by_row(answers),
+            _ => answers.chunks_exact(self.width()).collect(),
+        }
+    }
+
+    /// Actual and answered tags of the given rows; nothing for other outputs.
+    pub fn tagged(&self, rows: &[u32], answers: &[f64]) -> Vec<TaggedRow> {
+        let TruthValues::Tags { output, offsets, tags } = &self.values else { return Vec::new() };
+        rows.iter()
+            .zip(self.by_row(answers))
+            .map(|(row, answer)| {
+                let actual = &tags[offsets[*row as usize]..offsets[*row as usize + 1]];
+                TaggedRow::new(actual, &tags::tagged(answer).tags, |tags| output.entities(tags))
+            })
+            .collect()
     }
 
     /// The decoder's standardised answers in natural units; probabilities stay as they are.
@@ -101,6 +137,9 @@ impl Truth {
             TruthValues::Set(_) => {
                 Box::new(metrics::Set::new(&self.labels(rows), answers, self.width(), weights))
             }
+            TruthValues::Tags { output, .. } => {
+                Box::new(metrics::Tags::new(&self.tagged(rows, answers), output.is_plain(), weights))
+            }
         }
     }
 
@@ -115,6 +154,11 @@ impl Truth {
     /// Whether the output is one of classes or labels.
     pub fn has_classes(&self) -> bool {
         !self.classes.is_empty()
+    }
+
+    /// Whether the output is a quantity.
+    pub fn is_number(&self) -> bool {
+        matches!(self.values, TruthValues::Number(_))
     }
 }
 
@@ -137,7 +181,7 @@ pub fn largest(values: &[f64]) -> usize {
 /// A network's answers to some rows.
 pub struct Answers {
     pub rows: Vec<u32>,
-    /// One list for each output: `[rows, width]`, numbers in natural units or probabilities.
+    /// One list for each output: `[rows, width]`, numbers in natural units or probabilities; of tags see [`tags`].
     pub outputs: Vec<Vec<f64>>,
     /// The network's loss on the rows, without dropout, in the target's own units.
     pub loss: f64,

@@ -6,7 +6,7 @@ use crate::network::Network;
 use crate::order::shuffled;
 use crate::train::{Examples, Objective};
 use burn::tensor::Device;
-use outset_data::Features;
+use outset_data::{Features, TokenParts};
 
 /// Rows of val that are looked at, at most.
 const ROWS: usize = 1000;
@@ -70,6 +70,7 @@ fn worse(
         (Some(_), _) if objective.higher_is_better => -of(&objective.metric),
         (Some(_), _) => of(&objective.metric),
         (None, TruthValues::Number(_)) => of("rmse") / truth.scale,
+        (None, TruthValues::Tags { .. }) => 1.0 - of("token_accuracy"),
         (None, _) => of("log_loss"),
     }
 }
@@ -108,13 +109,23 @@ pub(crate) fn rearranged(features: &Features, rows: &[u32]) -> Features {
             }
             Features::Weighted { offsets: starts, indices: picked, weights: weighed }
         }
-        Features::Tokens { offsets, indices } => {
+        Features::Tokens { offsets, indices, parts } => {
             let (mut starts, mut picked) = (vec![0], Vec::new());
+            let mut picked_parts =
+                parts.as_ref().map(|_| TokenParts { offsets: vec![0], indices: Vec::new() });
             for row in rows {
-                picked.extend_from_slice(&indices[offsets[*row as usize]..offsets[*row as usize + 1]]);
+                let tokens = offsets[*row as usize]..offsets[*row as usize + 1];
+                if let (Some(parts), Some(picked)) = (parts, &mut picked_parts) {
+                    let shift = picked.indices.len();
+                    let (first, behind) = (parts.offsets[tokens.start], parts.offsets[tokens.end]);
+                    picked.indices.extend_from_slice(&parts.indices[first..behind]);
+                    let ends = &parts.offsets[tokens.start + 1..=tokens.end];
+                    picked.offsets.extend(ends.iter().map(|end| shift + end - first));
+                }
+                picked.extend_from_slice(&indices[tokens]);
                 starts.push(picked.len());
             }
-            Features::Tokens { offsets: starts, indices: picked }
+            Features::Tokens { offsets: starts, indices: picked, parts: picked_parts }
         }
     }
 }
@@ -132,5 +143,16 @@ mod tests {
         let sets = Features::Indices { offsets: vec![0, 2, 2, 3], indices: vec![5, 6, 7] };
         let Features::Indices { offsets, indices } = rearranged(&sets, &[2, 1, 0]) else { panic!("a set") };
         assert_eq!((offsets, indices), (vec![0, 1, 1, 3], vec![7, 5, 6]));
+        let tokens = Features::Tokens {
+            offsets: vec![0, 2, 3],
+            indices: vec![5, 6, 7],
+            parts: Some(TokenParts { offsets: vec![0, 1, 1, 3], indices: vec![8, 9, 10] }),
+        };
+        let turned = Features::Tokens {
+            offsets: vec![0, 1, 3],
+            indices: vec![7, 5, 6],
+            parts: Some(TokenParts { offsets: vec![0, 2, 3, 3], indices: vec![9, 10, 8] }),
+        };
+        assert_eq!(rearranged(&tokens, &[1, 0]), turned);
     }
 }

@@ -45,6 +45,7 @@ mod machine;
 mod pictures;
 mod recipe;
 mod redesign;
+mod tagging;
 mod thresholds;
 mod update;
 

@@ -1,8 +1,8 @@
 //! The one network: encoders, combiner, decoders.
 
 use crate::combiner::{self, Combiner};
-use crate::decoders::{self, Decoder, TargetBatch};
-use crate::encoders::{self, Encoder, Gathered, Mixing, Wishes};
+use crate::decoders::{self, Decoder, Needs, Raw, TargetBatch};
+use crate::encoders::{self, Encoded, Encoder, Gathered, Mixing, Wishes};
 use crate::init::Init;
 use crate::losses::Loss;
 use crate::order::mix;
@@ -36,6 +36,9 @@ pub struct Network {
     /// For each encoder the inputs that it takes.
     #[module(skip)]
     columns: Vec<Vec<usize>>,
+    /// For each decoder of sequences the encoder of the input that it speaks of.
+    #[module(skip)]
+    sequences: Vec<Option<usize>>,
     /// Rows that are answered at a time.
     #[module(skip)]
     chunk: usize,
@@ -76,7 +79,7 @@ impl Design {
         }
         let width = encoders.iter().map(Encoder::width).sum();
         let combiner = self.combiner.build(width, &mut init);
-        let decoders = self
+        let decoders: Vec<Decoder> = self
             .decoders
             .iter()
             .zip(preprocessor.outputs.values())
@@ -84,8 +87,14 @@ impl Design {
                 settings.build(output, loss.clone(), combiner.members(), combiner.width(), &mut init)
             })
             .collect();
+        let sequences = decoders.iter().zip(preprocessor.outputs.values()).map(|(decoder, output)| {
+            let input = output.tags().and_then(|tags| preprocessor.inputs.get_index_of(&tags.of));
+            let of_input = |group: &Vec<usize>| input.is_some_and(|input| group.contains(&input));
+            (decoder.needs() == Needs::Sequence).then(|| columns.iter().position(of_input)).flatten()
+        });
+        let sequences = sequences.collect();
         let chunk = self.wishes(0).rows_at_once.unwrap_or(CHUNK).min(CHUNK);
-        Network { encoders, combiner, decoders, columns, chunk }
+        Network { encoders, combiner, decoders, columns, sequences, chunk }
     }
 
     /// The network in a line: what each part is.
@@ -103,15 +112,25 @@ impl Design {
         [format!("{features} feature{plural}")].into_iter().chain(kinds).collect::<Vec<_>>().join(", ")
     }
 
-    /// What the encoders ask of training; `rows` are those to train on.
+    /// What decoders and encoders ask of training; `rows` are those to train on.
     pub fn wishes(&self, rows: usize) -> Wishes {
-        Wishes::of_all(self.encoders.iter().map(|settings| settings.wishes(rows)))
+        wishes(&self.encoders, &self.decoders, rows)
     }
 
     /// How much each output's loss counts.
     pub fn weights(&self) -> Vec<f64> {
         self.decoders.iter().map(|(settings, _)| settings.weight()).collect()
     }
+}
+
+/// What decoders and encoders ask of training, decoders first; `rows` are those to train on.
+pub fn wishes(
+    encoders: &[encoders::Settings],
+    decoders: &[(decoders::Settings, Loss)],
+    rows: usize,
+) -> Wishes {
+    let of_decoders = decoders.iter().map(|(settings, _)| settings.wishes(rows));
+    Wishes::of_all(of_decoders.chain(encoders.iter().map(|settings| settings.wishes(rows))))
 }
 
 impl Network {
@@ -153,15 +172,43 @@ impl Network {
         Batch { inputs: self.gather(features, rows, device), targets }
     }
 
-    /// Raw outputs, one for each decoder: `[members · rows, width]`.
-    pub fn forward(&self, inputs: &[Gathered], dropout: Option<u64>) -> Vec<Tensor<2>> {
-        let encoded = self.encoders.iter().zip(inputs).enumerate().map(|(index, (encoder, gathered))| {
-            encoder.pool(encoder.forward(gathered, dropout.map(|key| mix(key, OF_ENCODERS + index as u64))))
-        });
-        let mut vectors: Vec<Tensor<2>> = encoded.collect();
-        let features = if vectors.len() == 1 { vectors.swap_remove(0) } else { Tensor::cat(vectors, 1) };
-        let vectors = self.combiner.forward(features, dropout);
-        self.decoders.iter().map(|decoder| decoder.forward(&vectors)).collect()
+    /// Raw outputs, one for each decoder.
+    pub fn forward(&self, inputs: &[Gathered], dropout: Option<u64>) -> Vec<Raw> {
+        let encoded: Vec<Encoded> = self
+            .encoders
+            .iter()
+            .zip(inputs)
+            .enumerate()
+            .map(|(index, (encoder, gathered))| {
+                encoder.forward(gathered, dropout.map(|key| mix(key, OF_ENCODERS + index as u64)))
+            })
+            .collect();
+        // A lone sequence need not become a vector if no decoder asks for one.
+        let pooled: Vec<Tensor<2>> = if self.sequences.iter().all(Option::is_some) && encoded.len() == 1 {
+            Vec::new()
+        } else {
+            self.encoders
+                .iter()
+                .zip(&encoded)
+                .map(|(encoder, encoded)| encoder.pool(encoded.clone()))
+                .collect()
+        };
+        let mut vectors = None;
+        self.decoders
+            .iter()
+            .zip(&self.sequences)
+            .map(|(decoder, sequence)| match sequence.map(|index| (index, &encoded[index])) {
+                Some((index, Encoded::Sequence { values, lengths })) => {
+                    let steps = self.combiner.forward(steps(values.clone(), index, &pooled), dropout);
+                    Raw { values: decoder.forward(&steps), lengths: lengths.clone() }
+                }
+                _ => {
+                    let vectors =
+                        vectors.get_or_insert_with(|| self.combiner.forward(beside(pooled.clone()), dropout));
+                    Raw::of_rows(decoder.forward(vectors))
+                }
+            })
+            .collect()
     }
 
     /// The weighted sum of the outputs' losses, `[1]`; `dropout` is the key of this step's dropout.
@@ -170,7 +217,8 @@ impl Network {
         let Some(mixing) = dropout.and_then(|key| self.mixing(&batch.inputs, key)) else {
             return self.total_loss(raw, batch, weights);
         };
-        let others = raw.iter().map(|raw| mixing.of_others(raw.clone(), self.members())).collect();
+        let others = raw.iter().map(|raw| Raw::of_rows(mixing.of_others(raw.values.clone(), self.members())));
+        let others = others.collect();
         self.total_loss(raw, batch, weights) * mixing.share
             + self.total_loss(others, batch, weights) * (1.0 - mixing.share)
     }
@@ -183,7 +231,7 @@ impl Network {
         }
     }
 
-    fn total_loss(&self, raw: Vec<Tensor<2>>, batch: &Batch, weights: &[f64]) -> Tensor<1> {
+    fn total_loss(&self, raw: Vec<Raw>, batch: &Batch, weights: &[f64]) -> Tensor<1> {
         self.decoders
             .iter()
             .zip(raw)
@@ -196,7 +244,8 @@ impl Network {
             .unwrap_or_else(|| unreachable!("an experiment has at least one output"))
     }
 
-    /// Answers of the given rows, one list for each output: `[rows, width]`, standardised numbers or probabilities.
+    /// Answers of the given rows, one list for each output: `[rows, width]`, standardised numbers or probabilities; of
+    /// tags see [`decoders::tags`].
     pub fn answers(&self, features: &[Features], rows: &[u32], device: &Device) -> Vec<Vec<f64>> {
         let mut answers = vec![Vec::new(); self.decoders.len()];
         for rows in rows.chunks(self.chunk) {
@@ -228,7 +277,7 @@ impl Network {
         (answers, sum / total)
     }
 
-    fn append(&self, raw: Vec<Tensor<2>>, answers: &mut [Vec<f64>]) {
+    fn append(&self, raw: Vec<Raw>, answers: &mut [Vec<f64>]) {
         for ((decoder, raw), answers) in self.decoders.iter().zip(raw).zip(answers) {
             answers.extend(decoder.answers(raw, self.members()));
         }
@@ -238,4 +287,24 @@ impl Network {
     pub fn parts(&self) -> Vec<(String, String, usize)> {
         crate::weights::list(self)
     }
+}
+
+/// Features side by side.
+fn beside(mut features: Vec<Tensor<2>>) -> Tensor<2> {
+    if features.len() == 1 { features.swap_remove(0) } else { Tensor::cat(features, 1) }
+}
+
+/// The steps `values [rows, time, features]` of input `index`, one a row, each beside the vectors of the other inputs.
+fn steps(values: Tensor<3>, index: usize, pooled: &[Tensor<2>]) -> Tensor<2> {
+    let [rows, time, width] = values.dims();
+    let values = values.reshape([rows * time, width]);
+    let others = pooled.iter().enumerate().map(|(other, vectors)| {
+        if other == index {
+            return values.clone();
+        }
+        let width = vectors.dims()[1];
+        vectors.clone().unsqueeze_dim::<3>(1).repeat_dim(1, time).reshape([rows * time, width])
+    });
+    let all: Vec<Tensor<2>> = others.collect();
+    if all.is_empty() { values } else { beside(all) }
 }

@@ -1,12 +1,15 @@
 //! Answers from a bundle: the one way that `predict`, `serve` and the run itself use.
 
 use crate::bundle::{self, BundleError, Manifest, Parts, Probe};
+use crate::decoders::tags::{self, Tagged};
 use crate::network::Network;
+use crate::tagging;
 use crate::thresholds::Chosen;
 use burn::module::Module as _;
 use burn::tensor::Device;
 use indexmap::IndexMap;
-use outset_data::{DataError, Preprocessor, RowProblem, Signature, Table};
+use outset_data::types::TagsOutput;
+use outset_data::{DataError, FittedInput, Preprocessor, RowProblem, Signature, Table};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use thiserror::Error;
@@ -104,16 +107,51 @@ impl Predictor {
         let rows: Vec<u32> = (0..table.rows() as u32).collect();
         let features = self.preprocessor.encode_inputs(table, &rows)?;
         let outputs = self.network.answers(&features, &rows, &self.device);
+        let by_row: Vec<Vec<&[f64]>> = self
+            .preprocessor
+            .outputs
+            .values()
+            .zip(&outputs)
+            .map(|(output, values)| match output.tags() {
+                Some(_) => tags::by_row(values),
+                None => values.chunks_exact((values.len() / rows.len().max(1)).max(1)).collect(),
+            })
+            .collect();
         let answers = rows.iter().map(|row| {
             let mut answer = Map::new();
-            for ((name, output), values) in self.preprocessor.outputs.iter().zip(&outputs) {
-                let width = values.len() / rows.len();
-                let values = &values[*row as usize * width..(*row as usize + 1) * width];
-                answer.insert(name.clone(), self.answer(name, output, values));
+            for ((name, output), by_row) in self.preprocessor.outputs.iter().zip(&by_row) {
+                let values = by_row.get(*row as usize).copied().unwrap_or_default();
+                let value = match output.tags() {
+                    Some(output) => {
+                        let cells = table.get(&output.of);
+                        let text = cells.and_then(|cells| cells.text(*row as usize)).unwrap_or_default();
+                        self.tagged(output, &text, values)
+                    }
+                    None => self.answer(name, output, values),
+                };
+                answer.insert(name.clone(), value);
             }
             Value::Object(answer)
         });
         Ok(answers.collect())
+    }
+
+    /// The entities of a text with their places, and the tag of each of its words or characters.
+    fn tagged(&self, output: &TagsOutput, text: &str, values: &[f64]) -> Value {
+        let Tagged { probability, mut tags } = tags::tagged(values);
+        let input = self.preprocessor.inputs.get(&output.of);
+        let units = match input {
+            Some(FittedInput::Text(fitted)) => fitted.units(text).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        tags.truncate(units.len());
+        let tokens: Vec<&str> = units.iter().map(|unit| unit.text).collect();
+        json!({
+            "prediction": tagging::marks(input, output, text, &tags),
+            "tokens": tokens,
+            "tags": output.iob2(&tags),
+            "probability": rounded(probability),
+        })
     }
 
     fn answer(&self, name: &str, output: &outset_data::FittedOutput, values: &[f64]) -> Value {
@@ -184,17 +222,25 @@ fn alike(a: &Value, b: &Value) -> bool {
             (a - b).abs() <= 1e-4 * a.abs().max(b.abs()).max(1e-2)
         }
         (Value::Object(a), Value::Object(b)) => {
-            let undecided = undecided(a) || undecided(b);
+            let undecided = undecided(a) || undecided(b) || (a.contains_key("tokens") && even(a, b));
             a.len() == b.len()
                 && a.iter().all(|(key, value)| {
                     b.get(key).is_some_and(|other| {
-                        alike(value, other) || (key == "prediction" && undecided && value.is_string())
+                        alike(value, other)
+                            || (undecided && key == "prediction" && !value.is_number())
+                            || (undecided && key == "tags")
                     })
                 })
         }
         (Value::Array(a), Value::Array(b)) => a == b,
         _ => a == b,
     }
+}
+
+/// Tells whether two ways to tag a text are as probable as each other, so that rounding may decide between them.
+fn even(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
+    let of = |answer: &Map<String, Value>| answer.get("probability").and_then(Value::as_f64);
+    matches!((of(a), of(b)), (Some(a), Some(b)) if a < 0.5005 && (a - b).abs() <= 1e-3 * a.max(b))
 }
 
 /// Tells whether the two largest probabilities are so close that rounding may decide.
@@ -216,6 +262,15 @@ mod tests {
         assert!(!alike(&answer(0.8), &answer(0.81)));
         assert!(!alike(&json!({"a": {"prediction": "x"}}), &json!({"a": {"prediction": "y"}})));
         assert!(!alike(&json!({"a": {"prediction": 1.0}}), &json!({"a": {"prediction": 1.01}})));
+    }
+
+    #[test]
+    fn tags_differ_only_where_chance_decides() {
+        let answer = |p: f64, tag: &str| json!({"a": {"prediction": [], "tokens": ["x"], "tags": [tag], "probability": p}});
+        assert!(alike(&answer(0.9, "O"), &answer(0.90001, "O")));
+        assert!(!alike(&answer(0.9, "O"), &answer(0.9, "B-x")));
+        assert!(!alike(&answer(0.4, "O"), &answer(0.3, "B-x")));
+        assert!(alike(&answer(0.4, "O"), &answer(0.40001, "B-x")));
     }
 
     #[test]

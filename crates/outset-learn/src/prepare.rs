@@ -5,21 +5,20 @@ use crate::columns::{
     Role, check_columns, choose_inputs, choose_outputs, declared_missing, leave_out_leaks, read_input,
     read_output,
 };
-use crate::encoders::Wishes;
 use crate::error::LearnError;
 use crate::evaluate::Truth;
 use crate::event::{Event, Observer};
 use crate::losses::Loss;
-use crate::network::Design;
+use crate::network::{self, Design};
 use crate::recipe;
 use crate::size::Size;
 use crate::train::{Examples, Recipe};
-use crate::{combiner, decoders, encoders, pictures};
+use crate::{combiner, decoders, encoders, pictures, tagging};
 use indexmap::IndexMap;
 use outset_data::types::{self, ColumnSettings};
 use outset_data::{
-    DataError, Features, FittedInput, Part, Preprocessor, Table, Targets, overview, rows_sha256, sources,
-    split,
+    DataError, Features, FittedInput, FittedOutput, Part, Preprocessor, Table, Targets, overview,
+    rows_sha256, sources, split,
 };
 use outset_spec::problem;
 use outset_spec::record::{ColumnRecord, DataRecord};
@@ -112,8 +111,9 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
 
     let all: Vec<u32> = (0..table.rows() as u32).collect();
     let mut roles: IndexMap<String, Role> = IndexMap::new();
-    let outputs = choose_outputs(experiment, &table, &all, &mut roles)?;
+    let mut outputs = choose_outputs(experiment, &table, &all, &mut roles)?;
     let mut inputs = choose_inputs(experiment, &table, &all, &mut roles);
+    tagging::arrange(experiment, &mut table, &loaded.files, &mut inputs, &mut outputs, &mut roles, observe)?;
     let mut problems = Problems::default();
     let mut output_settings = IndexMap::new();
     let mut decoders = Vec::new();
@@ -189,7 +189,7 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         let (shape, size) = (input.shape(), Size::of(&experiment.model));
         encoders.extend(encoders::Settings::read(section, &shape, size, train.len(), &path, &mut problems));
     }
-    let wishes = Wishes::of_all(encoders.iter().map(|encoder| encoder.wishes(train.len())));
+    let wishes = network::wishes(&encoders, &decoders, train.len());
     let given = combiner::Given { rows: train.len(), ready: wishes.ready };
     let combiner = combiner::Settings::read(&experiment.model, given, &mut problems);
     std::mem::take(&mut problems).or(())?;
@@ -201,9 +201,8 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         preprocessor.outputs.iter().zip(&targets).zip(&mut decoders)
     {
         truths.push(Truth::new(name, &table, output, targets, positive(name, output, decoder)?));
-        let total = output.train_counts().iter().sum::<u64>().max(1) as f64;
-        let shares: Vec<f64> = output.train_counts().iter().map(|count| *count as f64 / total).collect();
-        loss.settle(output.classes(), &shares).map_err(Problems::from)?;
+        let (classes, shares) = class_shares(output, targets, &train);
+        loss.settle(&classes, &shares).map_err(Problems::from)?;
         if let Some(share) = wishes.label_smoothing.filter(|_| !names_smoothing(&outputs[name])) {
             loss.smooth(share);
         }
@@ -264,6 +263,27 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     })
 }
 
+/// The classes of an output, or its tags, with their shares among the train rows.
+pub(crate) fn class_shares(
+    output: &FittedOutput,
+    targets: &Targets,
+    train: &[u32],
+) -> (Vec<String>, Vec<f64>) {
+    let (classes, counts) = match (output.tags(), targets) {
+        (Some(output), Targets::Tags { offsets, tags }) => {
+            let mut counts = vec![0u64; output.len()];
+            for row in train {
+                let of_row = &tags[offsets[*row as usize]..offsets[*row as usize + 1]];
+                of_row.iter().for_each(|tag| counts[*tag as usize] += 1);
+            }
+            (output.tags(), counts)
+        }
+        _ => (output.classes().to_vec(), output.train_counts().to_vec()),
+    };
+    let total = counts.iter().sum::<u64>().max(1) as f64;
+    (classes, counts.into_iter().map(|count| count as f64 / total).collect())
+}
+
 /// Whether an output's section says how much of the target is spread over all classes.
 pub(crate) fn names_smoothing(output: &Section) -> bool {
     let loss = output.parameters.get("loss").and_then(|node| Section::from_node(node, "kind").ok());
@@ -293,6 +313,16 @@ fn encode_targets(
         Targets::Category(classes) => Targets::Category(spread(&classes, 1, &rows, parts.len())),
         Targets::Set { width, values } => {
             Targets::Set { width, values: spread(&values, width, &rows, parts.len()) }
+        }
+        Targets::Tags { offsets, tags } => {
+            let mut of_all = vec![0; parts.len() + 1];
+            rows.iter().zip(offsets.windows(2)).for_each(|(row, range)| {
+                of_all[*row as usize + 1] = range[1] - range[0];
+            });
+            for row in 0..parts.len() {
+                of_all[row + 1] += of_all[row];
+            }
+            Targets::Tags { offsets: of_all, tags }
         }
     });
     Ok(spread_all.collect())
@@ -348,7 +378,10 @@ fn fill_in(
             let mut section = Section::of(settings.kind());
             settings.write_to(&mut section.parameters);
             // The other settings of a type say how an input is encoded.
-            section.parameters.0.retain(|key, _| ["missing", "separator"].contains(&key.as_str()));
+            section
+                .parameters
+                .0
+                .retain(|key, _| ["missing", "separator", "of", "scheme"].contains(&key.as_str()));
             keep_readable(&mut section);
             decoder.write_to(&mut section);
             section.parameters.put("loss", loss.to_section().to_table("kind"));

@@ -56,7 +56,7 @@ pub fn resolve(
     let epochs = train.epochs.unwrap_or(if train.steps.is_some() {
         usize::MAX
     } else {
-        let quantities = truths.iter().any(|truth| !truth.has_classes());
+        let quantities = truths.iter().any(Truth::is_number);
         wishes.epochs.unwrap_or_else(|| default_epochs(rows, quantities))
     });
     let epochs = match train.steps {
@@ -158,19 +158,24 @@ fn schedule_section(train: &Train, wishes: &Wishes) -> Section {
     section
 }
 
-/// The metric of val that picks the best state: RMSE of a number, log loss of a category or set; the loss of several.
+/// The metric of val that picks the best state: RMSE of a number, log loss of a category or set, entity F1
+/// of tags; the loss of several.
 fn objective(train: &Train, truths: &[Truth], smoothed: bool, problems: &mut Problems) -> Objective {
     let loss = Objective { output: None, metric: "loss".to_owned(), higher_is_better: false };
     let Some(name) = train.objective.as_deref() else {
         return match truths {
             // Smoothed targets keep probabilities from 1, which log loss takes for a fault.
             [truth] if smoothed && matches!(truth.values, TruthValues::Category(_)) => loss,
-            [truth] => Objective {
-                output: Some(0),
-                metric: if matches!(truth.values, TruthValues::Number(_)) { "rmse" } else { "log_loss" }
-                    .to_owned(),
-                higher_is_better: false,
-            },
+            [truth] => {
+                let metric = match &truth.values {
+                    TruthValues::Number(_) => "rmse",
+                    TruthValues::Tags { output, .. } if output.is_plain() => "token_accuracy",
+                    TruthValues::Tags { .. } => "entity_f1",
+                    _ => "log_loss",
+                };
+                let higher_is_better = metrics::higher_is_better(metric).unwrap_or(false);
+                Objective { output: Some(0), metric: metric.to_owned(), higher_is_better }
+            }
             _ => loss,
         };
     };

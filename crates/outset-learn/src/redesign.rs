@@ -2,9 +2,9 @@
 
 use crate::columns::{read_input, read_output};
 use crate::combiner;
-use crate::encoders::{self, Wishes};
-use crate::network::Design;
-use crate::prepare::{Prepared, names_smoothing};
+use crate::encoders;
+use crate::network::{self, Design};
+use crate::prepare::{Prepared, class_shares, names_smoothing};
 use crate::recipe;
 use crate::size::Size;
 use crate::train::Recipe;
@@ -46,23 +46,25 @@ pub fn redesign(prepared: &Prepared, experiment: &Experiment) -> Result<(Design,
             (input.shape(), Size::of(&experiment.model), format!("inputs.{name}.encoder"));
         encoders.extend(encoders::Settings::read(&encoder, &shape, size, rows, &path, &mut problems));
     }
-    let wishes = Wishes::of_all(encoders.iter().map(|encoder| encoder.wishes(rows)));
-    let given = combiner::Given { rows, ready: wishes.ready };
-    let combiner = combiner::Settings::read(&experiment.model, given, &mut problems);
     let mut decoders = Vec::new();
-    for (name, output) in &prepared.preprocessor.outputs {
+    for (index, (name, output)) in prepared.preprocessor.outputs.iter().enumerate() {
         let section = section(experiment.outputs.get(name), output.kind());
         let Some((_, decoder, mut loss)) = read_output(&section, &format!("outputs.{name}"), &mut problems)
         else {
             continue;
         };
-        let total = output.train_counts().iter().sum::<u64>().max(1) as f64;
-        let shares: Vec<f64> = output.train_counts().iter().map(|count| *count as f64 / total).collect();
-        loss.settle(output.classes(), &shares)?;
+        let (classes, shares) = class_shares(output, &prepared.targets[index], &prepared.train);
+        loss.settle(&classes, &shares)?;
+        decoders.push((decoder, loss));
+    }
+    let wishes = network::wishes(&encoders, &decoders, rows);
+    let given = combiner::Given { rows, ready: wishes.ready };
+    let combiner = combiner::Settings::read(&experiment.model, given, &mut problems);
+    for ((name, output), (_, loss)) in prepared.preprocessor.outputs.iter().zip(&mut decoders) {
+        let section = section(experiment.outputs.get(name), output.kind());
         if let Some(share) = wishes.label_smoothing.filter(|_| !names_smoothing(&section)) {
             loss.smooth(share);
         }
-        decoders.push((decoder, loss));
     }
     std::mem::take(&mut problems).or(())?;
     let Some(combiner) = combiner else { unreachable!("a model without problems has settings") };

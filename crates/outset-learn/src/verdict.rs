@@ -22,14 +22,12 @@ pub fn verdict(record: &RunRecord, truths: &[Truth]) -> Vec<String> {
             sentences.push(against_constant(truth, metric, higher, *value, constant));
         }
         if let Some(linear) = of("linear") {
-            sentences.push(against_linear(
-                metric,
-                higher,
-                *value,
-                linear,
-                interval,
-                record.model.kind == "linear",
-            ));
+            let role = match truth.values {
+                TruthValues::Tags { .. } => Linear::Other,
+                _ if record.model.kind == "linear" => Linear::Itself,
+                _ => Linear::AtHand,
+            };
+            sentences.push(against_linear(metric, higher, *value, linear, interval, role));
         }
     }
     if rows < 100 {
@@ -40,12 +38,24 @@ pub fn verdict(record: &RunRecord, truths: &[Truth]) -> Vec<String> {
     sentences
 }
 
-/// The metric to speak of: for a number RMSE, for classes accuracy, for sets micro F1.
+/// How the linear baseline stands to the model.
+enum Linear {
+    /// The model is a linear one.
+    Itself,
+    /// The experiment can ask for it.
+    AtHand,
+    /// It is of a kind that no model is.
+    Other,
+}
+
+/// The metric to speak of: for a number RMSE, for classes accuracy, for sets micro F1, for tags entity F1.
 pub fn headline(truth: &Truth) -> (&'static str, bool) {
     match truth.values {
         TruthValues::Number(_) => ("rmse", false),
         TruthValues::Category(_) => ("accuracy", true),
         TruthValues::Set(_) => ("f1_micro", true),
+        TruthValues::Tags { ref output, .. } if output.is_plain() => ("token_accuracy", true),
+        TruthValues::Tags { .. } => ("entity_f1", true),
     }
 }
 
@@ -71,7 +81,12 @@ fn result(truth: &Truth, metric: &str, value: f64, interval: Option<[f64; 2]>, r
             percent(value),
             range(&percent)
         ),
-        TruthValues::Set(_) => format!(
+        TruthValues::Tags { ref output, .. } if output.is_plain() => format!(
+            "On {rows} rows that it never saw, the model is right about the tag of a word in {}{}.",
+            percent(value),
+            range(&percent)
+        ),
+        TruthValues::Set(_) | TruthValues::Tags { .. } => format!(
             "On {rows} rows that it never saw, the model's {metric} for `{name}` is {}{}.",
             number(value),
             range(&number)
@@ -84,6 +99,7 @@ fn against_constant(truth: &Truth, metric: &str, higher: bool, value: f64, const
     let better = if higher { value > constant } else { value < constant };
     let always = match truth.values {
         TruthValues::Number(_) => "Always answering the mean",
+        TruthValues::Tags { .. } => "Giving every word the most frequent tag",
         _ => "Always giving the most frequent answer",
     };
     if better {
@@ -102,16 +118,22 @@ fn against_linear(
     value: f64,
     linear: f64,
     interval: Option<[f64; 2]>,
-    is_linear: bool,
+    role: Linear,
 ) -> String {
     let write = writer(metric);
     let beyond = interval.map_or(linear != value, |[low, high]| linear < low || linear > high);
     let better = if higher { value > linear } else { value < linear };
-    match (is_linear, beyond, better) {
-        (true, ..) => format!("The exact linear solution gives {} on the same rows.", write(linear)),
+    match (role, beyond, better) {
+        (Linear::Itself, ..) => {
+            format!("The exact linear solution gives {} on the same rows.", write(linear))
+        }
         (_, true, true) => {
             format!("A linear model gives {} on the same rows: the network is worth it.", write(linear))
         }
+        (Linear::Other, true, false) => format!(
+            "A linear model gives {} on the same rows, which is better: give the network more rows or a larger size.",
+            write(linear)
+        ),
         (_, true, false) => format!(
             "A linear model gives {} on the same rows, which is better: use `model.kind = \"linear\"`, or give the network more rows.",
             write(linear)
@@ -124,7 +146,7 @@ fn against_linear(
 }
 
 fn writer(metric: &str) -> fn(f64) -> String {
-    if metric == "accuracy" { percent } else { number }
+    if metric == "accuracy" || metric == "token_accuracy" { percent } else { number }
 }
 
 fn percent(value: f64) -> String {

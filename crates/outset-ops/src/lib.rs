@@ -24,6 +24,7 @@ pub use ops::{
     bag::bag,
     batch_norm::{BatchNormed, batch_norm, batch_norm_train},
     conv::{Convolution, conv1d, conv2d},
+    crf::{Best, crf, crf_best},
     cross_entropy::cross_entropy,
     dropout::dropout,
     embedding::embedding,

@@ -204,6 +204,7 @@ fn output_schema(output: &OutputSignature) -> Value {
     let prediction = match output.kind.as_str() {
         "number" => json!({ "type": ["number", "null"] }),
         "set" => json!({ "type": "array", "items": { "enum": output.classes } }),
+        "tags" => return tags_schema(output),
         _ => json!({ "enum": output.classes }),
     };
     let mut schema =
@@ -216,6 +217,33 @@ fn output_schema(output: &OutputSignature) -> Value {
         schema["required"] = json!(["prediction", "probabilities"]);
     }
     schema
+}
+
+/// The marked parts of a text, its words or characters, and the tag of each.
+fn tags_schema(output: &OutputSignature) -> Value {
+    let place = json!({ "type": "integer", "minimum": 0 });
+    let mark = json!({
+        "type": "object",
+        "required": ["start", "end", "type", "text"],
+        "properties": {
+            "start": place,
+            "end": place,
+            "type": { "enum": output.types },
+            "text": { "type": "string" },
+        },
+        "description": "places count characters from 0; `end` is the first character behind the part",
+    });
+    let texts = json!({ "type": "array", "items": { "type": "string" } });
+    json!({
+        "type": "object",
+        "required": ["prediction", "tokens", "tags", "probability"],
+        "properties": {
+            "prediction": { "type": "array", "items": mark },
+            "tokens": texts,
+            "tags": texts,
+            "probability": { "type": "number", "minimum": 0, "maximum": 1 },
+        },
+    })
 }
 
 fn inference_example(model: &Model) -> Value {

@@ -1,6 +1,7 @@
 //! Built-in examples: experiment file, data that is made by a seeded generator, and a page about it.
 
 mod churn;
+mod entities;
 mod line;
 mod sentiment;
 mod sentiment_zh;
@@ -21,8 +22,14 @@ impl Example {
 }
 
 /// Every example; a new one is a file in `examples/` and a line here.
-const EXAMPLES: &[Example] =
-    &[churn::EXAMPLE, line::EXAMPLE, sentiment::EXAMPLE, sentiment_zh::EXAMPLE, ticket_priority::EXAMPLE];
+const EXAMPLES: &[Example] = &[
+    churn::EXAMPLE,
+    entities::EXAMPLE,
+    line::EXAMPLE,
+    sentiment::EXAMPLE,
+    sentiment_zh::EXAMPLE,
+    ticket_priority::EXAMPLE,
+];
 
 /// Names and descriptions of all examples.
 pub fn list() -> Vec<(&'static str, &'static str)> {

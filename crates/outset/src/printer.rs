@@ -277,7 +277,8 @@ impl Printer {
     fn shown(&self, values: &IndexMap<String, f64>) -> String {
         let few = |name: &str| {
             let metric = name.rsplit('/').next().unwrap_or(name);
-            ["loss", "rmse", "r2", "roc_auc", "accuracy", "subset_accuracy"].contains(&metric)
+            ["loss", "rmse", "r2", "roc_auc", "accuracy", "subset_accuracy", "entity_f1", "token_accuracy"]
+                .contains(&metric)
         };
         let shown = values.iter().filter(|(name, _)| self.verbose || few(name));
         shown.map(|(name, value)| format!("val {name} {}", number(*value))).collect::<Vec<_>>().join(" | ")
@@ -288,7 +289,7 @@ impl Printer {
         metrics: &IndexMap<String, IndexMap<String, f64>>,
         intervals: Option<&IndexMap<String, IndexMap<String, [f64; 2]>>>,
     ) -> String {
-        const FEW: [&str; 10] = [
+        const FEW: [&str; 14] = [
             "loss",
             "rmse",
             "mae",
@@ -299,6 +300,10 @@ impl Printer {
             "f1_macro",
             "recall",
             "subset_accuracy",
+            "entity_f1",
+            "entity_precision",
+            "entity_recall",
+            "token_accuracy",
         ];
         let several = metrics.len() > 1;
         let mut words = Vec::new();

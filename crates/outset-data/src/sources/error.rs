@@ -6,7 +6,7 @@ use std::io;
 use thiserror::Error;
 
 /// What can be read, for messages.
-pub(super) const READABLE: &str = "CSV, TSV, JSON, JSON Lines or Parquet, plain, `.gz` or `.zst`";
+pub(super) const READABLE: &str = "CSV, TSV, JSON, JSON Lines, CoNLL or Parquet, plain, `.gz` or `.zst`";
 
 /// Why a source could not be read.
 #[derive(Debug, Error)]
@@ -54,6 +54,9 @@ pub enum SourceError {
     /// A row has more or fewer cells than there are columns.
     #[error("line {line} of `{path}` has {}, but must have {expected} as {} does", cells(*found), first_line(*header))]
     Ragged { path: String, line: u64, expected: usize, found: usize, header: bool, delimiter: &'static str },
+    /// A line of a CoNLL file has more or fewer columns than the first.
+    #[error("line {line} of `{path}` has {}, but must have {expected} as the first token has", columns(*found))]
+    TokenLine { path: String, line: u64, expected: usize, found: usize },
     /// A cell starts with a quote that is never closed.
     #[error("the quote that opens in line {line} of `{path}` is never closed")]
     OpenQuote { path: String, line: u64 },
@@ -126,6 +129,7 @@ impl SourceError {
             Self::Ragged { expected, found, delimiter, .. } if found > expected => {
                 Some(format!("a cell that holds a {delimiter} must stand in quotes"))
             }
+            Self::TokenLine { .. } => Some("an empty line ends a sentence".into()),
             Self::OpenQuote { .. } | Self::AfterQuote { .. } => {
                 Some("inside a quoted cell, write each quote twice: `\"\"`".into())
             }

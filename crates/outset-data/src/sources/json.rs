@@ -4,8 +4,9 @@ use super::columns::{Column, Columns, LIST_SEPARATOR};
 use super::encoding::TextFile;
 use super::error::SourceError;
 use super::{Source, locate};
+use crate::spans;
 use crate::table::number_text;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 
@@ -330,8 +331,17 @@ impl<'de> Visitor<'de> for Cell<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Misfit, A::Error> {
         let (mut text, mut misfit, mut elements) = (String::new(), None, 0);
-        for index in 0.. {
-            let Some(element) = list.next_element::<serde_json::Value>()? else { break };
+        let mut all = Vec::new();
+        while let Some(element) = list.next_element::<serde_json::Value>()? {
+            all.push(element);
+        }
+        if all.iter().any(|element| element.is_array() || element.is_object())
+            && let Some(spans) = spans::read(&serde_json::Value::Array(all.clone()))
+        {
+            self.column.push_text(&spans::to_cell(&spans));
+            return Ok(None);
+        }
+        for (index, element) in all.into_iter().enumerate() {
             let element = match element {
                 serde_json::Value::Null => continue,
                 serde_json::Value::String(text) => text,
@@ -361,7 +371,16 @@ impl<'de> Visitor<'de> for Cell<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Misfit, A::Error> {
-        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Some((String::new(), "an object")))
+        let mut all = serde_json::Map::new();
+        while let Some((key, value)) = object.next_entry::<String, serde_json::Value>()? {
+            all.insert(key, value);
+        }
+        match spans::read(&serde_json::Value::Object(all)) {
+            Some(spans) => {
+                self.column.push_text(&spans::to_cell(&spans));
+                Ok(None)
+            }
+            None => Ok(Some((String::new(), "an object"))),
+        }
     }
 }

@@ -8,10 +8,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The kinds of data files that a folder is searched for, with their endings.
-const KINDS: [(&str, &[&str]); 3] = [
+const KINDS: [(&str, &[&str]); 4] = [
     ("CSV or TSV", &["csv", "tsv", "tab"]),
     ("JSON", &["json", "jsonl", "ndjson"]),
     ("Parquet", &["parquet", "pq"]),
+    ("CoNLL", &super::conll::ENDINGS),
 ];
 
 /// Endings of pictures, to tell a folder of pictures from an empty one.

@@ -5,6 +5,7 @@
 
 mod archive;
 mod columns;
+mod conll;
 mod delimited;
 mod dialect;
 mod dictionary;
@@ -314,6 +315,10 @@ fn recognise(input: &Input, options: &Options) -> Result<Box<dyn Source>, Source
     if let Some(json) = json::recognise(&text)? {
         refuse_text_settings(input, options, &json)?;
         return Ok(Box::new(json));
+    }
+    let as_table = options.delimiter.is_some() || options.header.is_some() || !options.columns.is_empty();
+    if !as_table && let Some(conll) = conll::recognise(&text)? {
+        return Ok(Box::new(conll));
     }
     Ok(Box::new(delimited::recognise(text, options)?))
 }

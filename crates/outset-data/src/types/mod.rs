@@ -12,6 +12,7 @@ mod moment;
 mod number;
 mod scaling;
 mod set;
+pub mod tags;
 pub mod text;
 
 pub use category::{CategoryInput, CategoryOutput, CategorySettings};
@@ -26,6 +27,7 @@ pub use number::{NumberInput, NumberOutput, NumberSettings, parse_number};
 pub use scaling::{Scale, Scaling};
 pub(crate) use scaling::{moments, quantile};
 pub use set::{SetInput, SetOutput, SetSettings};
+pub use tags::{TagsInput, TagsOutput, TagsSettings};
 pub use text::{TextInput, TextSettings};
 
 use crate::error::DataError;
@@ -299,6 +301,7 @@ column_types! {
     Set = "set", "any number of labels in one cell": SetSettings => SetInput, SetOutput;
     Date = "date", "a day or a moment": DateSettings => DateInput;
     Text = "text", "words and sentences in any language": TextSettings => TextInput;
+    Tags = "tags", "a label for each word or character of a text": TagsSettings => TagsInput, TagsOutput;
     Image = "image", "a picture": ImageSettings => ImageInput;
 }
 
@@ -331,6 +334,11 @@ impl FittedOutput {
             [first, second] => Some(usize::from(second <= first)),
             _ => None,
         }
+    }
+
+    /// What was learned of tags, if the output is one of them.
+    pub fn tags(&self) -> Option<&TagsOutput> {
+        if let Self::Tags(tags) = self { Some(tags) } else { None }
     }
 
     /// Mean of the train part; 0 for anything but a number.

@@ -10,8 +10,10 @@ mod linear;
 mod logistic;
 mod rows;
 mod sparse;
+mod tagger;
 
 pub use sparse::Sparse;
+pub use tagger::{Known, Tagger};
 
 use outset_spec::choices;
 use rayon::prelude::*;
@@ -21,7 +23,7 @@ choices! {
     pub enum Baseline {
         /// The same answer for every row: the mean, or the shares of classes or labels in train.
         Constant = "constant",
-        /// A linear model: least squares for numbers, logistic regression for categories and sets.
+        /// A linear model: least squares for numbers, logistic regression for categories and sets, a perceptron for tags.
         Linear = "linear",
         /// A linear model of tf-idf: words alone and in pairs, characters in runs of two to five, and the other columns.
         TfIdf = "tf_idf",

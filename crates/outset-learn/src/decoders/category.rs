@@ -1,6 +1,6 @@
 //! One of several classes: a raw output for each, of which softmax makes probabilities.
 
-use super::Head;
+use super::{Decode, Head, Raw, TargetBatch, mean_over_members};
 use crate::init::Init;
 use crate::losses::Loss;
 use burn::module::Module;
@@ -58,9 +58,9 @@ impl Setting for Threshold {
 /// Decodes a category.
 #[derive(Module, Debug)]
 pub struct Decoder {
-    pub(super) head: Head,
+    head: Head,
     #[module(skip)]
-    pub(super) loss: Loss,
+    loss: Loss,
 }
 
 impl Decoder {
@@ -70,12 +70,26 @@ impl Decoder {
     }
 }
 
+impl Decode for Decoder {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn loss(&self, raw: Raw, targets: &TargetBatch) -> Tensor<1> {
+        self.loss.forward(raw.values, targets.rows(), targets.weights.clone())
+    }
+
+    fn answers(&self, raw: Raw, members: usize) -> Vec<f64> {
+        mean_over_members(activate(raw.values), members)
+    }
+}
+
 /// Reads the loss, which must be one of classes.
 pub(super) fn loss(settings: &Settings, path: &str, problems: &mut Problems) -> Loss {
     Loss::read(&settings.loss, path, &["cross_entropy", "focal"], problems)
 }
 
 /// Raw outputs to probabilities that add up to 1.
-pub(super) fn activate(raw: Tensor<2>) -> Tensor<2> {
+fn activate(raw: Tensor<2>) -> Tensor<2> {
     softmax(raw, 1)
 }

@@ -5,8 +5,10 @@
 pub mod category;
 pub mod number;
 pub mod set;
+pub mod tags;
 
 use crate::combiner::Vectors;
+use crate::encoders::Wishes;
 use crate::init::Init;
 use crate::losses::{self, Loss};
 use burn::module::{Module, Param};
@@ -14,13 +16,79 @@ use burn::tensor::{Device, Tensor, TensorData};
 use outset_data::{FittedOutput, Targets};
 use outset_spec::{Field, Problems, Reader, Section};
 
+/// What a decoder needs of each row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Its features.
+    Vector,
+    /// The features of each step of the input that it speaks of.
+    Sequence,
+}
+
+/// Raw outputs of a decoder.
+#[derive(Clone, Debug)]
+pub struct Raw {
+    /// `[members · rows, width]`, of sequences `[members · rows · time, width]`.
+    pub values: Tensor<2>,
+    /// Of sequences the steps of each row that are not filling, else nothing.
+    pub lengths: Vec<usize>,
+}
+
+impl Raw {
+    /// Raw outputs of vectors.
+    pub fn of_rows(values: Tensor<2>) -> Self {
+        Self { values, lengths: Vec::new() }
+    }
+}
+
+/// What every decoder does.
+pub trait Decode {
+    /// What it needs of each row.
+    const NEEDS: Needs = Needs::Vector;
+
+    /// What it asks of training, which goes before what encoders ask.
+    fn wishes(_rows: usize) -> Wishes {
+        Wishes { ready: true, ..Wishes::default() }
+    }
+
+    /// The linear maps to raw outputs.
+    fn head(&self) -> &Head;
+
+    /// The batch's loss, `[1]`.
+    fn loss(&self, raw: Raw, targets: &TargetBatch) -> Tensor<1>;
+
+    /// Answers row by row: `[rows, width]` standardised numbers or probabilities; of tags see [`tags`].
+    fn answers(&self, raw: Raw, members: usize) -> Vec<f64>;
+}
+
 /// What a batch is to answer: the targets of its rows, repeated for each member, and what each row weighs.
 #[derive(Clone, Debug)]
 pub struct TargetBatch {
-    /// `[members · rows, width]`, or classes `[members · rows]`.
-    pub values: losses::Targets,
+    pub wanted: Wanted,
     /// `[members · rows]`, summing to 1.
     pub weights: Tensor<1>,
+    /// The same weights as numbers.
+    pub shares: Vec<f32>,
+}
+
+/// The targets of a batch; there are few of them at a time, so their size is no matter.
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)]
+pub enum Wanted {
+    /// `[members · rows, width]`, or classes `[members · rows]`.
+    Rows(losses::Targets),
+    /// The tags of each row's steps, `[members · rows]` lists.
+    Tags(Vec<Vec<u32>>),
+}
+
+impl TargetBatch {
+    /// The targets of a decoder of vectors.
+    fn rows(&self) -> losses::Targets {
+        match &self.wanted {
+            Wanted::Rows(targets) => targets.clone(),
+            Wanted::Tags(_) => unreachable!("tags are the targets of their own decoder"),
+        }
+    }
 }
 
 impl TargetBatch {
@@ -48,18 +116,24 @@ impl TargetBatch {
                 device,
             ))
         };
-        let values = match targets {
-            Targets::Number { values } => real(1, values),
-            Targets::Set { width, values } => real(*width, values),
+        let wanted = match targets {
+            Targets::Number { values } => Wanted::Rows(real(1, values)),
+            Targets::Set { width, values } => Wanted::Rows(real(*width, values)),
             Targets::Category(classes) => {
                 let one: Vec<i32> = rows.iter().map(|row| classes[*row as usize] as i32).collect();
-                losses::Targets::Classes(Tensor::from_data(
+                Wanted::Rows(losses::Targets::Classes(Tensor::from_data(
                     TensorData::new(one.repeat(members), [count]),
                     device,
-                ))
+                )))
+            }
+            Targets::Tags { offsets, tags } => {
+                let of_row = |row: &u32| tags[offsets[*row as usize]..offsets[*row as usize + 1]].to_vec();
+                let one: Vec<Vec<u32>> = rows.iter().map(of_row).collect();
+                Wanted::Tags(vec![one; members].concat())
             }
         };
-        Self { values, weights: Tensor::from_data(TensorData::new(one.repeat(members), [count]), device) }
+        let shares = one.repeat(members);
+        Self { wanted, weights: Tensor::from_data(TensorData::new(shares.clone(), [count]), device), shares }
     }
 }
 
@@ -138,6 +212,11 @@ macro_rules! decoders {
                 match self { $( Self::$variant(settings) => settings.weight, )* }
             }
 
+            /// What the decoder asks of training; `rows` are those to train on.
+            pub fn wishes(&self, rows: usize) -> Wishes {
+                match self { $( Self::$variant(_) => <$module::Decoder as Decode>::wishes(rows), )* }
+            }
+
             /// The loss, its kind and parameters checked.
             pub fn loss(&self, path: &str, problems: &mut Problems) -> Loss {
                 match self { $( Self::$variant(settings) => $module::loss(settings, path, problems), )* }
@@ -150,19 +229,24 @@ macro_rules! decoders {
         }
 
         impl Decoder {
-            /// Raw outputs, `[members · rows, width]`.
+            /// What the decoder needs of each row.
+            pub fn needs(&self) -> Needs {
+                match self { $( Self::$variant(_) => <$module::Decoder as Decode>::NEEDS, )* }
+            }
+
+            /// Raw outputs of vectors, `[members · rows, width]`.
             pub fn forward(&self, vectors: &Vectors) -> Tensor<2> {
-                match self { $( Self::$variant(decoder) => decoder.head.forward(vectors), )* }
+                match self { $( Self::$variant(decoder) => decoder.head().forward(vectors), )* }
             }
 
             /// The batch's loss, `[1]`.
-            pub fn loss(&self, raw: Tensor<2>, targets: &TargetBatch) -> Tensor<1> {
-                match self { $( Self::$variant(decoder) => decoder.loss.forward(raw, targets.values.clone(), targets.weights.clone()), )* }
+            pub fn loss(&self, raw: Raw, targets: &TargetBatch) -> Tensor<1> {
+                match self { $( Self::$variant(decoder) => Decode::loss(decoder, raw, targets), )* }
             }
 
-            /// Answers, `[rows, width]`: standardised numbers or probabilities.
-            pub fn answers(&self, raw: Tensor<2>, members: usize) -> Vec<f64> {
-                match self { $( Self::$variant(_) => mean_over_members($module::activate(raw), members), )* }
+            /// Answers row by row.
+            pub fn answers(&self, raw: Raw, members: usize) -> Vec<f64> {
+                match self { $( Self::$variant(decoder) => Decode::answers(decoder, raw, members), )* }
             }
         }
     };
@@ -175,4 +259,6 @@ decoders! {
     Category(category, "category"),
     /// Any of several labels: a probability for each.
     Set(set, "set"),
+    /// Tags: a label for each word or character, decided for all of a text together.
+    Tags(tags, "tags"),
 }

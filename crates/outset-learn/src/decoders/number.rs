@@ -1,6 +1,6 @@
 //! A number: one raw output in units of the target's standard deviation.
 
-use super::Head;
+use super::{Decode, Head, Raw, TargetBatch, mean_over_members};
 use crate::init::Init;
 use crate::losses::Loss;
 use burn::module::Module;
@@ -21,9 +21,9 @@ settings! {
 /// Decodes a number.
 #[derive(Module, Debug)]
 pub struct Decoder {
-    pub(super) head: Head,
+    head: Head,
     #[module(skip)]
-    pub(super) loss: Loss,
+    loss: Loss,
 }
 
 impl Decoder {
@@ -33,12 +33,26 @@ impl Decoder {
     }
 }
 
+impl Decode for Decoder {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn loss(&self, raw: Raw, targets: &TargetBatch) -> Tensor<1> {
+        self.loss.forward(raw.values, targets.rows(), targets.weights.clone())
+    }
+
+    fn answers(&self, raw: Raw, members: usize) -> Vec<f64> {
+        mean_over_members(activate(raw.values), members)
+    }
+}
+
 /// Reads the loss, which must be one of numbers.
 pub(super) fn loss(settings: &Settings, path: &str, problems: &mut Problems) -> Loss {
     Loss::read(&settings.loss, path, &["mean_squared_error", "mean_absolute_error", "huber"], problems)
 }
 
 /// A number needs no squashing.
-pub(super) fn activate(raw: Tensor<2>) -> Tensor<2> {
+fn activate(raw: Tensor<2>) -> Tensor<2> {
     raw
 }

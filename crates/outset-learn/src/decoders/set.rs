@@ -1,6 +1,6 @@
 //! Any of several labels: a raw output for each, of which the sigmoid makes a probability.
 
-use super::Head;
+use super::{Decode, Head, Raw, TargetBatch, mean_over_members};
 use crate::init::Init;
 use crate::losses::Loss;
 use burn::module::Module;
@@ -22,9 +22,9 @@ settings! {
 /// Decodes a set.
 #[derive(Module, Debug)]
 pub struct Decoder {
-    pub(super) head: Head,
+    head: Head,
     #[module(skip)]
-    pub(super) loss: Loss,
+    loss: Loss,
 }
 
 impl Decoder {
@@ -34,12 +34,26 @@ impl Decoder {
     }
 }
 
+impl Decode for Decoder {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn loss(&self, raw: Raw, targets: &TargetBatch) -> Tensor<1> {
+        self.loss.forward(raw.values, targets.rows(), targets.weights.clone())
+    }
+
+    fn answers(&self, raw: Raw, members: usize) -> Vec<f64> {
+        mean_over_members(activate(raw.values), members)
+    }
+}
+
 /// Reads the loss, which must be one of labels.
 pub(super) fn loss(settings: &Settings, path: &str, problems: &mut Problems) -> Loss {
     Loss::read(&settings.loss, path, &["binary_cross_entropy", "focal"], problems)
 }
 
 /// Raw outputs to probabilities, each for itself.
-pub(super) fn activate(raw: Tensor<2>) -> Tensor<2> {
+fn activate(raw: Tensor<2>) -> Tensor<2> {
     sigmoid(raw)
 }

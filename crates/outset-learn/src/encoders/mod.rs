@@ -54,6 +54,8 @@ pub enum Gathered {
         tokens: Tensor<2, Int>,
         /// Tokens of each row that are not filling, at least 1.
         lengths: Vec<usize>,
+        /// Parts of each of the `rows · time` tokens, where tokens consist of parts.
+        parts: Option<Arc<Bags>>,
     },
     /// The pixels of a picture for each row, not yet varied, and where their tensor is to live.
     Pictures { pixels: Vec<Pixels>, device: Device },
@@ -129,7 +131,9 @@ macro_rules! encoders {
             ) -> Option<Self> {
                 let mut fitting = Vec::new();
                 $( if matches!(shape, $shape) { fitting.push($kind); } )*
-                let kind = section.kind_or(fitting.first().copied()?);
+                // What a word is called depends on what stands on either side of it.
+                let of_words = matches!(shape, FeatureShape::Tokens { parts: 1.., .. });
+                let kind = section.kind_or(if of_words { "lstm" } else { fitting.first().copied()? });
                 $( if kind == $kind && matches!(shape, $shape) {
                     let mut reader = section.reader(path, problems);
                     let settings = $module::Settings::read_from(&mut reader);
@@ -229,8 +233,9 @@ encoders! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use outset_data::TokenParts;
 
-    const TEXT: FeatureShape = FeatureShape::Tokens { size: 50, longest: 40 };
+    const TEXT: FeatureShape = FeatureShape::Tokens { size: 50, longest: 40, parts: 9 };
 
     fn encoder(kind: &str, parameters: &[(&str, &str)]) -> Encoder {
         let mut section = Section::of(kind);
@@ -242,8 +247,15 @@ mod tests {
     }
 
     fn answers(encoder: &Encoder, rows: &[u32]) -> Vec<f32> {
-        let features =
-            Features::Tokens { offsets: vec![0, 3, 40], indices: (0..40).map(|i| 1 + i * 7 % 49).collect() };
+        let parts = TokenParts {
+            offsets: (0..41).map(|i| i * 2).collect(),
+            indices: (0..80).map(|i| i * 5 % 9).collect(),
+        };
+        let features = Features::Tokens {
+            offsets: vec![0, 3, 40],
+            indices: (0..40).map(|i| 1 + i * 7 % 49).collect(),
+            parts: Some(parts),
+        };
         let gathered = encoder.gather(&[&features], rows, &Device::flex());
         let vectors = encoder.pool(encoder.forward(&gathered, None));
         assert_eq!(vectors.dims(), [rows.len(), encoder.width()]);

@@ -80,10 +80,9 @@ pub struct Recurrent {
 
 impl Recurrent {
     fn new(settings: &Settings, gates: usize, shapes: &[FeatureShape], init: &mut Init) -> Self {
-        let (tokens, _) = sizes(shapes);
         let (inputs, hidden) = (settings.embedding_size.unwrap_or(128), settings.hidden_size.unwrap_or(128));
         let width = if settings.bidirectional { 2 * hidden } else { hidden };
-        let embedding = Embedding::new(tokens, inputs, 0.1, init);
+        let embedding = Embedding::new(sizes(shapes), inputs, 0.1, init);
         let (mut forwards, mut backwards) = (Vec::new(), Vec::new());
         for layer in 0..settings.num_layers {
             let inputs = if layer == 0 { inputs } else { width };
@@ -97,16 +96,14 @@ impl Recurrent {
     }
 
     fn forward(&self, gathered: &Gathered, dropout: Option<u64>) -> Encoded {
-        let Gathered::Tokens { tokens, lengths } = gathered else {
-            unreachable!("texts are gathered as tokens")
-        };
+        let (values, lengths) = self.embedding.forward(gathered);
         let drop = |values: Tensor<3>, place: usize| match dropout {
             Some(key) if self.dropout > 0.0 => {
                 outset_ops::dropout(values, self.dropout, mix(key, place as u64))
             }
             _ => values,
         };
-        let mut values = drop(self.embedding.forward(tokens), 0);
+        let mut values = drop(values, 0);
         let turned = turned(lengths, values.dims()[1], &values.device());
         for (layer, forwards) in self.forwards.iter().enumerate() {
             let mut outputs = vec![forwards.forward(values.clone())];
@@ -117,7 +114,7 @@ impl Recurrent {
             values = if outputs.len() == 1 { outputs.swap_remove(0) } else { Tensor::cat(outputs, 2) };
             values = drop(values, layer + 1);
         }
-        Encoded::Sequence { values: without_filling(values, lengths), lengths: lengths.clone() }
+        Encoded::Sequence { values: without_filling(values, lengths), lengths: lengths.to_vec() }
     }
 }
 

@@ -74,9 +74,8 @@ impl Encode for Encoder {
     }
 
     fn new(settings: &Settings, shapes: &[FeatureShape], init: &mut Init) -> Self {
-        let (tokens, _) = sizes(shapes);
         let (inputs, filters) = (settings.embedding_size.unwrap_or(128), settings.filters.unwrap_or(128));
-        let embedding = Embedding::new(tokens, inputs, 0.25, init);
+        let embedding = Embedding::new(sizes(shapes), inputs, 0.25, init);
         let bound = |window: usize| 1.0 / ((inputs * window) as f64).sqrt();
         let windows = settings.smallest_window..settings.smallest_window + settings.num_windows;
         let kernels: Vec<_> =
@@ -96,14 +95,12 @@ impl Encode for Encoder {
     }
 
     fn forward(&self, gathered: &Gathered, dropout: Option<u64>) -> Encoded {
-        let Gathered::Tokens { tokens, lengths } = gathered else {
-            unreachable!("texts are gathered as tokens")
-        };
+        let (embedded, lengths) = self.embedding.forward(gathered);
         let drop = |values: Tensor<3>, share: f64, place: u64| match dropout {
             Some(key) if share > 0.0 => outset_ops::dropout(values, share, mix(key, place)),
             _ => values,
         };
-        let embedded = without_filling(self.embedding.forward(tokens), lengths);
+        let embedded = without_filling(embedded, lengths);
         let time = embedded.dims()[1];
         // Half the dropout on the way in: a token's vector carries more than one of many filters.
         let channels = drop(embedded, self.dropout / 2.0, 0).swap_dims(1, 2);
@@ -114,7 +111,7 @@ impl Encode for Encoder {
             relu(wide.narrow(2, (window - 1) / 2, time))
         });
         let values = Tensor::cat(answers.collect(), 1).swap_dims(1, 2);
-        Encoded::Sequence { values: drop(values, self.dropout, 1), lengths: lengths.clone() }
+        Encoded::Sequence { values: drop(values, self.dropout, 1), lengths: lengths.to_vec() }
     }
 
     fn pool(&self, encoded: Encoded) -> Tensor<2> {

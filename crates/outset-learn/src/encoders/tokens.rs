@@ -6,12 +6,14 @@ use crate::init::Init;
 use burn::module::{Module, Param};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use outset_data::{FeatureShape, Features};
+use outset_data::{FeatureShape, Features, TokenParts};
+use outset_ops::Bags;
 use outset_spec::choices;
+use std::sync::Arc;
 
 /// Collects the tokens of rows, filled up with 0 to the longest.
 pub fn gather(features: &[&Features], rows: &[u32], device: &Device) -> Gathered {
-    let [Features::Tokens { offsets, indices }] = features else {
+    let [Features::Tokens { offsets, indices, parts }] = features else {
         unreachable!("an encoder of tokens has one column of them")
     };
     let range = |row: u32| offsets[row as usize]..offsets[row as usize + 1];
@@ -24,36 +26,79 @@ pub fn gather(features: &[&Features], rows: &[u32], device: &Device) -> Gathered
         }
     }
     let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [rows.len(), time]), device);
-    Gathered::Tokens { tokens, lengths }
+    let parts = parts.as_ref().map(|parts| Arc::new(bags(parts, rows, offsets, time)));
+    Gathered::Tokens { tokens, lengths, parts }
 }
 
-/// Tokens in the vocabulary and the most of one text.
-pub fn sizes(shapes: &[FeatureShape]) -> (usize, usize) {
+/// The parts of each step, none for filling; their weights keep the sum's size whatever their number.
+fn bags(parts: &TokenParts, rows: &[u32], offsets: &[usize], time: usize) -> Bags {
+    let mut bags = Bags { offsets: vec![0], ..Bags::default() };
+    for row in rows {
+        let tokens = offsets[*row as usize]..offsets[*row as usize + 1];
+        let filling = time - tokens.len();
+        for token in tokens {
+            let indices = &parts.indices[parts.offsets[token]..parts.offsets[token + 1]];
+            let weight = 1.0 / (indices.len().max(1) as f32).sqrt();
+            bags.indices.extend_from_slice(indices);
+            bags.weights.resize(bags.indices.len(), weight);
+            bags.offsets.push(bags.indices.len());
+        }
+        bags.offsets.resize(bags.offsets.len() + filling, bags.indices.len());
+    }
+    bags
+}
+
+/// What the encoders of tokens must know of their column.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    /// Tokens in the vocabulary.
+    pub tokens: usize,
+    /// The most of one text.
+    pub longest: usize,
+    /// Parts that tokens may have.
+    pub parts: usize,
+}
+
+/// The sizes of the one column of an encoder.
+pub fn sizes(shapes: &[FeatureShape]) -> Sizes {
     match shapes {
-        [FeatureShape::Tokens { size, longest }] => (*size, *longest),
-        _ => (1, 1),
+        [FeatureShape::Tokens { size, longest, parts }] => {
+            Sizes { tokens: *size, longest: *longest, parts: *parts }
+        }
+        _ => Sizes { tokens: 1, longest: 1, parts: 0 },
     }
 }
 
-/// A learned vector for each token.
+/// A learned vector for each token, to which those of its parts are added.
 #[derive(Module, Debug)]
 pub struct Embedding {
     /// `[tokens, width]`.
     table: Param<Tensor<2>>,
+    /// `[parts, width]`.
+    parts: Option<Param<Tensor<2>>>,
 }
 
 impl Embedding {
     /// Draws vectors whose numbers have the given deviation.
-    pub fn new(tokens: usize, width: usize, deviation: f64, init: &mut Init) -> Self {
-        Self { table: init.normal([tokens, width], deviation) }
+    pub fn new(sizes: Sizes, width: usize, deviation: f64, init: &mut Init) -> Self {
+        let table = init.normal([sizes.tokens, width], deviation);
+        let parts = (sizes.parts > 0).then(|| init.normal([sizes.parts, width], deviation));
+        Self { table, parts }
     }
 
-    /// Looks tokens `[rows, time]` up: `[rows, time, width]`.
-    pub fn forward(&self, tokens: &Tensor<2, Int>) -> Tensor<3> {
+    /// Looks tokens up: `[rows, time, width]`, and how many of each row's are not filling.
+    pub fn forward<'a>(&self, gathered: &'a Gathered) -> (Tensor<3>, &'a [usize]) {
+        let Gathered::Tokens { tokens, lengths, parts } = gathered else {
+            unreachable!("texts are gathered as tokens")
+        };
         let [rows, time] = tokens.dims();
         let table = self.table.val();
         let width = table.dims()[1];
-        outset_ops::embedding(table, tokens.clone().reshape([rows * time])).reshape([rows, time, width])
+        let mut values = outset_ops::embedding(table, tokens.clone().reshape([rows * time]));
+        if let (Some(table), Some(parts)) = (&self.parts, parts) {
+            values = values + outset_ops::bag(table.val(), parts.clone());
+        }
+        (values.reshape([rows, time, width]), lengths)
     }
 }
 

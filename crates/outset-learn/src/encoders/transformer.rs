@@ -186,10 +186,11 @@ impl Encode for Encoder {
     }
 
     fn new(settings: &Settings, shapes: &[FeatureShape], init: &mut Init) -> Self {
-        let (tokens, longest) = sizes(shapes);
+        let sizes = sizes(shapes);
         let width = settings.hidden_size.unwrap_or(128);
-        let embedding = Embedding::new(tokens, width, 0.1, init);
-        let places = (settings.positions == Positions::Learned).then(|| init.normal([longest, width], 0.02));
+        let embedding = Embedding::new(sizes, width, 0.1, init);
+        let places =
+            (settings.positions == Positions::Learned).then(|| init.normal([sizes.longest, width], 0.02));
         let blocks = (0..settings.num_layers.unwrap_or(2)).map(|_| Block::new(width, init)).collect();
         let norm = [init.constant([width], 1.0), init.constant([width], 0.0)];
         let pool = Pool::new(settings.pooling, width, init);
@@ -215,14 +216,11 @@ impl Encode for Encoder {
     }
 
     fn forward(&self, gathered: &Gathered, dropout: Option<u64>) -> Encoded {
-        let Gathered::Tokens { tokens, lengths } = gathered else {
-            unreachable!("texts are gathered as tokens")
-        };
+        let (mut values, lengths) = self.embedding.forward(gathered);
         let drop = |values: Tensor<3>, place: u64| match dropout {
             Some(key) if self.dropout > 0.0 => outset_ops::dropout(values, self.dropout, mix(key, place)),
             _ => values,
         };
-        let mut values = self.embedding.forward(tokens);
         let ([_, time, _], device, size) = (values.dims(), values.device(), self.width / self.heads);
         let mut turns = None;
         match self.positions {
@@ -250,7 +248,7 @@ impl Encode for Encoder {
         }
         let [gamma, beta] = &self.norm;
         values = outset_ops::layer_norm(values, gamma.val(), beta.val(), 1e-5);
-        Encoded::Sequence { values, lengths: lengths.clone() }
+        Encoded::Sequence { values, lengths: lengths.to_vec() }
     }
 
     fn pool(&self, encoded: Encoded) -> Tensor<2> {

@@ -8,6 +8,7 @@
 
 mod binary_cross_entropy;
 mod class_weights;
+mod crf;
 mod cross_entropy;
 mod focal;
 mod huber;
@@ -16,6 +17,7 @@ mod mean_squared_error;
 
 pub use self::binary_cross_entropy::BinaryCrossEntropy;
 pub use self::class_weights::ClassWeights;
+pub use self::crf::Crf;
 pub use self::cross_entropy::CrossEntropy;
 pub use self::focal::Focal;
 pub use self::huber::Huber;
@@ -37,6 +39,8 @@ kinds! {
         "huber" => Huber,
         /// Minus the logarithm of the true class's probability: for categories.
         "cross_entropy" => CrossEntropy,
+        /// Minus the logarithm of the probability of all tags of a text together: for tags.
+        "crf" => Crf,
         /// Minus the logarithm of the probability of each label's truth: for sets and yes-or-no outputs.
         "binary_cross_entropy" => BinaryCrossEntropy,
         /// Cross-entropy that counts easy rows less: for categories and sets with rare classes.

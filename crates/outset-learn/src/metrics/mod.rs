@@ -9,12 +9,14 @@ mod numbers;
 mod probabilities;
 mod ranking;
 mod sets;
+mod tags;
 mod threshold;
 
 pub use self::bootstrap::{bootstrap, intervals, suggested_resamples};
 pub use self::classes::{Category, confusion, decide, decide_at, per_class};
 pub use self::numbers::Number;
 pub use self::sets::Set;
+pub use self::tags::{TaggedRow, Tags, confusion as entity_confusion, per_type};
 pub use self::threshold::{best_f1_threshold, cheapest_threshold};
 
 use indexmap::IndexMap;
@@ -67,6 +69,10 @@ pub const ALL: &[Metric] = &[
     down("calibration_error", "Mean distance between confidence and accuracy, over ten bins of confidence."),
     up("mcc", "Matthews's correlation of actual and predicted classes."),
     up("subset_accuracy", "Share of rows whose labels are all right."),
+    up("entity_f1", "Harmonic mean of entity precision and entity recall."),
+    up("entity_precision", "Share of predicted entities whose place and type are right."),
+    up("entity_recall", "Share of actual entities that are found, with their place and type."),
+    up("token_accuracy", "Share of words or characters whose tag is right."),
 ];
 
 /// Tells whether a larger value of a metric is better; `None` for a metric that does not exist.
@@ -158,7 +164,8 @@ mod tests {
 
     #[test]
     fn every_family_gives_known_names() {
-        let scores: [Box<dyn Score>; 4] = [
+        let scores: [Box<dyn Score>; 5] = [
+            Box::new(Tags::new(&[TaggedRow::default()], false, None)),
             Box::new(Number::new(&[1.0, 2.0], &[1.0, 3.0], None)),
             Box::new(Category::new(&[0, 1], &[0.5, 0.5, 0.2, 0.8], 2, Some(1), None)),
             Box::new(Category::new(&[0, 1], &[0.5, 0.3, 0.2, 0.2, 0.4, 0.4], 3, None, None)),

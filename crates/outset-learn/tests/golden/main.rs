@@ -7,6 +7,7 @@ mod metrics;
 mod optimizers;
 mod schedules;
 mod sequences;
+mod tags;
 mod text;
 
 use burn::tensor::{Device, Tensor, TensorData};

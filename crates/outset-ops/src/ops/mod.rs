@@ -4,6 +4,7 @@ pub(crate) mod attention;
 pub(crate) mod bag;
 pub(crate) mod batch_norm;
 pub(crate) mod conv;
+pub(crate) mod crf;
 pub(crate) mod cross_entropy;
 pub(crate) mod dropout;
 pub(crate) mod embedding;

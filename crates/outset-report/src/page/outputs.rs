@@ -119,9 +119,16 @@ fn per_class(details: &Details) -> Option<Value> {
         context! { name => name.as_str(), positive, values => values.collect::<Vec<_>>() }
     });
     let rows: Vec<Value> = rows.collect();
-    let note = "Precision: of the rows that the model put in the class, the share that belong there. Recall: of the rows that \
-                belong there, the share that it found. F1 weighs both.";
-    (!rows.is_empty()).then(|| context! { note, columns => owned(columns), rows })
+    let of_tags = details.kind == "tags";
+    let note = if of_tags {
+        "Precision: of the entities that the model marked with the type, the share that are right, ends included. Recall: of \
+         the entities of the type, the share that it found. F1 weighs both."
+    } else {
+        "Precision: of the rows that the model put in the class, the share that belong there. Recall: of the rows that \
+         belong there, the share that it found. F1 weighs both."
+    };
+    let title = if of_tags { "Types" } else { "Classes" };
+    (!rows.is_empty()).then(|| context! { title, note, columns => owned(columns), rows })
 }
 
 fn worst(record: &RunRecord, details: &Details) -> Option<Value> {
@@ -140,9 +147,11 @@ fn worst(record: &RunRecord, details: &Details) -> Option<Value> {
         }
     });
     let all = details.worst.iter().map(|row| row.inputs.len()).max().unwrap_or(0);
-    let mut note = "The test rows with the largest loss, numbered as in the source. Look for wrong labels, odd values, or a \
-                    group that the data has too little of."
-        .to_owned();
+    let by = if details.kind == "tags" { "most entities missed or made up" } else { "the largest loss" };
+    let mut note = format!(
+        "The test rows with {by}, numbered as in the source. Look for wrong labels, odd values, or a group that the data \
+         has too little of."
+    );
     if all > inputs.len() {
         note += &format!(" Of {all} inputs, the {} that matter most are shown.", inputs.len());
     }

@@ -27,6 +27,9 @@ pub fn plots(run: &Run) -> Vec<Plot<'_>> {
                 format::count(details.classes.len() as u64)
             );
         }
+        if details.kind == "tags" {
+            note += " Entities count where both ends agree; in the last row and column are those that the model made up and missed.";
+        }
         let size = (SIZE.0, if matrix.classes.len() > 5 { 400.0 } else { SIZE.1 });
         let draw = move |surface: &mut Surface<'_>| matrix.draw(surface, size);
         let subject = Subject::Output(output);

@@ -69,6 +69,8 @@ fn write_csv(predictor: &Predictor, answers: &[Value], text: &mut String) {
             let answer = answer.get(&output.name).and_then(Value::as_object).unwrap_or(&empty);
             let prediction = match answer.get("prediction") {
                 Some(Value::String(class)) => class.clone(),
+                // Marked parts of a text.
+                Some(marks @ Value::Array(_)) if output.kind == "tags" => marks.to_string(),
                 Some(Value::Array(labels)) => {
                     labels.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("|")
                 }

@@ -67,7 +67,7 @@ fn folders() {
     assert_eq!(
         error("none"),
         "folder `none` holds no data file, but must hold some that end in `.csv`, `.tsv`, `.tab`, `.json`, `.jsonl`, \
-         `.ndjson`, `.parquet`, `.pq`"
+         `.ndjson`, `.parquet`, `.pq`, `.conll`, `.iob`, `.bio`, `.iob2`"
     );
     let loaded = folder.open(&source(&["pictures"])).unwrap();
     assert_eq!(loaded.files[0].format, "folder of pictures");
@@ -94,7 +94,7 @@ fn missing_and_empty_files() {
 
 #[test]
 fn foreign_files() {
-    let readable = "but must be CSV, TSV, JSON, JSON Lines or Parquet, plain, `.gz` or `.zst`";
+    let readable = "but must be CSV, TSV, JSON, JSON Lines, CoNLL or Parquet, plain, `.gz` or `.zst`";
     let check = |name, bytes: &[u8], expected: &str| {
         check_error(name, bytes, &expected.replace("{readable}", readable));
     };

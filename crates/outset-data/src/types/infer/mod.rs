@@ -48,7 +48,12 @@ pub fn infer(name: &str, cells: &Cells, rows: &[u32]) -> Guess {
                 shorten(text.values.first().map_or("", |path| path))
             ),
         }),
-        Cells::Text(_) => infer_text(Column { name, cells, rows }),
+        Cells::Text(_) => match infer_text(Column { name, cells, rows }) {
+            Guess::Use(Inferred { kind: "tags", reason }) => {
+                Guess::LeaveOut(format!("{reason}, which can be predicted but are no input"))
+            }
+            guess => guess,
+        },
     }
 }
 

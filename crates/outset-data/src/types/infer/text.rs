@@ -6,6 +6,7 @@ use crate::table::Cells;
 use crate::types::classes::{count, natural};
 use crate::types::moment::DateFormat;
 use crate::types::set::{SEPARATORS, labels};
+use crate::types::tags::looks_like_tags;
 use crate::types::{Column, parse_number};
 use std::collections::HashSet;
 
@@ -39,6 +40,9 @@ pub(super) fn infer_text(column: Column<'_>) -> Guess {
             });
         }
         _ => {}
+    }
+    if looks_like_tags(counted.iter().map(|(value, _)| value.as_str())) {
+        return Guess::Use(Inferred { kind: "tags", reason: "tags of words, or spans of a text".to_owned() });
     }
     if let Some(format) = DateFormat::detect(counted.iter().map(|(value, _)| value.as_str())) {
         return Guess::Use(Inferred {

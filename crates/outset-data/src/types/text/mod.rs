@@ -3,16 +3,18 @@
 mod clean;
 mod ngrams;
 mod tokens;
+pub mod units;
 
 pub use clean::Cleaner;
 pub use ngrams::{Block, Ngrams};
 pub(crate) use ngrams::{is_wide, split_words};
 pub use tokens::{Scheme, Tokens};
+pub use units::Units;
 
 use super::classes::{count, is_missing};
 use super::{Column, Entry, InputType};
 use crate::error::DataError;
-use crate::features::{FeatureShape, Features};
+use crate::features::{FeatureShape, Features, TokenParts};
 use crate::lot::Lot;
 use crate::signature::InputSignature;
 use crate::table::{Cells, number_text};
@@ -37,8 +39,10 @@ settings! {
         tokenizer: Option<Scheme> = None;
         /// Tokens in the vocabulary, at most; n-grams of words and of characters, at most; 16,000 and 131,072 where left out.
         vocabulary_size: Option<usize> = None, in Bounds::between(16.0, 4_000_000.0);
-        /// Tokens that are read of a text; what 99 of 100 train texts need, at most 256, where left out.
+        /// Tokens that are read of a text; what 99 of 100 train texts need, at most 256, where left out; 4,096 where tags are predicted.
         max_length: Option<usize> = None, in Bounds::between(1.0, 8192.0);
+        /// Whether each step is a word or character of the text as it stands, with its place; set where tags are predicted.
+        aligned: bool = false;
     }
 }
 
@@ -48,6 +52,10 @@ const TOKENS: usize = 16_000;
 const NGRAMS: usize = 131_072;
 /// Tokens of a text where the file says nothing.
 const LONGEST: usize = 256;
+/// Words or characters of a text that tags are put on, where the file says nothing.
+const LONGEST_ALIGNED: usize = 4096;
+/// Words or characters that are known where the file says nothing and tags are put on them.
+const UNITS: usize = 100_000;
 /// Words that are kept for made texts, and the train rows that must hold one.
 const MADE_WORDS: usize = 200;
 const MADE_WORD_ROWS: u64 = 5;
@@ -72,12 +80,20 @@ pub struct TextInput {
     pub missing: Vec<String>,
 }
 
+impl TextSettings {
+    /// Units that are read of a text that tags are put on.
+    pub fn longest_aligned(&self) -> usize {
+        self.max_length.unwrap_or(LONGEST_ALIGNED)
+    }
+}
+
 /// What a text becomes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
     Ngrams(Ngrams),
     Tokens(Box<Tokens>),
+    Units(Box<Units>),
 }
 
 impl InputType for TextInput {
@@ -96,8 +112,9 @@ impl InputType for TextInput {
         let mut lengths: Vec<usize> = counted.par_iter().map(|(text, _)| text.chars().count()).collect();
         let too_long: u64 =
             counted.iter().filter(|(text, _)| cleaner.cuts(text)).map(|(_, count)| count).sum();
+        let clean = |text: &str| if settings.aligned { units::as_read(text) } else { cleaner.clean(text) };
         let texts: Vec<(String, u64)> =
-            counted.par_iter().map(|(text, count)| (cleaner.clean(text), *count)).collect();
+            counted.par_iter().map(|(text, count)| (clean(text), *count)).collect();
         lengths.sort_unstable();
         let fail = |message: String| DataError::Tokenizer {
             column: column.name.to_owned(),
@@ -108,6 +125,17 @@ impl InputType for TextInput {
             message,
         };
         let form = match settings.tokenizer.as_ref().unwrap_or(&Scheme::Ngrams) {
+            scheme if settings.aligned => {
+                let by = scheme.units().unwrap_or(units::By::Words);
+                let most = settings.vocabulary_size.unwrap_or(UNITS);
+                Form::Units(Box::new(Units::fit(
+                    &counted,
+                    by,
+                    settings.lowercase,
+                    most,
+                    settings.longest_aligned(),
+                )))
+            }
             Scheme::Ngrams => {
                 let most = settings.vocabulary_size.unwrap_or(NGRAMS);
                 let ngrams = Ngrams::fit(&texts, 2, most);
@@ -142,21 +170,44 @@ impl InputType for TextInput {
     fn shape(&self, _name: &str) -> FeatureShape {
         match &self.form {
             Form::Ngrams(ngrams) => FeatureShape::Weighted { size: ngrams.len() },
-            Form::Tokens(tokens) => FeatureShape::Tokens { size: tokens.size(), longest: tokens.max_length },
+            Form::Tokens(tokens) => {
+                FeatureShape::Tokens { size: tokens.size(), longest: tokens.max_length, parts: 0 }
+            }
+            Form::Units(units) => FeatureShape::Tokens {
+                size: units.size(),
+                longest: units.max_length,
+                parts: units.num_parts(),
+            },
         }
     }
 
     fn encode(&self, column: Column<'_>) -> Result<Features, DataError> {
         Ok(match &self.form {
-            Form::Ngrams(ngrams) => weighted(&self.each(column, |text| ngrams.weigh(text))),
+            Form::Ngrams(ngrams) => {
+                weighted(&self.each(column, |text| ngrams.weigh(&self.cleaner.clean(text))))
+            }
+            Form::Units(units) => {
+                let rows = self.each(column, |text| units.encode(self.read_part(text)));
+                let (mut offsets, mut indices) = (vec![0], Vec::new());
+                let mut parts = TokenParts { offsets: vec![0], indices: Vec::new() };
+                for row in rows {
+                    let row = row.unwrap_or_else(|| units.encode(""));
+                    indices.extend_from_slice(&row.tokens);
+                    offsets.push(indices.len());
+                    let before = parts.indices.len();
+                    parts.indices.extend_from_slice(&row.parts);
+                    parts.offsets.extend(row.ends.iter().map(|end| before + end));
+                }
+                Features::Tokens { offsets, indices, parts: Some(parts) }
+            }
             Form::Tokens(tokens) => {
-                let rows = self.each(column, |text| tokens.encode(text));
+                let rows = self.each(column, |text| tokens.encode(&self.cleaner.clean(text)));
                 let (mut offsets, mut indices) = (vec![0], Vec::new());
                 for row in rows {
                     indices.extend_from_slice(row.as_deref().unwrap_or(&[0]));
                     offsets.push(indices.len());
                 }
-                Features::Tokens { offsets, indices }
+                Features::Tokens { offsets, indices, parts: None }
             }
         })
     }
@@ -169,6 +220,17 @@ impl InputType for TextInput {
                 Err("text of at most 1,000,000 characters".to_owned())
             }
             Value::String(text) => Ok(Entry::Text(text.clone())),
+            Value::Array(tokens) if matches!(self.form, Form::Units(_)) => {
+                let words: Option<Vec<&str>> = tokens.iter().map(Value::as_str).collect();
+                match words {
+                    Some(words)
+                        if words.iter().map(|word| word.len() + 1).sum::<usize>() <= MOST_CHARACTERS =>
+                    {
+                        Ok(Entry::Text(words.join(units::TOKEN_SEPARATOR.encode_utf8(&mut [0; 4]))))
+                    }
+                    _ => Err("text, or a list of its words of at most 1,000,000 characters".to_owned()),
+                }
+            }
             Value::Number(number) => {
                 Ok(Entry::Text(number.as_f64().map_or_else(|| number.to_string(), number_text)))
             }
@@ -201,6 +263,13 @@ impl TextInput {
             Form::Tokens(tokens) => {
                 format!("{} tokens, {} a text at most", thousands(tokens.size() - 1), tokens.max_length)
             }
+            Form::Units(units) => format!(
+                "{} {} and {} parts, {} a text at most",
+                thousands(units.size() - 2),
+                units.by.units(),
+                thousands(units.num_parts()),
+                thousands(units.longest)
+            ),
         };
         let mut words = format!("{form}, {} characters a text in the middle", thousands(self.median));
         for (count, what) in [(self.cut, "cut"), (self.empty, "empty")] {
@@ -223,13 +292,26 @@ impl TextInput {
         }
     }
 
-    /// Does something with the clean text of each row; `None` for a missing one.
+    /// The words or characters that tags are put on, if this text is read for them.
+    pub fn units<'a>(&self, text: &'a str) -> Option<Vec<units::Unit<'a>>> {
+        match &self.form {
+            Form::Units(units) => Some(units.split(self.read_part(text))),
+            _ => None,
+        }
+    }
+
+    /// What is read of a long text.
+    fn read_part<'a>(&self, text: &'a str) -> &'a str {
+        text.char_indices().nth(self.cleaner.max_characters).map_or(text, |(end, _)| &text[..end])
+    }
+
+    /// Does something with the text of each row; `None` for a missing one.
     fn each<T: Clone + Send + Sync>(
         &self,
         column: Column<'_>,
         work: impl Fn(&str) -> T + Sync,
     ) -> Vec<Option<T>> {
-        let of = |text: &str| (!is_missing(text, &self.missing)).then(|| work(&self.cleaner.clean(text)));
+        let of = |text: &str| (!is_missing(text, &self.missing)).then(|| work(text));
         match column.cells {
             // Pictures hold no text.
             Cells::Image(_) => vec![None; column.rows.len()],
@@ -332,7 +414,7 @@ mod tests {
         let data = cells(&[Some("good film"), Some("good day good"), None, Some("zzz")]);
         let settings = TextSettings { tokenizer: Some(Scheme::Words), ..Default::default() };
         let fitted = fit(&data, &settings);
-        let Features::Tokens { offsets, indices } =
+        let Features::Tokens { offsets, indices, .. } =
             fitted.encode(Column { name: "review", cells: &data, rows: &[0, 1, 2, 3] }).unwrap()
         else {
             panic!("words are tokens")

