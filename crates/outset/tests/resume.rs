@@ -268,7 +268,7 @@ fn ctrl_c_twice_ends_at_once_and_the_run_goes_on() {
         std::thread::sleep(Duration::from_millis(2));
     }
     // Two that are sent at once may count as one.
-    let often = format!("for i in $(seq 100); do kill -INT {}; sleep 0.005; done", child.id());
+    let often = format!("for i in $(seq 100); do kill -INT {} || exit; sleep 0.005; done", child.id());
     let mut sender = Command::new("sh").args(["-c", &often]).stderr(Stdio::null()).spawn().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     sender.wait().unwrap();
