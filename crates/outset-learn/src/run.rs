@@ -109,7 +109,9 @@ impl Way<'_> {
     }
 
     fn stages(&self, state: &mut RunState, observe: Observer<'_>) -> Result<Finished, LearnError> {
-        let mut timings = IndexMap::from([("prepare".to_owned(), self.started.elapsed().as_secs_f64())]);
+        // What came before the training of a search's best trial is the search.
+        let before = if state.tune.is_some() { "tune" } else { "prepare" };
+        let mut timings = IndexMap::from([(before.to_owned(), self.started.elapsed().as_secs_f64())]);
         let examples = self.prepared.examples();
         let trained = teach(self, &examples, observe)?;
         timings.insert("train".to_owned(), trained.seconds);
