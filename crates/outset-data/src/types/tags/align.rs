@@ -150,9 +150,9 @@ pub fn align(pair: Pair<'_>, reading: Reading) -> Result<Aligned, DataError> {
 fn marked(text: &Cells) -> Cells {
     match text {
         Cells::Text(text) if text.values.iter().any(|text| text.contains(TOKEN_SEPARATOR)) => {
-            let list = |text: &String| match text {
-                text if text.is_empty() || text.contains(TOKEN_SEPARATOR) => text.clone(),
-                text => units::of_tokens(&[text]),
+            let list = |text: &String| {
+                let is_list = text.is_empty() || text.contains(TOKEN_SEPARATOR);
+                if is_list { text.clone() } else { units::of_tokens(&[text.as_str()]) }
             };
             let values = text.values.iter().map(list).collect();
             Cells::Text(Text { codes: text.codes.clone(), values })
@@ -361,8 +361,8 @@ pub fn looks_like_tags<'a>(cells: impl Iterator<Item = &'a str>) -> bool {
 
 /// Tells whether each list of a column has as many elements as that of another.
 pub fn same_lengths(a: &Text, b: &Text) -> bool {
-    let tokens = |cell| units::tokens(cell).map_or(1, Iterator::count);
-    let count = |text: &Text, row: usize| text.get(row).map(tokens);
+    let count =
+        |text: &Text, row: usize| text.get(row).map(|cell| units::tokens(cell).map_or(1, Iterator::count));
     let listed = a.values.iter().any(|cell| cell.contains(TOKEN_SEPARATOR));
     listed && (0..a.codes.len()).all(|row| count(a, row) == count(b, row))
 }
