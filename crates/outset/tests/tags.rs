@@ -24,6 +24,7 @@ fn sentences(count: usize) -> Vec<Vec<(&'static str, &'static str)>> {
             match lot % 4 {
                 0 => place.to_vec(),
                 1 => person.to_vec(),
+                2 if row % 3 == 0 => vec![("can't", "O")],
                 2 => [&person[..], &place[1..]].concat(),
                 _ => [&other[..], &person[1..]].concat(),
             }
