@@ -46,7 +46,7 @@ fn tokenizers_that_are_none() {
         &[],
         expect![[r#"
         exit 2
-        error: column `review` has no tokenizer: `./mine/tokenizer.json`: No such file or directory (os error 2)
+        error: column `review` has no tokenizer: `mine/tokenizer.json`: No such file or directory (os error 2)
         hint: the file must be a `tokenizer.json` as the `tokenizers` library writes it
     "#]],
     );
@@ -55,7 +55,7 @@ fn tokenizers_that_are_none() {
         &[("mine/tokenizer.json", "{\"model\": 3}")],
         expect![[r#"
         exit 2
-        error: column `review` has no tokenizer: `./mine/tokenizer.json`: data did not match any variant of untagged enum ModelUntagged at line 1 column 12
+        error: column `review` has no tokenizer: `mine/tokenizer.json`: data did not match any variant of untagged enum ModelUntagged at line 1 column 12
         hint: the file must be a `tokenizer.json` as the `tokenizers` library writes it
     "#]],
     );
@@ -81,7 +81,7 @@ fn word_vectors_that_do_not_fit() {
         &[],
         expect![[r#"
         exit 2
-        error: column `review` has no word vectors: `./vectors.txt`: No such file or directory (os error 2)
+        error: column `review` has no word vectors: `vectors.txt`: No such file or directory (os error 2)
         hint: a line of the file is a word and its numbers, as GloVe and word2vec write them as text; `tokenizer = "words"` reads whole words
     "#]],
     );
@@ -90,7 +90,7 @@ fn word_vectors_that_do_not_fit() {
         &[("vectors.txt", "das 1 2\nist 3 4\n")],
         expect![[r#"
         exit 2
-        error: column `review` has no word vectors: `./vectors.txt`: none of the 10 words of the train part has a vector in it
+        error: column `review` has no word vectors: `vectors.txt`: none of the 10 words of the train part has a vector in it
         hint: a line of the file is a word and its numbers, as GloVe and word2vec write them as text; `tokenizer = "words"` reads whole words
     "#]],
     );
@@ -99,7 +99,7 @@ fn word_vectors_that_do_not_fit() {
         &[("vectors.txt", "good 1 2\nbad 3\n")],
         expect![[r#"
         exit 2
-        error: column `review` has no word vectors: `./vectors.txt`: line 2 holds 1 values, where the lines before hold 2
+        error: column `review` has no word vectors: `vectors.txt`: line 2 holds only 1 of 2 numbers
         hint: a line of the file is a word and its numbers, as GloVe and word2vec write them as text; `tokenizer = "words"` reads whole words
     "#]],
     );
@@ -108,7 +108,7 @@ fn word_vectors_that_do_not_fit() {
         &[("vectors.txt", "good 1 2\n")],
         expect![[r#"
             exit 2
-            error: column `review` has no word vectors: `./vectors.txt`: n-grams take no vectors of words
+            error: column `review` has no word vectors: `vectors.txt`: n-grams take no vectors of words
             hint: a line of the file is a word and its numbers, as GloVe and word2vec write them as text; `tokenizer = "words"` reads whole words
         "#]],
     );

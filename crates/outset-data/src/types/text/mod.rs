@@ -287,7 +287,10 @@ impl InputType for TextInput {
 impl TextSettings {
     /// The settings with the names of files as seen from the current folder, where they start from `folder`.
     pub fn located(&self, folder: &Path) -> Self {
-        let locate = |name: &String| folder.join(name).display().to_string();
+        let locate = |name: &String| match folder {
+            folder if folder == Path::new(".") => name.clone(),
+            folder => folder.join(name).display().to_string(),
+        };
         let mut settings = self.clone();
         settings.vectors = settings.vectors.as_ref().map(locate);
         if let Some(Scheme::File(name)) = &mut settings.tokenizer {

@@ -48,10 +48,11 @@ impl Vectors {
             let fields: Vec<&str> = line.rsplitn(width + 1, [' ', '\t']).collect();
             let (Some((word, values)), true) = (fields.split_last(), width > 0 && fields.len() == width + 1)
             else {
-                return Err(format!(
-                    "line {number} holds {} values, where the lines before hold {width}",
-                    fields.len().saturating_sub(1)
-                ));
+                let found = fields.len().saturating_sub(1);
+                return Err(match width {
+                    0 => format!("line {number} holds no number"),
+                    _ => format!("line {number} holds only {found} of {width} numbers"),
+                });
             };
             let Some(token) = tokens.get(word) else { continue };
             let values: Result<Vec<f32>, _> = values.iter().rev().map(|value| value.parse::<f32>()).collect();
@@ -106,12 +107,12 @@ mod tests {
     fn what_is_wrong_is_said_with_its_line() {
         let check =
             |text: &str, expected: &str| assert_eq!(read(text.as_bytes(), "a.txt").unwrap_err(), expected);
-        check("the 1 2\ngood 1\n", "line 2 holds 1 values, where the lines before hold 2");
+        check("the 1 2\ngood 1\n", "line 2 holds only 1 of 2 numbers");
         check("the 1 2\ngood 1 x\n", "line 2 holds something that is no number");
         check("the 1 2\ngood 1 inf\n", "line 2 holds something that is no number");
         check("the 1 2\n", "none of the 3 words of the train part has a vector in it");
         check("", "none of the 3 words of the train part has a vector in it");
-        check("word\n", "line 1 holds 0 values, where the lines before hold 0");
+        check("word\n", "line 1 holds no number");
         assert!(Vectors::read(Path::new("nowhere.txt"), &[]).is_err());
     }
 }
