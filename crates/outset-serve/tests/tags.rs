@@ -21,7 +21,12 @@ fn train(folder: &Path) -> PathBuf {
     let mut lines = String::new();
     for row in 0..240 {
         let name = ["Ada", "罗马", "Bob", "Oslo", "Eve"][row % 5];
-        let text = [format!("it rains in {name}"), format!("so says {name}"), "nothing new".to_owned()];
+        // No two are alike, for those would all go to one part.
+        let text = [
+            format!("{row} it rains in {name}"),
+            format!("{row} so says {name}"),
+            format!("{row} nothing new"),
+        ];
         let kind = ["place", "person"].get(row % 3);
         let end = text[row % 3].chars().count();
         let spans: Vec<Value> = kind
@@ -38,7 +43,7 @@ fn train(folder: &Path) -> PathBuf {
         outputs = { marks = "tags" }
         model = { size = "tiny" }
         [train]
-        epochs = 8
+        epochs = 16
         batch_size = 16
         optimizer = { kind = "adamw", learning_rate = 0.01 }
     "#;

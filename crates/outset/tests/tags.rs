@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// Overrides that make a run take a moment.
 const TINY: [&str; 4] =
-    ["train.epochs=3", "model.size=tiny", "train.optimizer.learning_rate=0.01", "train.batch_size=16"];
+    ["train.epochs=6", "model.size=tiny", "train.optimizer.learning_rate=0.01", "train.batch_size=16"];
 
 /// Sentences of words in which a capital letter behind `in` begins a place, and one behind `says` a person of two words.
 fn sentences(count: usize) -> Vec<Vec<(&'static str, &'static str)>> {

@@ -169,7 +169,8 @@ fn a_tokenizer_that_was_taken_away_is_named() {
 #[test]
 fn empty_and_endless_texts_are_counted() {
     let endless = "word ".repeat(200_000);
-    let odd = format!("{endless},yes\n\" \",no\n,yes\n<br>,no\n").repeat(3);
+    // Enough of them, and not alike, so that train has some.
+    let odd: String = (0..8).map(|row| format!("{endless}{row},yes\n\" \",no\n,yes\n<br>,no\n")).collect();
     let data = format!("{}{odd}", reviews());
     for encoder in ["bag_of_words", "gru"] {
         let sandbox = Sandbox::new();
@@ -196,7 +197,12 @@ fn a_column_of_empty_texts_is_refused() {
     sandbox
         .write("data.csv", format!("review,label\n{data}"))
         .write("outset.toml", experiment("lowercase = true"));
-    expect![[""]].assert_eq(&sandbox.transcript(&["-q", "run"]));
+    expect![[r#"
+        exit 2
+        error: column `review` holds no value in the train part
+        hint: add `"review"` to `data.exclude`
+    "#]]
+    .assert_eq(&sandbox.transcript(&["-q", "run"]));
 }
 
 #[test]
