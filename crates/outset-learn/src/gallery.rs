@@ -2,7 +2,7 @@
 //! picture its answer hangs on.
 
 use crate::error::LearnError;
-use crate::evaluate::{Answers, Truth, TruthValues, largest};
+use crate::evaluate::{Answered, Answers, Truth, TruthValues};
 use crate::files;
 use crate::network::Network;
 use crate::order::mix;
@@ -75,74 +75,20 @@ struct Hall<'a> {
     groups: Vec<PictureGroup>,
 }
 
-/// A test row with its answer.
-struct Answered {
-    row: u32,
-    /// Place among the test rows.
-    place: usize,
-    predicted: usize,
-    actual: usize,
-    probability: f64,
-}
-
 impl Hall<'_> {
     /// Shows test pictures whose answers are right and sure, wrong and sure, and unsure.
     fn answered(&mut self, truth: &Truth, answers: &Answers, output: usize) -> Result<(), LearnError> {
-        let all = self.sorted(truth, answers, output);
-        let wrong: Vec<usize> = (0..all.len()).filter(|at| all[*at].predicted != all[*at].actual).collect();
-        // One of each class in turn, so that the sure ones are not all of the easiest class.
-        let mut right: Vec<usize> = Vec::new();
-        for class in (0..truth.classes.len()).cycle().take(truth.classes.len() * SHOWN) {
-            let next = (0..all.len()).find(|at| {
-                let answer = &all[*at];
-                answer.predicted == class && answer.actual == class && !right.contains(at)
-            });
-            right.extend(next);
-            if right.len() == SHOWN {
-                break;
-            }
-        }
-        let unsure: Vec<usize> = (0..all.len()).rev().take(SHOWN).collect();
-        for (stem, title, note, chosen) in [
-            ("wrong", "Wrong and sure of it", "The wrong answers with the largest probability.", wrong),
-            ("unsure", "Least sure", "The answers with the smallest probability, right or wrong.", unsure),
-            (
-                "right",
-                "Right and sure of it",
-                "Of each class the right answer with the largest probability.",
-                right,
-            ),
-        ] {
+        for group in answers.shown(truth, output, SHOWN) {
             let mut pictures = Vec::new();
-            for (index, at) in chosen.into_iter().take(SHOWN).enumerate() {
-                let answer = &all[at];
+            for (index, answer) in group.answers.iter().enumerate() {
                 let values = self.pixels[answer.row as usize].values();
-                let file = format!("{stem}-{}.png", index + 1);
+                let file = format!("{}-{}.png", group.stem, index + 1);
                 files::write(&self.folder.join(&file), &png(values, self.shape))?;
                 pictures.push(self.record(file, truth, answer));
             }
-            self.add(title, note, pictures);
+            self.add(group.title, group.note, pictures);
         }
         Ok(())
-    }
-
-    /// The test rows with a picture, those with the surest answers first.
-    fn sorted(&self, truth: &Truth, answers: &Answers, output: usize) -> Vec<Answered> {
-        let TruthValues::Category(actual) = &truth.values else { return Vec::new() };
-        let width = truth.width();
-        let mut all: Vec<Answered> = answers
-            .rows
-            .iter()
-            .enumerate()
-            .map(|(place, row)| {
-                let values = &answers.outputs[output][place * width..(place + 1) * width];
-                let predicted = largest(values);
-                let (row, actual) = (*row, actual[*row as usize] as usize);
-                Answered { row, place, predicted, actual, probability: values[predicted] }
-            })
-            .collect();
-        all.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.row.cmp(&b.row)));
-        all
     }
 
     /// Shows how much the probability of an answer falls where a part of the picture is covered (occlusion, Zeiler and
@@ -156,7 +102,7 @@ impl Hall<'_> {
         output: usize,
         mean: &[f32],
     ) -> Result<(), LearnError> {
-        let mut chosen = self.sorted(truth, answers, output);
+        let mut chosen = answers.sorted(truth, output);
         chosen.sort_by_key(|answer| answer.place);
         let step = chosen.len().div_ceil(EXPLAINED).max(1);
         let mut pictures = Vec::new();

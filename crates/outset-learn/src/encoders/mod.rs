@@ -4,6 +4,8 @@
 //! table of a hundred numbers is one matrix, not a hundred. A new encoder is a file here and a line in [`encoders!`].
 
 mod encoded;
+#[cfg(test)]
+mod golden;
 mod mixing;
 mod sight;
 mod wishes;
@@ -238,7 +240,7 @@ mod tests {
     use super::*;
     use outset_data::TokenParts;
 
-    const TEXT: FeatureShape = FeatureShape::Tokens { size: 50, longest: 40, parts: 9 };
+    const TEXT: FeatureShape = FeatureShape::Tokens { size: 50, longest: 40, parts: 9, vectors: None };
 
     fn encoder(kind: &str, parameters: &[(&str, &str)]) -> Encoder {
         let mut section = Section::of(kind);
