@@ -27,7 +27,7 @@ def run(name, vectorizer):
 write(
     "text",
     [
-        run("words", TfidfVectorizer(token_pattern=WORD, ngram_range=(1, 2))),
-        run("characters", TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5))),
+        run("words", TfidfVectorizer(token_pattern=WORD, ngram_range=(1, 2), sublinear_tf=True)),
+        run("characters", TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)),
     ],
 )

@@ -14,6 +14,10 @@ Tasks:
       Trains the experiments of benches/tables with the release binary, beside scikit-learn on the same test rows
   bench images [--only NAME,…] [--seeds 0,1,…]
       Trains the experiments of benches/images with the release binary
+  bench texts [--only NAME,…] [--seeds 0,1,…]
+      Trains the experiments of benches/texts with the release binary, beside scikit-learn and PyTorch on the same rows
+  bench ablation [--only NAME,…] [--seeds 5,6,…]
+      Trains the default recipe for texts without one of its choices each, and compares on val
   bench plan [--only NAME,…] [--epochs COUNT]
       Forecasts examples, tables and pictures with `outset plan`, then runs them, and compares
   bench tune [--only NAME,…] [--seeds 0,1,…] [--runs COUNT] [--rows COUNT] [--epochs COUNT]
@@ -48,6 +52,8 @@ fn main() -> ExitCode {
         }
         ["bench", "tables", flags @ ..] => bench::tables(flags),
         ["bench", "images", flags @ ..] => bench::images(flags),
+        ["bench", "texts", flags @ ..] => bench::texts(flags),
+        ["bench", "ablation", flags @ ..] => bench::ablation(flags),
         ["bench", "plan", flags @ ..] => bench::plan(flags),
         ["bench", "tune", flags @ ..] => bench::tune(flags),
         ["bench", "start", flags @ ..] => bench::start(flags),

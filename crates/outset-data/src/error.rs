@@ -29,6 +29,8 @@ pub enum DataError {
     EmptyColumn { column: String },
     #[error("column `{column}` has no tokenizer: {}{message}", file.as_ref().map(|file| format!("`{file}`: ")).unwrap_or_default())]
     Tokenizer { column: String, file: Option<String>, message: String },
+    #[error("column `{column}` has no word vectors: `{file}`: {message}")]
+    Vectors { column: String, file: String, message: String },
     #[error("column `{column}` is to be predicted, but holds no value in any row")]
     NoTargets { column: String },
     #[error("column `{column}` is to be predicted, but every row of the train part holds `{value}`")]
@@ -155,6 +157,9 @@ impl DataError {
             Self::Tokenizer { file: Some(_), .. } => {
                 Some("the file must be a `tokenizer.json` as the `tokenizers` library writes it".into())
             }
+            Self::Vectors { .. } => Some(
+                "a line of the file is a word and its numbers, as GloVe and word2vec write them as text; `tokenizer = \"words\"` reads whole words".into(),
+            ),
             Self::NotAnOutput { .. } => Some("an output is a `number`, a `category`, a `set` or of `tags`".into()),
             Self::ClassTooSmall { .. } => {
                 Some("add rows of it, leave it out or join it with another class, or set `data.split.by` to `random`".into())

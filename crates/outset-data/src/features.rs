@@ -1,6 +1,7 @@
 //! Encoded columns: what a batch is made of, still without a tensor.
 
 use crate::pictures::{Augment, Pixels, Shape};
+use crate::types::text::Vectors;
 
 /// The encoded cells of one input column.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,10 +38,12 @@ pub enum FeatureShape {
     Indices { classes: usize },
     /// Any of `size` n-grams.
     Weighted { size: usize },
-    /// A sequence of up to `longest` tokens of `size`, the 0 for nothing included, each with any of `parts`.
-    Tokens { size: usize, longest: usize, parts: usize },
-    /// Pixels, the mean and deviation of each channel in train (black being 0 and white 1), and how they are varied.
-    Image { shape: Shape, mean: Vec<f32>, deviation: Vec<f32>, augment: Augment },
+    /// A sequence of up to `longest` tokens of `size`, the 0 for nothing included, each with any of `parts`, and vectors to
+    /// begin with.
+    Tokens { size: usize, longest: usize, parts: usize, vectors: Option<Vectors> },
+    /// Pixels, the mean and deviation of each channel in train (black being 0 and white 1), how they are varied, and the
+    /// filters `[4 · channels, channels, 2, 2]` that whiten patches of train, none where the network is loaded.
+    Image { shape: Shape, mean: Vec<f32>, deviation: Vec<f32>, augment: Augment, whitening: Vec<f32> },
 }
 
 /// One number of an encoded column.

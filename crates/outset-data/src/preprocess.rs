@@ -5,7 +5,8 @@ use crate::features::{Features, Targets};
 use crate::lot::Lot;
 use crate::signature::{InputSignature, OutputSignature, Signature};
 use crate::table::{Cells, Table};
-use crate::types::{Column, ColumnSettings, FittedInput, FittedOutput};
+use crate::types::text::{Form, Tokens};
+use crate::types::{Column, ColumnSettings, FittedInput, FittedOutput, TextInput};
 use crate::{pictures, sources};
 use indexmap::IndexMap;
 use outset_spec::record::FileRecord;
@@ -52,6 +53,50 @@ impl Preprocessor {
         })
     }
 
+    /// The preprocessor as files: `preprocessor.json`, and of each text that is taken apart into tokens the tokenizer, in
+    /// `tokenizer.json` or, of further ones, `tokenizer-2.json` and so on.
+    pub fn to_files(&self) -> Vec<(String, Vec<u8>)> {
+        let (mut bare, mut files) = (self.clone(), Vec::new());
+        for tokens in bare.tokens_mut() {
+            let name = match files.len() {
+                0 => "tokenizer.json".to_owned(),
+                others => format!("tokenizer-{}.json", others + 1),
+            };
+            files.push((name.clone(), tokens.move_to(&name)));
+        }
+        let mut text = serde_json::to_vec(&bare).unwrap_or_default();
+        text.push(b'\n');
+        files.insert(0, ("preprocessor.json".to_owned(), text));
+        files
+    }
+
+    /// Reads what [`Preprocessor::to_files`] wrote, each file by its name; tokenizers may also lie in the preprocessor
+    /// itself.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or `malformed` (told the file's name) where it does not hold what it should.
+    pub fn from_files<E>(
+        mut read: impl FnMut(&str) -> Result<Vec<u8>, E>,
+        malformed: impl Fn(&str, serde_json::Error) -> E,
+    ) -> Result<Self, E> {
+        let name = "preprocessor.json";
+        let mut preprocessor: Self =
+            serde_json::from_slice(&read(name)?).map_err(|source| malformed(name, source))?;
+        for tokens in preprocessor.tokens_mut() {
+            if let Some(name) = tokens.file().map(str::to_owned) {
+                tokens.take_from(&read(&name)?).map_err(|source| malformed(&name, source))?;
+            }
+        }
+        Ok(preprocessor)
+    }
+
+    fn tokens_mut(&mut self) -> impl Iterator<Item = &mut Tokens> {
+        self.inputs.values_mut().filter_map(|input| match input {
+            FittedInput::Text(TextInput { form: Form::Tokens(tokens), .. }) => Some(&mut **tokens),
+            _ => None,
+        })
+    }
+
     /// Encodes the input columns in their order.
     ///
     /// # Errors
@@ -94,6 +139,18 @@ impl Preprocessor {
                 table.columns.insert(name.clone(), Cells::Image(images));
             }
         }
+    }
+
+    /// Decodes all pictures of a table on all cores and tells which cannot be used, by column.
+    pub fn broken_pictures(&self, table: &Table) -> Vec<(String, pictures::Skipped)> {
+        let columns = self.inputs.iter().filter_map(|(name, input)| match (input, table.get(name)) {
+            (FittedInput::Image(fitted), Some(Cells::Image(images))) => {
+                let skipped = pictures::load(images, fitted.pixel_shape(), fitted.fit);
+                (!skipped.rows.is_empty()).then(|| (name.clone(), skipped))
+            }
+            _ => None,
+        });
+        columns.collect()
     }
 
     /// Tells whether a table holds what the model takes.

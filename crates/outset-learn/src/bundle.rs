@@ -1,8 +1,8 @@
 //! The bundle: all that serving needs and nothing else, readable for years, with probes that prove that what is served
 //! is what was tested.
 //!
-//! `bundle.json` (format, name, design, signature, metrics, hashes), `preprocessor.json`, `model.safetensors`,
-//! `probes.jsonl`, `card.md`.
+//! `bundle.json` (format, name, design, signature, metrics, hashes), `preprocessor.json`, `tokenizer.json` where a text is
+//! taken apart into tokens, `model.safetensors`, `probes.jsonl`, `card.md`.
 
 use crate::network::Design;
 use crate::size::Size;
@@ -23,7 +23,7 @@ pub const FORMAT: u32 = 1;
 #[derive(Debug, Error)]
 pub enum BundleError {
     #[error("`{}` is not a bundle: it has no `{file}`", path.display())]
-    NotThere { path: PathBuf, file: &'static str },
+    NotThere { path: PathBuf, file: String },
     #[error("cannot read `{}`", path.display())]
     Read { path: PathBuf, source: std::io::Error },
     #[error("`{}` was cut off or altered: its content is not what the bundle's `bundle.json` says", path.display())]
@@ -158,7 +158,7 @@ pub fn read(path: &Path) -> Result<Parts, BundleError> {
     let folder = if nested.join("bundle.json").is_file() { nested } else { path.to_owned() };
     let file = folder.join("bundle.json");
     if !file.is_file() {
-        return Err(BundleError::NotThere { path: path.to_owned(), file: "bundle.json" });
+        return Err(BundleError::NotThere { path: path.to_owned(), file: "bundle.json".to_owned() });
     }
     let bytes = read_file(&file)?;
     let manifest: Manifest = match serde_json::from_slice(&bytes) {
@@ -171,10 +171,11 @@ pub fn read(path: &Path) -> Result<Parts, BundleError> {
     if let Some(error) = newer(&folder, &bytes) {
         return Err(error);
     }
-    let whole = |name: &'static str| -> Result<Vec<u8>, BundleError> {
+    let whole = |name: &str| -> Result<Vec<u8>, BundleError> {
         let file = folder.join(name);
-        if !file.is_file() {
-            return Err(BundleError::NotThere { path: path.to_owned(), file: name });
+        // What the manifest does not list is not the bundle's, wherever its name leads to.
+        if !file.is_file() || !manifest.sha256.contains_key(name) {
+            return Err(BundleError::NotThere { path: path.to_owned(), file: name.to_owned() });
         }
         let bytes = read_file(&file)?;
         if manifest.sha256.get(name) == Some(&sha256(&bytes)) {
@@ -187,8 +188,7 @@ pub fn read(path: &Path) -> Result<Parts, BundleError> {
         let path = folder.join(name);
         move |source| BundleError::Malformed { path, source }
     };
-    let preprocessor: Preprocessor =
-        serde_json::from_slice(&whole("preprocessor.json")?).map_err(malformed("preprocessor.json"))?;
+    let preprocessor = Preprocessor::from_files(whole, |name, source| malformed(name)(source))?;
     let weights = whole("model.safetensors")?;
     let probes = whole("probes.jsonl")?
         .split(|byte| *byte == b'\n')

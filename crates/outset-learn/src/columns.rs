@@ -208,7 +208,9 @@ pub(crate) fn read_input(
     if section.kind == "text" && section.parameters.get("tokenizer").is_none() {
         let kind = section.parameters.get("encoder").and_then(|node| Section::from_node(node, "kind").ok());
         // All encoders but the bag of words read tokens in their order.
-        if kind.is_some_and(|encoder| !["", "bag_of_words"].contains(&encoder.kind.as_str())) {
+        if section.parameters.get("vectors").is_some() {
+            section.parameters.put("tokenizer", "words");
+        } else if kind.is_some_and(|encoder| !["", "bag_of_words"].contains(&encoder.kind.as_str())) {
             section.parameters.put("tokenizer", "wordpiece");
         }
     }

@@ -207,3 +207,108 @@ impl Answers {
         truth.metrics(&self.rows, &self.outputs[output], weights)
     }
 }
+
+/// A row with its answer.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    pub row: u32,
+    /// Place among the rows that were asked about.
+    pub place: usize,
+    pub predicted: usize,
+    pub actual: usize,
+    /// Of what was predicted.
+    pub probability: f64,
+}
+
+/// Answers that show one thing.
+pub struct Shown {
+    /// A word for files and anchors.
+    pub stem: &'static str,
+    pub title: &'static str,
+    pub note: &'static str,
+    pub answers: Vec<Answered>,
+}
+
+impl Answers {
+    /// The rows with their answers for a category, the surest first; none for other outputs.
+    pub fn sorted(&self, truth: &Truth, output: usize) -> Vec<Answered> {
+        let TruthValues::Category(actual) = &truth.values else { return Vec::new() };
+        let width = truth.width();
+        let answered = self.rows.iter().enumerate().map(|(place, row)| {
+            let values = &self.outputs[output][place * width..(place + 1) * width];
+            let predicted = largest(values);
+            let (row, actual) = (*row, actual[*row as usize] as usize);
+            Answered { row, place, predicted, actual, probability: values[predicted] }
+        });
+        let mut all: Vec<Answered> = answered.collect();
+        all.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.row.cmp(&b.row)));
+        all
+    }
+
+    /// Rows whose answers are wrong and sure, unsure, and right and sure, at most `count` of each.
+    pub fn shown(&self, truth: &Truth, output: usize, count: usize) -> Vec<Shown> {
+        let all = self.sorted(truth, output);
+        let wrong: Vec<usize> = (0..all.len()).filter(|at| all[*at].predicted != all[*at].actual).collect();
+        // One of each class in turn, so that the sure ones are not all of the easiest class.
+        let mut right: Vec<usize> = Vec::new();
+        for class in (0..truth.classes.len()).cycle().take(truth.classes.len() * count) {
+            let next = (0..all.len()).find(|at| {
+                let answer = &all[*at];
+                answer.predicted == class && answer.actual == class && !right.contains(at)
+            });
+            right.extend(next);
+            if right.len() == count {
+                break;
+            }
+        }
+        let unsure: Vec<usize> = (0..all.len()).rev().collect();
+        let pick = |chosen: Vec<usize>| chosen.into_iter().take(count).map(|at| all[at].clone()).collect();
+        vec![
+            Shown {
+                stem: "wrong",
+                title: "Wrong and sure of it",
+                note: "The wrong answers with the largest probability.",
+                answers: pick(wrong),
+            },
+            Shown {
+                stem: "unsure",
+                title: "Least sure",
+                note: "The answers with the smallest probability, right or wrong.",
+                answers: pick(unsure),
+            },
+            Shown {
+                stem: "right",
+                title: "Right and sure of it",
+                note: "Of each class the right answer with the largest probability.",
+                answers: pick(right),
+            },
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sure_unsure_and_wrong_answers_are_told_apart() {
+        let truth = Truth {
+            name: "y".into(),
+            values: TruthValues::Category(vec![0, 0, 1, 1]),
+            mean: 0.0,
+            scale: 1.0,
+            classes: vec!["a".into(), "b".into()],
+            positive: None,
+        };
+        let probabilities = [0.9, 0.1, 0.2, 0.8, 0.4, 0.6, 0.97, 0.03];
+        let answers = Answers { rows: vec![0, 1, 2, 3], outputs: vec![probabilities.to_vec()], loss: 0.0 };
+        let rows = |stem: &str| -> Vec<u32> {
+            let shown = answers.shown(&truth, 0, 2).into_iter().find(|group| group.stem == stem).unwrap();
+            shown.answers.iter().map(|answer| answer.row).collect()
+        };
+        assert_eq!(rows("wrong"), [3, 1]);
+        assert_eq!(rows("unsure"), [2, 1]);
+        assert_eq!(rows("right"), [0, 2]);
+        assert!(answers.sorted(&Truth { values: TruthValues::Number(vec![]), ..truth }, 0).is_empty());
+    }
+}

@@ -2,7 +2,7 @@
 //! picture its answer hangs on.
 
 use crate::error::LearnError;
-use crate::evaluate::{Answers, Truth, TruthValues, largest};
+use crate::evaluate::{Answered, Answers, Truth, TruthValues};
 use crate::files;
 use crate::network::Network;
 use crate::order::mix;
@@ -75,74 +75,20 @@ struct Hall<'a> {
     groups: Vec<PictureGroup>,
 }
 
-/// A test row with its answer.
-struct Answered {
-    row: u32,
-    /// Place among the test rows.
-    place: usize,
-    predicted: usize,
-    actual: usize,
-    probability: f64,
-}
-
 impl Hall<'_> {
     /// Shows test pictures whose answers are right and sure, wrong and sure, and unsure.
     fn answered(&mut self, truth: &Truth, answers: &Answers, output: usize) -> Result<(), LearnError> {
-        let all = self.sorted(truth, answers, output);
-        let wrong: Vec<usize> = (0..all.len()).filter(|at| all[*at].predicted != all[*at].actual).collect();
-        // One of each class in turn, so that the sure ones are not all of the easiest class.
-        let mut right: Vec<usize> = Vec::new();
-        for class in (0..truth.classes.len()).cycle().take(truth.classes.len() * SHOWN) {
-            let next = (0..all.len()).find(|at| {
-                let answer = &all[*at];
-                answer.predicted == class && answer.actual == class && !right.contains(at)
-            });
-            right.extend(next);
-            if right.len() == SHOWN {
-                break;
-            }
-        }
-        let unsure: Vec<usize> = (0..all.len()).rev().take(SHOWN).collect();
-        for (stem, title, note, chosen) in [
-            ("wrong", "Wrong and sure of it", "The wrong answers with the largest probability.", wrong),
-            ("unsure", "Least sure", "The answers with the smallest probability, right or wrong.", unsure),
-            (
-                "right",
-                "Right and sure of it",
-                "Of each class the right answer with the largest probability.",
-                right,
-            ),
-        ] {
+        for group in answers.shown(truth, output, SHOWN) {
             let mut pictures = Vec::new();
-            for (index, at) in chosen.into_iter().take(SHOWN).enumerate() {
-                let answer = &all[at];
+            for (index, answer) in group.answers.iter().enumerate() {
                 let values = self.pixels[answer.row as usize].values();
-                let file = format!("{stem}-{}.png", index + 1);
+                let file = format!("{}-{}.png", group.stem, index + 1);
                 files::write(&self.folder.join(&file), &png(values, self.shape))?;
                 pictures.push(self.record(file, truth, answer));
             }
-            self.add(title, note, pictures);
+            self.add(group.title, group.note, pictures);
         }
         Ok(())
-    }
-
-    /// The test rows with a picture, those with the surest answers first.
-    fn sorted(&self, truth: &Truth, answers: &Answers, output: usize) -> Vec<Answered> {
-        let TruthValues::Category(actual) = &truth.values else { return Vec::new() };
-        let width = truth.width();
-        let mut all: Vec<Answered> = answers
-            .rows
-            .iter()
-            .enumerate()
-            .map(|(place, row)| {
-                let values = &answers.outputs[output][place * width..(place + 1) * width];
-                let predicted = largest(values);
-                let (row, actual) = (*row, actual[*row as usize] as usize);
-                Answered { row, place, predicted, actual, probability: values[predicted] }
-            })
-            .collect();
-        all.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.row.cmp(&b.row)));
-        all
     }
 
     /// Shows how much the probability of an answer falls where a part of the picture is covered (occlusion, Zeiler and
@@ -156,7 +102,7 @@ impl Hall<'_> {
         output: usize,
         mean: &[f32],
     ) -> Result<(), LearnError> {
-        let mut chosen = self.sorted(truth, answers, output);
+        let mut chosen = answers.sorted(truth, output);
         chosen.sort_by_key(|answer| answer.place);
         let step = chosen.len().div_ceil(EXPLAINED).max(1);
         let mut pictures = Vec::new();
@@ -275,6 +221,20 @@ impl Hall<'_> {
     }
 }
 
+/// Where a pixel lies among the places of a side, whose middles are at 0, 1, ….
+fn across(pixel: usize, length: usize) -> f64 {
+    ((pixel as f64 + 0.5) * PLACES as f64 / length as f64 - 0.5).clamp(0.0, (PLACES - 1) as f64)
+}
+
+/// The fall between the middles of four places, in proportion.
+fn between(falls: &[f64], down: f64, right: f64) -> f64 {
+    let at = |row: usize, column: usize| falls[row.min(PLACES - 1) * PLACES + column.min(PLACES - 1)];
+    let (row, column) = (down as usize, right as usize);
+    let (part_down, part_right) = (down - row as f64, right - column as f64);
+    let of_row = |row: usize| at(row, column) * (1.0 - part_right) + at(row, column + 1) * part_right;
+    of_row(row) * (1.0 - part_down) + of_row(row + 1) * part_down
+}
+
 /// The picture in grey, red where the falls are large: `[3, height, width]`.
 fn overlaid(values: &[u8], shape: Shape, falls: &[f64]) -> Vec<u8> {
     let Shape { channels, height, width } = shape;
@@ -285,8 +245,8 @@ fn overlaid(values: &[u8], shape: Shape, falls: &[f64]) -> Vec<u8> {
         let colors = channels.min(3);
         let grey = (0..colors).map(|channel| f64::from(values[channel * plane + pixel])).sum::<f64>()
             / colors as f64;
-        let (row, column) = (pixel / width * PLACES / height, pixel % width * PLACES / width);
-        let heat = 0.75 * (falls[row * PLACES + column] / largest).clamp(0.0, 1.0);
+        let fall = between(falls, across(pixel / width, height), across(pixel % width, width));
+        let heat = 0.75 * (fall / largest).clamp(0.0, 1.0);
         for (channel, red) in [220.0, 30.0, 40.0].into_iter().enumerate() {
             out[channel * plane + pixel] = (grey + (red - grey) * heat) as u8;
         }

@@ -38,6 +38,21 @@ impl Init {
         })
     }
 
+    /// Rows that are given, and the others normally distributed like them around 0.
+    pub fn normal_but(&mut self, shape: [usize; 2], known: &[(u32, Vec<f32>)]) -> Param<Tensor<2>> {
+        let [_, width] = shape;
+        let given = || known.iter().flat_map(|(_, values)| values);
+        let squares: f64 = given().map(|value| f64::from(*value).powi(2)).sum();
+        let deviation = (squares / given().count().max(1) as f64).sqrt();
+        let drawn = self.normal(shape, deviation).val();
+        let mut values =
+            drawn.into_data().try_into_vec::<f32>().unwrap_or_else(|_| unreachable!("drawn in f32"));
+        for (row, given) in known {
+            values[*row as usize * width..][..width].copy_from_slice(given);
+        }
+        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), &self.device))
+    }
+
     /// A weight between `inputs` and `outputs` as an initializer draws it, `[inputs, outputs]`.
     pub fn draw(&mut self, initializer: &Initializer, inputs: usize, outputs: usize) -> Param<Tensor<2>> {
         let shape = [inputs, outputs];

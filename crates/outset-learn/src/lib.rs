@@ -36,6 +36,8 @@ mod card;
 mod columns;
 mod details;
 mod error;
+mod evidence;
+mod excerpts;
 mod gallery;
 mod importance;
 mod init;

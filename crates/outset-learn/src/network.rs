@@ -3,6 +3,7 @@
 use crate::combiner::{self, Combiner};
 use crate::decoders::{self, Decoder, Needs, Raw, TargetBatch};
 use crate::encoders::{self, Encoded, Encoder, Gathered, Mixing, Wishes};
+use crate::evidence::{self, Evidence};
 use crate::init::Init;
 use crate::losses::Loss;
 use crate::order::mix;
@@ -10,6 +11,8 @@ use crate::train::Examples;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use outset_data::{FeatureShape, Features, Preprocessor, Targets};
+use outset_ops::Bags;
+use std::sync::Arc;
 
 /// Rows that are answered at a time, at most: keeps memory small, and answers the same however many rows are asked for.
 const CHUNK: usize = 1024;
@@ -33,6 +36,8 @@ pub struct Network {
     encoders: Vec<Encoder>,
     combiner: Combiner,
     decoders: Vec<Decoder>,
+    /// What the n-grams of texts say of categories by themselves.
+    evidence: Vec<Evidence>,
     /// For each encoder the inputs that it takes.
     #[module(skip)]
     columns: Vec<Vec<usize>>,
@@ -57,7 +62,7 @@ impl Design {
         let mut init = Init::new(seed, device);
         let mut shapes: Vec<FeatureShape> = preprocessor.inputs.values().map(|input| input.shape()).collect();
         if shapes.len() > 1 {
-            // Mixed pictures would no longer fit to the other inputs of their rows.
+            // Mixed pictures would no longer fit to the other inputs of their rows; `prepare` says so.
             for shape in &mut shapes {
                 if let FeatureShape::Image { augment, .. } = shape {
                     (augment.mixup, augment.cutmix) = (0.0, 0.0);
@@ -94,7 +99,8 @@ impl Design {
         });
         let sequences = sequences.collect();
         let chunk = self.wishes(0).rows_at_once.unwrap_or(CHUNK).min(CHUNK);
-        Network { encoders, combiner, decoders, columns, sequences, chunk }
+        let evidence = evidence(&encoders, preprocessor, combiner.members(), device);
+        Network { encoders, combiner, decoders, evidence, columns, sequences, chunk }
     }
 
     /// The network in a line: what each part is.
@@ -123,6 +129,25 @@ impl Design {
     }
 }
 
+/// Evidence for each category, where there are texts whose n-grams are counted.
+fn evidence(
+    encoders: &[Encoder],
+    preprocessor: &Preprocessor,
+    members: usize,
+    device: &Device,
+) -> Vec<Evidence> {
+    let counted = encoders.iter().enumerate().filter_map(|(index, encoder)| match encoder {
+        Encoder::BagOfWords(bag) => Some((index, bag.counted()?)),
+        _ => None,
+    });
+    let inputs: Vec<(usize, usize)> = counted.collect();
+    if inputs.is_empty() || members > 1 {
+        return Vec::new();
+    }
+    let categories = preprocessor.outputs.values().enumerate().filter(|(_, o)| o.kind() == "category");
+    categories.map(|(index, output)| Evidence::new(&inputs, index, output.classes().len(), device)).collect()
+}
+
 /// What decoders and encoders ask of training, decoders first; `rows` are those to train on.
 pub fn wishes(
     encoders: &[encoders::Settings],
@@ -134,6 +159,53 @@ pub fn wishes(
 }
 
 impl Network {
+    /// Counts what the n-grams of the train rows say of the categories, before training.
+    pub fn count(&mut self, examples: &Examples<'_>, device: &Device) {
+        let mut told: Vec<Vec<f64>> = vec![Vec::new(); self.encoders.len()];
+        for evidence in &mut self.evidence {
+            let encoders = evidence.encoders().to_vec();
+            let inputs: Vec<&Features> =
+                encoders.iter().map(|encoder| &examples.features[self.columns[*encoder][0]]).collect();
+            for (encoder, squares) in encoders.iter().zip(evidence.count(examples, &inputs, device)) {
+                told[*encoder].resize(squares.len(), 0.0);
+                told[*encoder].iter_mut().zip(squares).for_each(|(told, square)| *told += square);
+            }
+        }
+        for (index, (encoder, told)) in self.encoders.iter_mut().zip(told).enumerate() {
+            let Encoder::BagOfWords(bag) = encoder else { continue };
+            let are_short = evidence::are_short(&examples.features[self.columns[index][0]], examples.train);
+            if let Some(emphasis) = evidence::emphasis(&told).filter(|_| are_short) {
+                self.evidence.iter_mut().for_each(|evidence| evidence.divide(index, &emphasis, device));
+                bag.emphasize(emphasis, device);
+            }
+        }
+    }
+
+    /// Finds by the val rows how much the network's answers and the evidence count, after training.
+    pub fn settle(&mut self, examples: &Examples<'_>, device: &Device) {
+        for index in 0..self.evidence.len() {
+            let evidence = &self.evidence[index];
+            let output = evidence.output();
+            let (mut raw, mut said) = (Vec::new(), Vec::new());
+            for rows in examples.val.chunks(self.chunk) {
+                let inputs = self.gather(examples.features, rows, device);
+                let values = |tensor: Tensor<2>| tensor.into_data().try_into_vec::<f32>().unwrap_or_default();
+                raw.extend(values(self.forward(&inputs, None).swap_remove(output).values));
+                said.extend(values(evidence.forward(&bags(evidence, &inputs))));
+            }
+            self.evidence[index].settle(&raw, &said, examples, device);
+        }
+    }
+
+    /// Adds the evidence to raw outputs, `[rows, width]` each.
+    fn with_evidence(&self, mut raw: Vec<Raw>, inputs: &[Gathered]) -> Vec<Raw> {
+        for evidence in &self.evidence {
+            let values = raw[evidence.output()].values.clone();
+            raw[evidence.output()].values = evidence.add_to(values, &bags(evidence, inputs));
+        }
+        raw
+    }
+
     /// Members of the ensemble.
     pub fn members(&self) -> usize {
         self.combiner.members()
@@ -249,7 +321,8 @@ impl Network {
     pub fn answers(&self, features: &[Features], rows: &[u32], device: &Device) -> Vec<Vec<f64>> {
         let mut answers = vec![Vec::new(); self.decoders.len()];
         for rows in rows.chunks(self.chunk) {
-            let raw = self.forward(&self.gather(features, rows, device), None);
+            let inputs = self.gather(features, rows, device);
+            let raw = self.with_evidence(self.forward(&inputs, None), &inputs);
             self.append(raw, &mut answers);
         }
         answers
@@ -267,7 +340,7 @@ impl Network {
         let (mut sum, mut total) = (0.0, 0.0);
         for rows in rows.chunks(self.chunk) {
             let batch = self.batch(examples.features, examples.targets, examples.weights, rows, device);
-            let raw = self.forward(&batch.inputs, None);
+            let raw = self.with_evidence(self.forward(&batch.inputs, None), &batch.inputs);
             let loss = f64::from(self.total_loss(raw.clone(), &batch, loss_weights).into_scalar::<f32>());
             let weight = examples.weight_of(rows);
             sum += loss * weight;
@@ -287,6 +360,15 @@ impl Network {
     pub fn parts(&self) -> Vec<(String, String, usize)> {
         crate::weights::list(self)
     }
+}
+
+/// The n-grams of the evidence's inputs.
+fn bags(evidence: &Evidence, inputs: &[Gathered]) -> Vec<Arc<Bags>> {
+    let bags = evidence.encoders().iter().filter_map(|encoder| match &inputs[*encoder] {
+        Gathered::Bags(bags) => Some(bags.clone()),
+        _ => None,
+    });
+    bags.collect()
 }
 
 /// Features side by side.

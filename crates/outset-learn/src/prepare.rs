@@ -181,8 +181,21 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     let left = roles.iter().filter(|(_, role)| role.role != "input" && role.role != "output");
     let ignored: Vec<String> = left.map(|(name, _)| name.clone()).collect();
     let in_file = |error: DataError| LearnError::from(error.located(&loaded.files));
+    let located: IndexMap<String, ColumnSettings> = input_settings
+        .iter()
+        .map(|(name, settings)| {
+            let settings = match settings {
+                ColumnSettings::Text(text) => ColumnSettings::Text(text.located(&experiment.folder)),
+                settings => settings.clone(),
+            };
+            (name.clone(), settings)
+        })
+        .collect();
     let preprocessor =
-        Preprocessor::fit(&table, &train, &input_settings, &output_settings, ignored).map_err(in_file)?;
+        Preprocessor::fit(&table, &train, &located, &output_settings, ignored).map_err(in_file)?;
+    if let Some(text) = pictures::unmixed(&preprocessor) {
+        observe(Event::Note { text });
+    }
     let mut encoders = Vec::new();
     for ((name, input), section) in preprocessor.inputs.iter().zip(&encoder_sections) {
         let path = format!("inputs.{name}.encoder");

@@ -13,7 +13,9 @@ use crate::network::Network;
 use crate::predict::Predictor;
 use crate::prepare::{Prepared, prepare};
 use crate::train::{Examples, Progress, Trained, Training};
-use crate::{details, files, gallery, importance, machine, metrics, resume, thresholds, verdict, weights};
+use crate::{
+    details, excerpts, files, gallery, importance, machine, metrics, resume, thresholds, verdict, weights,
+};
 use burn::tensor::Device;
 use indexmap::IndexMap;
 use outset_data::Preprocessor;
@@ -107,7 +109,9 @@ impl Way<'_> {
     }
 
     fn stages(&self, state: &mut RunState, observe: Observer<'_>) -> Result<Finished, LearnError> {
-        let mut timings = IndexMap::from([("prepare".to_owned(), self.started.elapsed().as_secs_f64())]);
+        // What came before the training of a search's best trial is the search.
+        let before = if state.tune.is_some() { "tune" } else { "prepare" };
+        let mut timings = IndexMap::from([(before.to_owned(), self.started.elapsed().as_secs_f64())]);
         let examples = self.prepared.examples();
         let trained = teach(self, &examples, observe)?;
         timings.insert("train".to_owned(), trained.seconds);
@@ -138,7 +142,8 @@ impl Way<'_> {
         let on = |rows: &[u32]| Answers::of(&trained.network, examples, rows, &loss_weights, &device);
         let mut record = new_record(prepared, &trained);
         record.test_looks = state.test_looks;
-        let answers_train = on(&evenly(&prepared.train, 20_000));
+        let rows_are_large = prepared.design.wishes(prepared.train.len()).rows_at_once.is_some();
+        let answers_train = on(&evenly(&prepared.train, if rows_are_large { 4_000 } else { 20_000 }));
         let answers_val = on(&prepared.val);
         record.metrics.insert("train".to_owned(), with_loss(&answers_train, prepared));
         record.metrics.insert("val".to_owned(), with_loss(&answers_val, prepared));
@@ -266,6 +271,7 @@ fn test(
     record.verdict = verdict::verdict(record, &prepared.truths);
     observe(Event::Verdict { sentences: record.verdict.clone() });
     files::write(&folder.join("predictions.csv"), &details::predictions_csv(prepared, &answers))?;
+    excerpts::write(prepared, network, &answers, folder)?;
     gallery::write(prepared, network, &answers, folder)
 }
 
@@ -387,15 +393,15 @@ fn write_bundle(
         probes.extend(json_line(&Probe { row, answer }));
     }
     let count = probes.iter().filter(|byte| **byte == b'\n').count();
-    let preprocessor_json = json_line(preprocessor);
     let partial = folder.join("bundle.partial");
     std::fs::create_dir_all(&partial)
         .map_err(|source| LearnError::Write { path: partial.clone(), source })?;
-    for (name, bytes) in
-        [("model.safetensors", &bytes), ("preprocessor.json", &preprocessor_json), ("probes.jsonl", &probes)]
-    {
-        manifest.sha256.insert(name.to_owned(), bundle::sha256(bytes));
-        files::write(&partial.join(name), bytes)?;
+    let mut contents = preprocessor.to_files();
+    contents.push(("model.safetensors".to_owned(), bytes));
+    contents.push(("probes.jsonl".to_owned(), probes));
+    for (name, bytes) in contents {
+        files::write(&partial.join(&name), &bytes)?;
+        manifest.sha256.insert(name, bundle::sha256(&bytes));
     }
     files::write(&partial.join("card.md"), crate::card::card(&manifest, record).as_bytes())?;
     files::write(&partial.join("bundle.json"), &pretty(&manifest))?;
@@ -442,6 +448,16 @@ pub(crate) fn from_folder(experiment: &Experiment, folder: &Path) -> Experiment 
     for list in [&mut data.source, &mut data.train, &mut data.val, &mut data.test] {
         for file in list.0.iter_mut().filter(|file| *file != "-") {
             *file = files::relative(&experiment.folder.join(&*file), folder);
+        }
+    }
+    for section in moved.inputs.iter_mut().flat_map(IndexMap::values_mut).filter(|s| s.kind == "text") {
+        for key in ["tokenizer", "vectors"] {
+            let name = section.parameters.get(key).and_then(|node| node.value.as_str().map(str::to_owned));
+            // A tokenizer that is no file is a word without an ending.
+            if let Some(name) = name.filter(|name| key == "vectors" || name.ends_with(".json")) {
+                let moved = files::relative(&experiment.folder.join(name), folder);
+                section.parameters.put(key, moved.as_str());
+            }
         }
     }
     moved

@@ -179,11 +179,12 @@ impl<'a> Training<'a> {
     /// Begins the training of a network with gradients.
     pub fn new(
         design: &Design,
-        network: Network,
+        mut network: Network,
         recipe: &'a Recipe,
         examples: &'a Examples<'a>,
         device: &Device,
     ) -> Self {
+        network.count(examples, device);
         let steps_per_epoch = examples.train.len().div_ceil(recipe.batch_size);
         let total_steps =
             recipe.steps.unwrap_or(usize::MAX).min(recipe.epochs.saturating_mul(steps_per_epoch));
@@ -362,9 +363,10 @@ impl<'a> Training<'a> {
     /// The trained network, in the best state or the last.
     pub fn finish(self, pause: Pause) -> Trained {
         let Progress { step, epoch, best, ended, seconds, .. } = self.progress;
-        let (Some((best_epoch, best)), Some(network)) = (best, self.best) else {
+        let (Some((best_epoch, best)), Some(mut network)) = (best, self.best) else {
             unreachable!("training pauses only after an evaluation")
         };
+        network.settle(self.examples, &self.device.clone().inner());
         Trained {
             network,
             epochs: epoch,
@@ -524,11 +526,14 @@ impl<'a> Training<'a> {
         Ok((rows, steps, clock.elapsed().as_secs_f64()))
     }
 
-    /// Evaluates on val as after an epoch, and gives the seconds that it took.
+    /// Makes a step and evaluates on val as after an epoch whose state is the best so far, which holds more states at once
+    /// than any other; gives the seconds that the evaluation took.
     ///
     /// # Errors
-    /// If the objective is not finite.
+    /// If loss or objective are not finite.
     pub fn probe_evaluation(&mut self) -> Result<f64, LearnError> {
+        self.probe(1, 1, Duration::ZERO)?;
+        self.progress.best = None;
         let clock = Instant::now();
         self.close_epoch(None, &mut |_| {})?;
         Ok(clock.elapsed().as_secs_f64())
@@ -601,7 +606,7 @@ impl<'a> Training<'a> {
     /// Seconds that are left if no limit ends training earlier.
     fn eta_seconds(&self) -> f64 {
         let Progress { step, seconds, .. } = self.progress;
-        seconds / step.max(1) as f64 * (self.total_steps - step) as f64
+        seconds / step.max(1) as f64 * self.total_steps.saturating_sub(step) as f64
     }
 
     /// Updates of one epoch.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use outset_spec::record::{FORMAT, Gallery, MetricLine, RunRecord};
+use outset_spec::record::{Excerpts, FORMAT, Gallery, MetricLine, RunRecord};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -22,6 +22,8 @@ pub struct Run {
     pub experiment: Option<String>,
     /// Pictures of the run, where its inputs are pictures.
     pub gallery: Option<Gallery>,
+    /// Texts of the run, where its inputs are texts.
+    pub excerpts: Option<Excerpts>,
     /// The run's folder.
     pub folder: PathBuf,
 }
@@ -39,15 +41,9 @@ impl Run {
             None => Vec::new(),
         };
         let experiment = text(folder.join("experiment.toml"))?;
-        let gallery = match text(folder.join("pictures.json"))? {
-            Some(text) => {
-                let path = folder.join("pictures.json");
-                let read = serde_json::from_str(&text).and_then(complete);
-                Some(read.map_err(|source| ReportError::Record { path, source })?)
-            }
-            None => None,
-        };
-        Ok(Self { record, lines, predictions, experiment, gallery, folder: folder.to_owned() })
+        let gallery = part(folder.join("pictures.json"))?;
+        let excerpts = part(folder.join("texts.json"))?;
+        Ok(Self { record, lines, predictions, experiment, gallery, excerpts, folder: folder.to_owned() })
     }
 
     /// Output and metric that picked the best epoch; no output if it is the loss.
@@ -74,6 +70,13 @@ fn text(path: PathBuf) -> Result<Option<String>, ReportError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(ReportError::Read { path, source }),
     }
+}
+
+/// A file of JSON that not every run has.
+fn part<T: DeserializeOwned>(path: PathBuf) -> Result<Option<T>, ReportError> {
+    let Some(text) = text(path.clone())? else { return Ok(None) };
+    let read = serde_json::from_str(&text).and_then(complete);
+    read.map(Some).map_err(|source| ReportError::Record { path, source })
 }
 
 fn read_record(folder: &Path) -> Result<RunRecord, ReportError> {

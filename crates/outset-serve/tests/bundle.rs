@@ -20,13 +20,16 @@ use std::thread;
 
 /// Trains a tiny model; returns its run folder.
 fn train(folder: &Path) -> PathBuf {
-    let mut table = "size,rooms,color,day,wishes,sold\n".to_owned();
+    let mut table = "size,rooms,color,day,wishes,remark,sold\n".to_owned();
     for row in 0..240 {
         let (size, rooms, color) = (20 + row % 97, 1 + row % 5, ["red", "blue", "it's <green>"][row % 3]);
         let sold = if (size + 7 * rooms + row % 11) % 90 > 40 { "yes" } else { "no" };
         let (month, day) = (1 + row % 12, 1 + row % 28);
         let wishes = ["sun", "sun;quiet", "quiet", "pool;sun"][row % 4];
-        writeln!(table, "{size}.5,{rooms},{color},2021-{month:02}-{day:02},{wishes},{sold}").unwrap();
+        let remark = ["bright and quiet", "near the park", "noisy , but bright", ""][row % 4];
+        let remark = format!("\"{remark}\"");
+        writeln!(table, "{size}.5,{rooms},{color},2021-{month:02}-{day:02},{wishes},{remark},{sold}")
+            .unwrap();
     }
     std::fs::write(folder.join("flats.csv"), table).unwrap();
     let text = r#"
@@ -39,6 +42,7 @@ fn train(folder: &Path) -> PathBuf {
         color = "category"
         day = "date"
         wishes = "set"
+        remark = { type = "text", encoder = { kind = "cnn", embedding_size = 8, filters = 8 } }
         [outputs]
         sold = "category"
         [train]
@@ -63,6 +67,8 @@ fn a_trained_model_is_served_as_it_was_tested_until_the_signal_to_stop() {
     let folder = tempfile::tempdir().unwrap();
     let bundle = train(folder.path());
     let predictor = Predictor::load(&bundle).unwrap();
+    let tokenizer = std::fs::read(bundle.join("bundle/tokenizer.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&tokenizer).unwrap()["model"]["type"], "WordPiece");
     let settings = Settings { address: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
     let (ready, bound) = mpsc::channel();
     let served = Predictor::load(&bundle).unwrap();
@@ -71,7 +77,8 @@ fn a_trained_model_is_served_as_it_was_tested_until_the_signal_to_stop() {
     let mut client = Client::connect(address);
     let mut post = |path: &str, body: &Value| client.ask("POST", path, &[], body.to_string().as_bytes());
 
-    let row = json!({"size": 70.5, "rooms": 3, "color": "red", "day": "2021-03-04", "wishes": ["sun"]});
+    let row = json!({"size": 70.5, "rooms": 3, "color": "red", "day": "2021-03-04", "wishes": ["sun"],
+        "remark": "quiet"});
     let answer = predictor.predict(std::slice::from_ref(&row)).unwrap().remove(0);
     assert!(["yes", "no"].contains(&answer["sold"]["prediction"].as_str().unwrap()));
     assert_eq!(post("/predict", &row).json(), answer);
@@ -86,10 +93,29 @@ fn a_trained_model_is_served_as_it_was_tested_until_the_signal_to_stop() {
         other["sold"] = json!("yes");
         assert_eq!(post("/predict", &other).json(), answer);
     }
-    let empty = json!({"size": "", "rooms": null, "color": "", "day": null, "wishes": ""});
+    let empty = json!({"size": "", "rooms": null, "color": "", "day": null, "wishes": "",
+        "remark": ""});
     assert_eq!(post("/predict", &empty).status, 200);
 
-    let faulty = json!({"size": "big", "rooms": 3, "colour": "red", "day": "someday", "wishes": []});
+    // A text of unknown tokens alone, one of white space, and long ones.
+    let mut say = |remark: String| {
+        let mut other = row.clone();
+        other["remark"] = remark.into();
+        post("/predict", &other)
+    };
+    for remark in ["☃ 🦄 qqq 龍", " \t ", "&#99999999; <b>"] {
+        assert_eq!(say(remark.to_owned()).status, 200, "{remark}");
+    }
+    assert_eq!(say("bright ".repeat(140_000)).status, 200);
+    let long = say("é".repeat(1_000_001));
+    assert_eq!(long.status, 422);
+    assert_eq!(long.json()["problems"][0]["column"], "remark", "{}", long.text());
+    assert_eq!(say("bright ".repeat(2_000_000)).status, 413);
+    let mut client = Client::connect(address);
+    let mut post = |path: &str, body: &Value| client.ask("POST", path, &[], body.to_string().as_bytes());
+
+    let faulty = json!({"size": "big", "rooms": 3, "colour": "red", "day": "someday", "wishes": [],
+        "remark": ""});
     let faulty = post("/predict", &faulty);
     assert_eq!(faulty.status, 422);
     let problems = faulty.json()["problems"].clone();

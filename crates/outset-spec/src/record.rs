@@ -325,6 +325,43 @@ pub struct PictureRecord {
     pub probability: Option<f64>,
 }
 
+/// Texts for the report, in `texts.json`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Excerpts {
+    /// The input that they are of.
+    pub input: String,
+    /// The output that was asked of them.
+    pub output: String,
+    pub groups: Vec<TextGroup>,
+}
+
+/// Texts that show one thing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TextGroup {
+    pub title: String,
+    /// How to read them, in a plain sentence.
+    pub note: String,
+    pub texts: Vec<TextRecord>,
+}
+
+/// One text, word by word.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TextRecord {
+    /// Row in the source, the first after the header being 1.
+    pub row: usize,
+    pub actual: String,
+    pub prediction: String,
+    /// Probability of the prediction.
+    pub probability: Option<f64>,
+    /// Each word with the space after it, and how much that probability falls without the word.
+    pub words: Vec<(String, f64)>,
+    /// Whether the text goes on.
+    pub cut: bool,
+}
+
 /// One line of `metrics.jsonl`: values of one part after a step. Holds no clock time, so that a resumed run's lines are
 /// byte-equal to those of an uninterrupted one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

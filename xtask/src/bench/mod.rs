@@ -1,7 +1,9 @@
 //! Benchmarks: each is a file here, with its twin in Python under `benches/`.
 
+mod ablation;
 mod adult;
 mod document;
+mod experiment;
 mod http;
 mod images;
 mod kernels;
@@ -13,6 +15,7 @@ mod process;
 mod serve;
 mod step;
 mod tables;
+mod texts;
 mod tune;
 
 use measure::Comparison;
@@ -28,10 +31,7 @@ pub type Outcome<T> = Result<T, Box<dyn Error>>;
 /// If a flag is unknown, or anything could not be run.
 pub fn tables(flags: &[&str]) -> Outcome<()> {
     let flags = Flags::read(flags, &["--only", "--seeds"])?;
-    let seeds = match flags.get("--seeds") {
-        Some(text) => Some(text.split(',').map(str::parse).collect::<Result<Vec<u64>, _>>()?),
-        None => None,
-    };
+    let seeds = experiment::seeds(flags.get("--seeds"))?;
     let place = Place::find("tables")?;
     let text = tables::tables(&place, &flags.only(&tables::names())?, seeds.as_deref())?;
     if flags.is_empty() { document::write(&place, "tables", &text) } else { Ok(()) }
@@ -43,13 +43,35 @@ pub fn tables(flags: &[&str]) -> Outcome<()> {
 /// If a flag is unknown, or anything could not be run.
 pub fn images(flags: &[&str]) -> Outcome<()> {
     let flags = Flags::read(flags, &["--only", "--seeds"])?;
-    let seeds = match flags.get("--seeds") {
-        Some(text) => Some(text.split(',').map(str::parse).collect::<Result<Vec<u64>, _>>()?),
-        None => None,
-    };
+    let seeds = experiment::seeds(flags.get("--seeds"))?;
     let place = Place::find("images")?;
     let text = images::images(&place, &flags.only(&images::names())?, seeds.as_deref())?;
     if flags.is_empty() { document::write(&place, "images", &text) } else { Ok(()) }
+}
+
+/// Runs `bench texts`.
+///
+/// # Errors
+/// If a flag is unknown, or anything could not be run.
+pub fn texts(flags: &[&str]) -> Outcome<()> {
+    let flags = Flags::read(flags, &["--only", "--seeds"])?;
+    let seeds = experiment::seeds(flags.get("--seeds"))?;
+    let place = Place::find("texts")?;
+    let text = texts::texts(&place, &flags.only(&texts::names())?, seeds.as_deref())?;
+    if flags.is_empty() { document::write(&place, "texts", &text) } else { Ok(()) }
+}
+
+/// Runs `bench ablation`.
+///
+/// # Errors
+/// If a flag is unknown, or anything could not be run.
+pub fn ablation(flags: &[&str]) -> Outcome<()> {
+    let flags = Flags::read(flags, &["--only", "--seeds"])?;
+    let seeds = experiment::seeds(flags.get("--seeds"))?;
+    let place = Place::find("ablation")?;
+    let only = flags.only(&ablation::names())?;
+    let text = ablation::ablation(&place, &only, seeds.as_deref().unwrap_or(ablation::SEEDS))?;
+    if flags.is_empty() { document::write(&place, "ablation", &text) } else { Ok(()) }
 }
 
 /// Runs `bench plan`.

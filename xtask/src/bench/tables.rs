@@ -1,15 +1,11 @@
 //! `bench tables`: the accuracy that the defaults reach on tables, beside boosted trees on the same rows.
 
 use super::Outcome;
+use super::document;
+use super::experiment::{Experiment, number};
 use super::measure::{mean_and_deviation, mebibytes, median};
 use super::place::Place;
-use super::{document, process};
 use serde_json::Value;
-use std::path::PathBuf;
-use std::time::Duration;
-
-/// Longest time for one training, and for its twin.
-const LIMIT: Duration = Duration::from_secs(1200);
 
 /// An experiment of `benches/tables` and what it has to reach.
 pub struct Row {
@@ -149,36 +145,17 @@ pub fn tables(place: &Place, names: &[&str], seeds: Option<&[u64]>) -> Outcome<S
 }
 
 impl Row {
+    /// The experiment file with its data.
+    pub fn experiment(&self) -> Experiment {
+        Experiment { folder: "tables", name: self.name, files: self.files, seeded: self.seeded }
+    }
+
     /// Trains with a seed, then asks the twin about the same rows.
     fn train(&self, place: &Place, seed: u64) -> Outcome<Trained> {
-        let experiment = place.root.join(format!("benches/tables/{}.toml", self.name));
-        let runs = place.work.join(format!("{}-{seed}", self.name));
-        let log = place.work.join(format!("{}-{seed}-log", self.name));
-        let mut command = place.outset(&["--quiet", "run"]);
-        command.arg(&experiment);
-        let mut files: Vec<PathBuf> = Vec::new();
-        for (setting, file) in self.files {
-            let file = place.data(file)?;
-            command.arg(format!("{setting}={}", file.display()));
-            files.push(file);
-        }
-        command.arg(format!("{}={seed}", self.seeded)).arg("--runs").arg(&runs);
-        let finished = process::run(&mut command, &log, LIMIT)?;
-
-        let run = runs.join(format!("{}-1", self.name));
-        let record = run.join("run.json");
-        let text =
-            std::fs::read_to_string(&record).map_err(|error| format!("{}: {error}", record.display()))?;
-        let mut twin = place.twin("tables/twin.py");
-        twin.arg("--experiment").arg(&experiment).arg("--run").arg(&run);
-        twin.args(["--seed", &seed.to_string()]).args(&files);
-        let twin = process::run(&mut twin, &log, LIMIT)?;
-        Ok(Trained {
-            record: serde_json::from_str(&text)?,
-            twin: serde_json::from_str(&twin.output)?,
-            seconds: finished.seconds,
-            peak_bytes: finished.peak_bytes,
-        })
+        let experiment = self.experiment();
+        let ran = experiment.run(place, seed)?;
+        let twin = experiment.twin(place, "tables/twin.py", &ran, seed)?;
+        Ok(Trained { record: ran.record, twin, seconds: ran.seconds, peak_bytes: ran.peak_bytes })
     }
 
     /// A metric of one training and of the boosted trees.
@@ -222,11 +199,6 @@ impl Row {
     }
 }
 
-/// A number, or NaN where there is none.
-fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or(f64::NAN)
-}
-
 /// Digits after the point, so that values of thousands stay readable.
 fn digits(metric: &str) -> usize {
     if metric == "rmse" { 3 } else { 4 }
@@ -234,6 +206,7 @@ fn digits(metric: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::experiment::tests::check_file;
     use super::*;
     use serde_json::json;
 
@@ -256,10 +229,8 @@ mod tests {
     #[test]
     fn each_row_has_its_experiment() {
         for row in ROWS {
-            let path = format!("{}/../benches/tables/{}.toml", env!("CARGO_MANIFEST_DIR"), row.name);
-            let text = std::fs::read_to_string(&path).unwrap();
-            assert!(text.contains(&format!("name = \"{}\"", row.name)), "{path}");
-            assert!(text.contains(&format!("\n{} = ", row.output)), "{path}");
+            let Row { name, files, seeded, .. } = *row;
+            check_file(&Experiment { folder: "tables", name, files, seeded }, &[row.output]);
         }
     }
 }

@@ -14,7 +14,7 @@ const TRIALS: usize = 20;
 /// Finds where `f` is least, starting from `start`; `f` writes the gradient and returns the value.
 ///
 /// Stops where the gradient is flat, where a step could gain no more than rounding takes, or after `steps`.
-pub(super) fn minimize(
+pub(crate) fn minimize(
     start: Vec<f64>,
     steps: usize,
     mut f: impl FnMut(&[f64], &mut [f64]) -> f64,

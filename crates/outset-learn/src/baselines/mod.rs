@@ -12,6 +12,7 @@ mod rows;
 mod sparse;
 mod tagger;
 
+pub(crate) use lbfgs::minimize;
 pub use sparse::Sparse;
 pub use tagger::{Known, Tagger};
 

@@ -7,7 +7,7 @@ use super::{Encode, Encoded, Gathered, Wishes};
 use crate::init::Init;
 use crate::size::Size;
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use outset_data::{FeatureShape, Features};
 use outset_ops::Bags;
 use outset_spec::{Bounds, settings};
@@ -20,6 +20,8 @@ settings! {
         embedding_size: Option<usize> = None, in Bounds::between(1.0, 4096.0);
         /// Share of the vector's numbers that are dropped while training.
         dropout: f64 = 0.0, in Bounds::between(0.0, 0.95);
+        /// Whether naive Bayes stands beside the network for categories, and n-grams of short texts weigh more the more they tell.
+        naive_bayes: bool = true;
     }
 }
 
@@ -28,10 +30,25 @@ settings! {
 pub struct Encoder {
     /// `[n-grams, embedding_size]`.
     table: Param<Tensor<2>>,
+    /// `[n-grams]`: what each n-gram's weight is multiplied by; counted, not trained.
+    emphasis: Option<Param<Tensor<1>>>,
     #[module(skip)]
     width: usize,
     #[module(skip)]
     dropout: f64,
+}
+
+impl Encoder {
+    /// How many n-grams there are, where they are to be weighed by what they tell.
+    pub fn counted(&self) -> Option<usize> {
+        self.emphasis.as_ref().map(|emphasis| emphasis.val().dims()[0])
+    }
+
+    /// Sets what the n-grams' weights are multiplied by.
+    pub fn emphasize(&mut self, values: Vec<f32>, device: &Device) {
+        let size = values.len();
+        self.emphasis = Some(Param::from_tensor(Tensor::from_data(TensorData::new(values, [size]), device)));
+    }
 }
 
 impl Encode for Encoder {
@@ -48,9 +65,9 @@ impl Encode for Encoder {
 
     fn wishes(_: &Settings, rows: usize) -> Wishes {
         Wishes {
-            learning_rate: Some(1e-3),
+            learning_rate: Some(3e-3),
             weight_decay: Some(0.0),
-            epochs: Some(if rows < 4_000 { 20 } else { 10 }),
+            epochs: Some(if rows < 4_000 { 12 } else { 6 }),
             batch_size: Some(match rows {
                 0..4_000 => 32,
                 4_000..20_000 => 64,
@@ -70,7 +87,8 @@ impl Encode for Encoder {
             _ => 0,
         };
         let width = settings.embedding_size.unwrap_or(16);
-        Self { table: init.constant([size.max(1), width], 0.0), width, dropout: settings.dropout }
+        let emphasis = settings.naive_bayes.then(|| init.constant([size.max(1)], 1.0));
+        Self { table: init.constant([size.max(1), width], 0.0), emphasis, width, dropout: settings.dropout }
     }
 
     fn width(&self) -> usize {
@@ -78,12 +96,18 @@ impl Encode for Encoder {
     }
 
     fn gather(&self, features: &[&Features], rows: &[u32], _: &Device) -> Gathered {
+        let emphasis: Option<Vec<f32>> =
+            self.emphasis.as_ref().and_then(|emphasis| emphasis.val().into_data().try_into_vec().ok());
         let mut bags = Bags { offsets: vec![0], ..Bags::default() };
         if let [Features::Weighted { offsets, indices, weights }] = features {
             for row in rows {
                 let range = offsets[*row as usize]..offsets[*row as usize + 1];
                 bags.indices.extend_from_slice(&indices[range.clone()]);
-                bags.weights.extend_from_slice(&weights[range]);
+                let weights = indices[range.clone()].iter().zip(&weights[range]);
+                bags.weights.extend(weights.map(|(index, weight)| match &emphasis {
+                    Some(emphasis) => weight * emphasis[*index as usize],
+                    None => *weight,
+                }));
                 bags.offsets.push(bags.indices.len());
             }
         }

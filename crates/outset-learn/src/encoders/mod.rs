@@ -4,6 +4,8 @@
 //! table of a hundred numbers is one matrix, not a hundred. A new encoder is a file here and a line in [`encoders!`].
 
 mod encoded;
+#[cfg(test)]
+mod golden;
 mod mixing;
 mod sight;
 mod wishes;
@@ -18,6 +20,7 @@ pub mod set;
 pub mod text_cnn;
 mod tokens;
 pub mod transformer;
+pub mod vit;
 
 pub use encoded::Encoded;
 pub use mixing::Mixing;
@@ -228,6 +231,8 @@ encoders! {
     Resnet34(resnet34, "resnet34", FeatureShape::Image { .. }),
     /// The residual network of 50 layers.
     Resnet50(resnet50, "resnet50", FeatureShape::Image { .. }),
+    /// Pictures by attention over their patches (Vision Transformer); wants many of them.
+    Vit(vit, "vit", FeatureShape::Image { .. }),
 }
 
 #[cfg(test)]
@@ -235,7 +240,7 @@ mod tests {
     use super::*;
     use outset_data::TokenParts;
 
-    const TEXT: FeatureShape = FeatureShape::Tokens { size: 50, longest: 40, parts: 9 };
+    const TEXT: FeatureShape = FeatureShape::Tokens { size: 50, longest: 40, parts: 9, vectors: None };
 
     fn encoder(kind: &str, parameters: &[(&str, &str)]) -> Encoder {
         let mut section = Section::of(kind);

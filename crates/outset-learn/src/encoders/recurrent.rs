@@ -3,7 +3,7 @@
 //! Hochreiter and Schmidhuber 1997, <https://doi.org/10.1162/neco.1997.9.8.1735>; Cho et al. 2014,
 //! <https://arxiv.org/abs/1406.1078>. Gates and their order are PyTorch's, all gates in one matrix product.
 
-use super::tokens::{Embedding, Pool, Pooling, gather, sizes, without_filling};
+use super::tokens::{Embedding, Pool, Pooling, gather, without_filling};
 use super::{Encode, Encoded, Gathered, Wishes};
 use crate::init::Init;
 use crate::order::mix;
@@ -82,7 +82,7 @@ impl Recurrent {
     fn new(settings: &Settings, gates: usize, shapes: &[FeatureShape], init: &mut Init) -> Self {
         let (inputs, hidden) = (settings.embedding_size.unwrap_or(128), settings.hidden_size.unwrap_or(128));
         let width = if settings.bidirectional { 2 * hidden } else { hidden };
-        let embedding = Embedding::new(sizes(shapes), inputs, 0.1, init);
+        let embedding = Embedding::new(shapes, inputs, 0.1, init);
         let (mut forwards, mut backwards) = (Vec::new(), Vec::new());
         for layer in 0..settings.num_layers {
             let inputs = if layer == 0 { inputs } else { width };

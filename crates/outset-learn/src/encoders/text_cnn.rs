@@ -2,7 +2,7 @@
 //!
 //! Kim 2014, <https://arxiv.org/abs/1408.5882>.
 
-use super::tokens::{Embedding, Pool, Pooling, gather, sizes, without_filling};
+use super::tokens::{Embedding, Pool, Pooling, gather, without_filling};
 use super::{Encode, Encoded, Gathered, Wishes};
 use crate::init::Init;
 use crate::order::mix;
@@ -75,7 +75,7 @@ impl Encode for Encoder {
 
     fn new(settings: &Settings, shapes: &[FeatureShape], init: &mut Init) -> Self {
         let (inputs, filters) = (settings.embedding_size.unwrap_or(128), settings.filters.unwrap_or(128));
-        let embedding = Embedding::new(sizes(shapes), inputs, 0.25, init);
+        let embedding = Embedding::new(shapes, inputs, 0.25, init);
         let bound = |window: usize| 1.0 / ((inputs * window) as f64).sqrt();
         let windows = settings.smallest_window..settings.smallest_window + settings.num_windows;
         let kernels: Vec<_> =

@@ -49,6 +49,18 @@ fn rows_of(tokens: &Tensor<2, Int>, lengths: &[usize]) -> Tensor<1, Int> {
     tokens.select(0, places)
 }
 
+/// The bags of the steps that are not filling, of `bags` of texts that are filled up to `time` steps.
+fn unfilled(bags: &Arc<Bags>, lengths: &[usize], time: usize) -> Arc<Bags> {
+    if lengths.iter().all(|length| *length == time) {
+        return bags.clone();
+    }
+    // The bags of filling hold nothing, so that those before and behind it lie side by side.
+    let of = |(text, length): (usize, &usize)| &bags.offsets[text * time..text * time + length];
+    let mut offsets: Vec<usize> = lengths.iter().enumerate().flat_map(of).copied().collect();
+    offsets.push(bags.indices.len());
+    Arc::new(Bags { offsets, indices: bags.indices.clone(), weights: bags.weights.clone() })
+}
+
 /// The parts of each step, none for filling; their weights keep the sum's size whatever their number.
 fn bags(parts: &TokenParts, rows: &[u32], offsets: &[usize], time: usize) -> Bags {
     let mut bags = Bags { offsets: vec![0], ..Bags::default() };
@@ -81,7 +93,7 @@ pub struct Sizes {
 /// The sizes of the one column of an encoder.
 pub fn sizes(shapes: &[FeatureShape]) -> Sizes {
     match shapes {
-        [FeatureShape::Tokens { size, longest, parts }] => {
+        [FeatureShape::Tokens { size, longest, parts, .. }] => {
             Sizes { tokens: *size, longest: *longest, parts: *parts }
         }
         _ => Sizes { tokens: 1, longest: 1, parts: 0 },
@@ -91,30 +103,40 @@ pub fn sizes(shapes: &[FeatureShape]) -> Sizes {
 /// A learned vector for each token, to which those of its parts are added.
 #[derive(Module, Debug)]
 pub struct Embedding {
-    /// `[tokens, width]`.
+    /// `[tokens, width]`, or the width of the vectors from a file.
     table: Param<Tensor<2>>,
+    /// `[vectors' width, width]`, where they differ.
+    projection: Option<Param<Tensor<2>>>,
     /// `[parts, width]`.
     parts: Option<Param<Tensor<2>>>,
 }
 
 impl Embedding {
-    /// Draws vectors whose numbers have the given deviation.
-    pub fn new(sizes: Sizes, width: usize, deviation: f64, init: &mut Init) -> Self {
-        let table = init.normal([sizes.tokens, width], deviation);
+    /// Takes the vectors that a column begins with, and draws the others so that their numbers have the given
+    /// deviation.
+    pub fn new(shapes: &[FeatureShape], width: usize, deviation: f64, init: &mut Init) -> Self {
+        let sizes = sizes(shapes);
+        let (projection, table) = match shapes {
+            [FeatureShape::Tokens { vectors: Some(vectors), .. }] => {
+                let bound = (3.0 / vectors.width as f64).sqrt();
+                let projection =
+                    (vectors.width != width).then(|| init.uniform([vectors.width, width], bound));
+                (projection, init.normal_but([sizes.tokens, vectors.width], &vectors.known))
+            }
+            _ => (None, init.normal([sizes.tokens, width], deviation)),
+        };
         let parts = (sizes.parts > 0).then(|| init.normal([sizes.parts, width], deviation));
-        Self { table, parts }
+        Self { table, projection, parts }
     }
 
-    /// Looks tokens up without filling, the texts one after the other: `[rows, width]`, and how many are of each text.
+    /// Looks the tokens of texts up, one after the other without filling: `[rows, width]`, and how many each text has.
     pub fn forward_rows<'a>(&self, gathered: &'a Gathered) -> (Tensor<2>, &'a [usize]) {
         let Gathered::Tokens { tokens, lengths, parts } = gathered else {
             unreachable!("texts are gathered as tokens")
         };
-        if self.parts.is_some() && parts.is_some() {
-            let (values, lengths) = self.forward(gathered);
-            return (outset_ops::without_filling(values, lengths), lengths);
-        }
-        (outset_ops::embedding(self.table.val(), rows_of(tokens, lengths)), lengths)
+        let time = tokens.dims()[1];
+        let parts = parts.as_ref().map(|parts| unfilled(parts, lengths, time));
+        (self.vectors(rows_of(tokens, lengths), parts), lengths)
     }
 
     /// Looks tokens up: `[rows, time, width]`, and how many of each row's are not filling.
@@ -123,13 +145,21 @@ impl Embedding {
             unreachable!("texts are gathered as tokens")
         };
         let [rows, time] = tokens.dims();
-        let table = self.table.val();
-        let width = table.dims()[1];
-        let mut values = outset_ops::embedding(table, tokens.clone().reshape([rows * time]));
-        if let (Some(table), Some(parts)) = (&self.parts, parts) {
-            values = values + outset_ops::bag(table.val(), parts.clone());
-        }
+        let values = self.vectors(tokens.clone().reshape([rows * time]), parts.clone());
+        let width = values.dims()[1];
         (values.reshape([rows, time, width]), lengths)
+    }
+
+    /// The vectors of tokens `[rows]` with those of their parts: `[rows, width]`.
+    fn vectors(&self, tokens: Tensor<1, Int>, parts: Option<Arc<Bags>>) -> Tensor<2> {
+        let mut values = outset_ops::embedding(self.table.val(), tokens);
+        if let Some(matrix) = &self.projection {
+            values = outset_ops::linear(values, matrix.val(), None, outset_ops::Activation::Identity);
+        }
+        match (&self.parts, parts) {
+            (Some(table), Some(parts)) => values + outset_ops::bag(table.val(), parts),
+            _ => values,
+        }
     }
 }
 

@@ -50,7 +50,7 @@ settings! {
 
 /// Attention and feed-forward layer, each added to its input.
 #[derive(Module, Debug)]
-struct Block {
+pub(super) struct Block {
     norm: [Param<Tensor<1>>; 2],
     /// `[hidden, 3 · hidden]`: queries, keys, values.
     projection: Param<Tensor<2>>,
@@ -68,7 +68,7 @@ struct Block {
 }
 
 impl Block {
-    fn new(hidden: usize, init: &mut Init) -> Self {
+    pub(super) fn new(hidden: usize, init: &mut Init) -> Self {
         let norm = |init: &mut Init| [init.constant([hidden], 1.0), init.constant([hidden], 0.0)];
         let bound = 1.0 / (hidden as f64).sqrt();
         Self {
@@ -87,7 +87,7 @@ impl Block {
 
     /// `x [rows, hidden]` or `[texts, time, hidden]`, the rows of the texts one after the other, `lengths` of each; `drop` is
     /// what is done to the attention's output (0) and to that of the feed-forward layer (1) before they are added.
-    fn forward<const D: usize>(
+    pub(super) fn forward<const D: usize>(
         &self,
         x: Tensor<D>,
         heads: usize,
@@ -180,11 +180,10 @@ impl Encode for Encoder {
     }
 
     fn new(settings: &Settings, shapes: &[FeatureShape], init: &mut Init) -> Self {
-        let sizes = sizes(shapes);
+        let longest = sizes(shapes).longest;
         let width = settings.hidden_size.unwrap_or(128);
-        let embedding = Embedding::new(sizes, width, 0.1, init);
-        let places =
-            (settings.positions == Positions::Learned).then(|| init.normal([sizes.longest, width], 0.02));
+        let embedding = Embedding::new(shapes, width, 0.1, init);
+        let places = (settings.positions == Positions::Learned).then(|| init.normal([longest, width], 0.02));
         let blocks = (0..settings.num_layers.unwrap_or(2)).map(|_| Block::new(width, init)).collect();
         let norm = [init.constant([width], 1.0), init.constant([width], 0.0)];
         let pool = Pool::new(settings.pooling, width, init);

@@ -112,6 +112,7 @@ fn view(record: &RunRecord, column: &ColumnRecord, with_role: bool) -> Value {
         distinct => format::count(column.distinct as u64),
         spark => spark(&column.histogram),
         summary,
+        unit => (column.kind == "text").then_some(" characters"),
         top => top.collect::<Vec<_>>(),
         reason => &column.reason,
     }

@@ -4,6 +4,7 @@ mod columns;
 mod gallery;
 mod outputs;
 mod summary;
+mod texts;
 mod tune;
 
 use std::fmt::Write;
@@ -40,6 +41,7 @@ pub fn render(run: &Run, figures: &[Figure<'_>]) -> Result<String, ReportError> 
         test_note => summary::test_note(record),
         outputs => outputs::outputs(run, figures),
         gallery => gallery::gallery(run)?,
+        texts => texts::texts(run),
         inputs => context! { figures => of(figures, Subject::Inputs) },
         data => columns::data(record),
         training => summary::training(record),

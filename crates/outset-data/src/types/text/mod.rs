@@ -3,13 +3,16 @@
 mod clean;
 mod ngrams;
 mod tokens;
+mod unigram;
 pub mod units;
+mod vectors;
 
 pub use clean::Cleaner;
 pub use ngrams::{Block, Ngrams};
 pub(crate) use ngrams::{is_wide, split_words};
 pub use tokens::{Scheme, Tokens};
 pub use units::Units;
+pub use vectors::Vectors;
 
 use super::classes::{count, is_missing};
 use super::{Column, Entry, InputType};
@@ -23,6 +26,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::path::Path;
 
 settings! {
     /// A column of texts.
@@ -35,10 +39,14 @@ settings! {
         html: bool = true;
         /// Characters that are read of a text; longer ones are cut.
         max_characters: usize = 20_000, in Bounds::between(1.0, 1_000_000.0);
-        /// How texts are taken apart: `ngrams`, `wordpiece`, `byte_bpe`, `characters`, `words` or the name of a `tokenizer.json`; the encoder's choice where left out.
+        /// How texts are taken apart: `ngrams`, `wordpiece`, `byte_bpe`, `unigram`, `characters`, `words` or the name of a `tokenizer.json`; the encoder's choice where left out.
         tokenizer: Option<Scheme> = None;
-        /// Tokens in the vocabulary, at most; n-grams of words and of characters, at most; 16,000 and 131,072 where left out.
+        /// Tokens in the vocabulary, at most; n-grams of words and of characters, at most; 16,000 and 262,144 where left out.
         vocabulary_size: Option<usize> = None, in Bounds::between(16.0, 4_000_000.0);
+        /// Rows of train that must hold an n-gram for it to count.
+        min_count: u64 = 1, in Bounds::at_least(1.0);
+        /// File of word vectors to begin with, in the text format of GloVe or word2vec, also as `.gz`; tokens are words where `tokenizer` is left out.
+        vectors: Option<String> = None;
         /// Tokens that are read of a text; what 99 of 100 train texts need, at most 256, where left out; 4,096 where tags are predicted.
         max_length: Option<usize> = None, in Bounds::between(1.0, 8192.0);
         /// Whether each step is a word or character of the text as it stands, with its place; set where tags are predicted.
@@ -49,7 +57,7 @@ settings! {
 /// Tokens in a vocabulary where the file says nothing.
 const TOKENS: usize = 16_000;
 /// N-grams of each sort where the file says nothing.
-const NGRAMS: usize = 131_072;
+const NGRAMS: usize = 262_144;
 /// Tokens of a text where the file says nothing.
 const LONGEST: usize = 256;
 /// Words or characters of a text that tags are put on, where the file says nothing.
@@ -78,6 +86,9 @@ pub struct TextInput {
     pub words: Vec<String>,
     /// Texts that mean "missing".
     pub missing: Vec<String>,
+    /// Vectors that the tokens begin with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<Vectors>,
 }
 
 impl TextSettings {
@@ -138,14 +149,27 @@ impl InputType for TextInput {
             }
             Scheme::Ngrams => {
                 let most = settings.vocabulary_size.unwrap_or(NGRAMS);
-                let ngrams = Ngrams::fit(&texts, 2, most);
-                // Of a handful of texts every n-gram is kept, for few of them come twice.
-                Form::Ngrams(if ngrams.is_empty() { Ngrams::fit(&texts, 1, most) } else { ngrams })
+                Form::Ngrams(Ngrams::fit(&texts, settings.min_count, most))
             }
             scheme => {
                 let size = settings.vocabulary_size.unwrap_or(TOKENS);
                 let tokens = Tokens::fit(&texts, scheme, size, settings.max_length, LONGEST).map_err(fail)?;
                 Form::Tokens(Box::new(tokens))
+            }
+        };
+        let vectors = match &settings.vectors {
+            None => None,
+            Some(name) => {
+                let read = match &form {
+                    Form::Tokens(tokens) => Vectors::read(Path::new(name), &tokens.vocabulary()),
+                    Form::Units(units) => Vectors::read(Path::new(name), &units.vocabulary()),
+                    Form::Ngrams(_) => Err("n-grams take no vectors of words".to_owned()),
+                };
+                Some(read.map_err(|message| DataError::Vectors {
+                    column: column.name.to_owned(),
+                    file: name.clone(),
+                    message,
+                })?)
             }
         };
         let cut = if let Form::Tokens(tokens) = &form { tokens.cut.max(too_long) } else { too_long };
@@ -164,19 +188,24 @@ impl InputType for TextInput {
             empty: column.rows.len() as u64 - full,
             words: frequent_words(&texts),
             missing: settings.missing.clone(),
+            vectors,
         })
     }
 
     fn shape(&self, _name: &str) -> FeatureShape {
         match &self.form {
             Form::Ngrams(ngrams) => FeatureShape::Weighted { size: ngrams.len() },
-            Form::Tokens(tokens) => {
-                FeatureShape::Tokens { size: tokens.size(), longest: tokens.max_length, parts: 0 }
-            }
+            Form::Tokens(tokens) => FeatureShape::Tokens {
+                size: tokens.size(),
+                longest: tokens.max_length,
+                parts: 0,
+                vectors: self.vectors.clone(),
+            },
             Form::Units(units) => FeatureShape::Tokens {
                 size: units.size(),
                 longest: units.max_length,
                 parts: units.num_parts(),
+                vectors: self.vectors.clone(),
             },
         }
     }
@@ -226,7 +255,7 @@ impl InputType for TextInput {
                     Some(words)
                         if words.iter().map(|word| word.len() + 1).sum::<usize>() <= MOST_CHARACTERS =>
                     {
-                        Ok(Entry::Text(words.join(units::TOKEN_SEPARATOR.encode_utf8(&mut [0; 4]))))
+                        Ok(Entry::Text(units::of_tokens(&words)))
                     }
                     _ => Err("text, or a list of its words of at most 1,000,000 characters".to_owned()),
                 }
@@ -255,16 +284,36 @@ impl InputType for TextInput {
     }
 }
 
+impl TextSettings {
+    /// The settings with the names of files as seen from the current folder, where they start from `folder`.
+    pub fn located(&self, folder: &Path) -> Self {
+        let locate = |name: &String| match folder {
+            folder if folder == Path::new(".") => name.clone(),
+            folder => folder.join(name).display().to_string(),
+        };
+        let mut settings = self.clone();
+        settings.vectors = settings.vectors.as_ref().map(locate);
+        if let Some(Scheme::File(name)) = &mut settings.tokenizer {
+            *name = locate(name);
+        }
+        settings
+    }
+}
+
 impl TextInput {
     /// What became of the column, in words.
     pub fn summary(&self) -> String {
+        let vectors = self.vectors.as_ref().map_or(String::new(), |vectors| {
+            format!(" ({} with a vector from the file)", thousands(vectors.covered))
+        });
         let form = match &self.form {
             Form::Ngrams(ngrams) => format!("{} n-grams", thousands(ngrams.len())),
             Form::Tokens(tokens) => {
-                format!("{} tokens, {} a text at most", thousands(tokens.size() - 1), tokens.max_length)
+                let size = thousands(tokens.size() - 1);
+                format!("{size} tokens{vectors}, {} a text at most", tokens.max_length)
             }
             Form::Units(units) => format!(
-                "{} {} and {} parts, {} a text at most",
+                "{} {}{vectors} and {} parts, {} a text at most",
                 thousands(units.size() - 2),
                 units.by.units(),
                 thousands(units.num_parts()),
@@ -278,6 +327,13 @@ impl TextInput {
             }
         }
         words
+    }
+
+    /// Where the words of a clean text lie: runs of letters and digits, each Chinese, Japanese or Korean character by
+    /// itself, and each mark.
+    pub fn words(clean: &str) -> Vec<std::ops::Range<usize>> {
+        let start = |word: &str| word.as_ptr() as usize - clean.as_ptr() as usize;
+        split_words(clean).map(|word| start(word)..start(word) + word.len()).collect()
     }
 
     /// The settings by which another column input of n-grams reads the same texts.
@@ -405,8 +461,19 @@ mod tests {
         };
         assert_eq!((offsets[1], offsets[2] - offsets[1], offsets[4] - offsets[3]), (offsets[1], 0, 0));
         assert!(offsets[1] > 0 && indices.len() == weights.len());
-        // Nothing but what both texts share is kept: "a", "good", "a good" and their characters.
-        assert_eq!(fitted.shape(""), FeatureShape::Weighted { size: 3 + 3 + (5 + 4 + 3 + 2) });
+        // "a", "good", "film" and "day", the pairs "a good", "good film" and "good day", and the characters of each word.
+        let (four, three) = (5 + 4 + 3 + 2, 4 + 3 + 2 + 1);
+        assert_eq!(fitted.shape(""), FeatureShape::Weighted { size: 4 + 3 + (3 + four + four + three) });
+        // Nothing but what both texts share.
+        let fitted = fit(&data, &TextSettings { min_count: 2, ..TextSettings::default() });
+        assert_eq!(fitted.shape(""), FeatureShape::Weighted { size: 3 + 3 + four });
+    }
+
+    #[test]
+    fn words_are_found_where_they_lie() {
+        let clean = "good 房间, bad";
+        let words: Vec<&str> = TextInput::words(clean).into_iter().map(|word| &clean[word]).collect();
+        assert_eq!(words, ["good", "房", "间", ",", "bad"]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! N-grams of words and characters, weighed by tf-idf.
 //!
 //! An n-gram is known by a 32-bit hash, so that what is kept of the train part is small and no text can be read from it.
-//! Weights are those of scikit-learn's `TfidfVectorizer`: the count times `ln((1 + documents) / (1 + documents with it)) + 1`,
-//! of words and of characters each divided by their length.
+//! Weights are those of scikit-learn's `TfidfVectorizer` with `sublinear_tf`: `1 + ln(count)` times
+//! `ln((1 + documents) / (1 + documents with it)) + 1`, of words and of characters each divided by their length.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -93,7 +93,7 @@ impl Block {
             let index = self.hashes.binary_search(&same[0]).ok()?;
             let with = f64::from(*self.documents.get(index)?);
             let rarity = ((1.0 + documents as f64) / (1.0 + with)).ln() + 1.0;
-            Some((after + index as u32, same.len() as f64 * rarity))
+            Some((after + index as u32, (1.0 + (same.len() as f64).ln()) * rarity))
         };
         let weights: Vec<(u32, f64)> = hashes.chunk_by(|a, b| a == b).filter_map(weight).collect();
         let length = weights.iter().map(|(_, weight)| weight * weight).sum::<f64>().sqrt();

@@ -1,17 +1,20 @@
 //! Tokenisers, trained on the train part or read from a `tokenizer.json`.
 
+use super::unigram;
 use super::units::By;
 use outset_spec::{Node, Setting, Value};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::models::unigram::Unigram;
 use tokenizers::models::wordlevel::{WordLevel, WordLevelTrainer};
 use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
 use tokenizers::models::{ModelWrapper, TrainerWrapper};
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::{
@@ -23,9 +26,6 @@ use tokenizers::{
 const UNKNOWN: &str = "[UNK]";
 
 /// How a text is taken apart.
-///
-/// There is no scheme that trains a Unigram model: the trainer of `tokenizers` gives other tokens each time, so that no
-/// run could be repeated. A `tokenizer.json` may hold one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// N-grams of words and characters, weighed by tf-idf, without their order.
@@ -34,6 +34,8 @@ pub enum Scheme {
     WordPiece,
     /// Pairs of bytes merged, as GPT's.
     BytePairs,
+    /// The likeliest pieces of words, as SentencePiece's.
+    Unigram,
     /// Single characters.
     Characters,
     /// Whole words; each Chinese character by itself.
@@ -45,10 +47,11 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    const WORDS: [(&str, Self); 6] = [
+    const WORDS: [(&str, Self); 7] = [
         ("ngrams", Self::Ngrams),
         ("wordpiece", Self::WordPiece),
         ("byte_bpe", Self::BytePairs),
+        ("unigram", Self::Unigram),
         ("characters", Self::Characters),
         ("words", Self::Words),
         ("spaces", Self::Spaces),
@@ -67,7 +70,7 @@ impl Scheme {
 
 impl Setting for Scheme {
     const EXPECTED: &'static str = "`\"ngrams\"`, `\"wordpiece\"`, `\"byte_bpe\"`, \
-                                    `\"characters\"`, `\"words\"`, `\"spaces\"` or the name of a `tokenizer.json`";
+                                    `\"unigram\"`, `\"characters\"`, `\"words\"`, `\"spaces\"` or the name of a `tokenizer.json`";
 
     fn from_node(node: &Node) -> Result<Self, String> {
         let Value::String(word) = &node.value else { return Err(String::new()) };
@@ -93,8 +96,12 @@ impl Setting for Scheme {
 /// A fitted tokeniser with the length that texts are cut to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tokens {
-    /// In the format of `tokenizer.json`.
-    tokenizer: Tokenizer,
+    /// In the format of `tokenizer.json`; `None` only while it lies in a file of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tokenizer: Option<Box<Tokenizer>>,
+    /// The file of a bundle that holds the tokenizer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
     /// Tokens that are kept of a text.
     pub max_length: usize,
     /// Texts of the train part that are longer.
@@ -119,7 +126,8 @@ impl Tokens {
         };
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|error| error.to_string())?;
-        let mut fitted = Self { tokenizer, max_length: usize::MAX, cut: 0 };
+        let tokenizer = Some(Box::new(tokenizer));
+        let mut fitted = Self { tokenizer, file: None, max_length: usize::MAX, cut: 0 };
         let lengths: Vec<usize> = texts.par_iter().map(|(text, _)| fitted.encode(text).len()).collect();
         let mut sorted = lengths.clone();
         sorted.sort_unstable();
@@ -130,9 +138,36 @@ impl Tokens {
         Ok(fitted)
     }
 
+    fn tokenizer(&self) -> &Tokenizer {
+        self.tokenizer.as_deref().unwrap_or_else(|| unreachable!("a tokenizer is read before it is used"))
+    }
+
+    /// Takes the tokenizer out, as the text of a `tokenizer.json` that will lie in `file`.
+    pub(crate) fn move_to(&mut self, file: &str) -> Vec<u8> {
+        self.file = Some(file.to_owned());
+        self.tokenizer
+            .take()
+            .map(|tokenizer| serde_json::to_vec(&tokenizer).unwrap_or_default())
+            .unwrap_or_default()
+    }
+
+    /// The file that holds the tokenizer, where it does not lie in here.
+    pub(crate) fn file(&self) -> Option<&str> {
+        if self.tokenizer.is_some() { None } else { Some(self.file.as_deref().unwrap_or("tokenizer.json")) }
+    }
+
+    /// Takes the tokenizer from the text of its file.
+    ///
+    /// # Errors
+    /// If the text is no tokenizer.
+    pub(crate) fn take_from(&mut self, bytes: &[u8]) -> Result<(), serde_json::Error> {
+        self.tokenizer = Some(serde_json::from_slice(bytes)?);
+        Ok(())
+    }
+
     /// The tokens of a clean text, from 1; 0 alone for a text without any.
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        let encoding = self.tokenizer.encode_fast(text, false);
+        let encoding = self.tokenizer().encode_fast(text, false);
         let mut tokens: Vec<u32> = encoding.map(|encoding| encoding.get_ids().to_vec()).unwrap_or_default();
         tokens.truncate(self.max_length);
         tokens.iter_mut().for_each(|token| *token += 1);
@@ -144,13 +179,13 @@ impl Tokens {
 
     /// Size of the vocabulary, the 0 for nothing included.
     pub fn size(&self) -> usize {
-        let highest = self.tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
+        let highest = self.tokenizer().get_vocab(true).into_values().max().unwrap_or(0);
         highest as usize + 2
     }
 
     /// The token's text by its number, for word vectors and reports.
     pub fn vocabulary(&self) -> Vec<(String, u32)> {
-        let mut words: Vec<(String, u32)> = self.tokenizer.get_vocab(true).into_iter().collect();
+        let mut words: Vec<(String, u32)> = self.tokenizer().get_vocab(true).into_iter().collect();
         words.iter_mut().for_each(|(_, token)| *token += 1);
         words.sort_unstable_by_key(|(_, token)| *token);
         words
@@ -179,6 +214,7 @@ fn train(texts: &[(String, u64)], scheme: &Scheme, size: usize) -> tokenizers::R
                 .build();
             (BPE::default().into(), trainer.into())
         }
+        Scheme::Unigram => return train_unigram(texts, size),
         Scheme::Characters | Scheme::Words | Scheme::Spaces => word_level()?,
         Scheme::WordPiece | Scheme::Ngrams | Scheme::File(_) => {
             let model = WordPiece::builder().unk_token(UNKNOWN.to_owned()).build()?;
@@ -244,6 +280,25 @@ fn continuing(texts: &[(String, u64)]) -> tokenizers::Result<Vec<AddedToken>> {
 
 fn words_normalizer() -> BertNormalizer {
     BertNormalizer::new(false, true, Some(false), false)
+}
+
+/// Trains a Unigram model whose words begin with a mark in the place of the space before them.
+fn train_unigram(texts: &[(String, u64)], size: usize) -> tokenizers::Result<Tokenizer> {
+    let marks = Metaspace::new('▁', PrependScheme::Always, true);
+    let mut words: BTreeMap<String, u64> = BTreeMap::new();
+    for (text, count) in texts {
+        let mut split = PreTokenizedString::from(text.as_str());
+        marks.pre_tokenize(&mut split)?;
+        for (word, ..) in split.get_splits(OffsetReferential::Normalized, OffsetType::None) {
+            *words.entry(word.to_owned()).or_default() += count;
+        }
+    }
+    let words: Vec<(String, u64)> = words.into_iter().collect();
+    let mut pieces = vec![(UNKNOWN.to_owned(), 0.0)];
+    pieces.extend(unigram::train(&words, size.saturating_sub(1)));
+    let mut tokenizer = Tokenizer::new(Unigram::from(pieces, Some(0), false)?);
+    tokenizer.with_pre_tokenizer(Some(marks));
+    Ok(tokenizer)
 }
 
 #[cfg(test)]
