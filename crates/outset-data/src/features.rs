@@ -39,8 +39,9 @@ pub enum FeatureShape {
     Weighted { size: usize },
     /// A sequence of up to `longest` tokens of `size`, the 0 for nothing included, each with any of `parts`.
     Tokens { size: usize, longest: usize, parts: usize },
-    /// Pixels, the mean and deviation of each channel in train (black being 0 and white 1), and how they are varied.
-    Image { shape: Shape, mean: Vec<f32>, deviation: Vec<f32>, augment: Augment },
+    /// Pixels, the mean and deviation of each channel in train (black being 0 and white 1), how they are varied, and the
+    /// filters `[4 · channels, channels, 2, 2]` that whiten patches of train, none where the network is loaded.
+    Image { shape: Shape, mean: Vec<f32>, deviation: Vec<f32>, augment: Augment, whitening: Vec<f32> },
 }
 
 /// One number of an encoded column.

@@ -96,6 +96,18 @@ impl Preprocessor {
         }
     }
 
+    /// Decodes all pictures of a table on all cores and tells which cannot be used, by column.
+    pub fn broken_pictures(&self, table: &Table) -> Vec<(String, pictures::Skipped)> {
+        let columns = self.inputs.iter().filter_map(|(name, input)| match (input, table.get(name)) {
+            (FittedInput::Image(fitted), Some(Cells::Image(images))) => {
+                let skipped = pictures::load(images, fitted.pixel_shape(), fitted.fit);
+                (!skipped.rows.is_empty()).then(|| (name.clone(), skipped))
+            }
+            _ => None,
+        });
+        columns.collect()
+    }
+
     /// Tells whether a table holds what the model takes.
     ///
     /// # Errors

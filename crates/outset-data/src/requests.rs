@@ -81,7 +81,9 @@ impl Preprocessor {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let columns = self.inputs.keys().cloned().zip(columns.into_iter().map(cells));
+        let columns = self.inputs.iter().zip(columns).map(|((name, fitted), entries)| {
+            (name.clone(), if fitted.kind() == "image" { picture_cells(entries) } else { cells(entries) })
+        });
         Ok(Table::new(columns.collect(), rows.len()))
     }
 }
@@ -105,12 +107,14 @@ impl Preprocessor {
     }
 }
 
-/// A column of numbers, or of text or pictures if any entry is.
+/// A column of pictures, even if all of them are missing.
+fn picture_cells(entries: Vec<Entry>) -> Cells {
+    let picture = |entry| if let Entry::Picture(picture) = entry { Some(picture) } else { None };
+    Cells::Image(Images(entries.into_iter().map(picture).collect()))
+}
+
+/// A column of numbers, or of text if any entry is.
 fn cells(entries: Vec<Entry>) -> Cells {
-    if entries.iter().any(|entry| matches!(entry, Entry::Picture(_))) {
-        let picture = |entry| if let Entry::Picture(picture) = entry { Some(picture) } else { None };
-        return Cells::Image(Images(entries.into_iter().map(picture).collect()));
-    }
     if entries.iter().any(|entry| matches!(entry, Entry::Text(_))) {
         let mut builder = TextBuilder::default();
         for entry in entries {

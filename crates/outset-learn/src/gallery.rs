@@ -275,6 +275,20 @@ impl Hall<'_> {
     }
 }
 
+/// Where a pixel lies among the places of a side, whose middles are at 0, 1, ….
+fn across(pixel: usize, length: usize) -> f64 {
+    ((pixel as f64 + 0.5) * PLACES as f64 / length as f64 - 0.5).clamp(0.0, (PLACES - 1) as f64)
+}
+
+/// The fall between the middles of four places, in proportion.
+fn between(falls: &[f64], down: f64, right: f64) -> f64 {
+    let at = |row: usize, column: usize| falls[row.min(PLACES - 1) * PLACES + column.min(PLACES - 1)];
+    let (row, column) = (down as usize, right as usize);
+    let (part_down, part_right) = (down - row as f64, right - column as f64);
+    let of_row = |row: usize| at(row, column) * (1.0 - part_right) + at(row, column + 1) * part_right;
+    of_row(row) * (1.0 - part_down) + of_row(row + 1) * part_down
+}
+
 /// The picture in grey, red where the falls are large: `[3, height, width]`.
 fn overlaid(values: &[u8], shape: Shape, falls: &[f64]) -> Vec<u8> {
     let Shape { channels, height, width } = shape;
@@ -285,8 +299,8 @@ fn overlaid(values: &[u8], shape: Shape, falls: &[f64]) -> Vec<u8> {
         let colors = channels.min(3);
         let grey = (0..colors).map(|channel| f64::from(values[channel * plane + pixel])).sum::<f64>()
             / colors as f64;
-        let (row, column) = (pixel / width * PLACES / height, pixel % width * PLACES / width);
-        let heat = 0.75 * (falls[row * PLACES + column] / largest).clamp(0.0, 1.0);
+        let fall = between(falls, across(pixel / width, height), across(pixel % width, width));
+        let heat = 0.75 * (fall / largest).clamp(0.0, 1.0);
         for (channel, red) in [220.0, 30.0, 40.0].into_iter().enumerate() {
             out[channel * plane + pixel] = (grey + (red - grey) * heat) as u8;
         }

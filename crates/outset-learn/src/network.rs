@@ -57,7 +57,7 @@ impl Design {
         let mut init = Init::new(seed, device);
         let mut shapes: Vec<FeatureShape> = preprocessor.inputs.values().map(|input| input.shape()).collect();
         if shapes.len() > 1 {
-            // Mixed pictures would no longer fit to the other inputs of their rows.
+            // Mixed pictures would no longer fit to the other inputs of their rows; `prepare` says so.
             for shape in &mut shapes {
                 if let FeatureShape::Image { augment, .. } = shape {
                     (augment.mixup, augment.cutmix) = (0.0, 0.0);

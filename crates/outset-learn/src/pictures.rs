@@ -5,7 +5,7 @@ use crate::event::{Event, Observer};
 use indexmap::IndexMap;
 use outset_data::pictures::{self, Skipped};
 use outset_data::types::{self, ColumnSettings};
-use outset_data::{Cells, DataError, Table};
+use outset_data::{Cells, DataError, FeatureShape, FittedInput, Preprocessor, Table};
 use outset_spec::record::FileRecord;
 use outset_spec::{Experiment, Problems, Section, Setting as _};
 
@@ -89,4 +89,22 @@ pub(crate) fn clear(table: &mut Table, skipped: &[(String, Skipped)]) {
             images.clear(&skipped.rows);
         }
     }
+}
+
+/// Which inputs ask for pictures to be mixed with each other although they are not the only input, in words.
+pub(crate) fn unmixed(preprocessor: &Preprocessor) -> Option<String> {
+    let mixed = |(name, input): (&String, &FittedInput)| match input.shape() {
+        FeatureShape::Image { augment, .. } if augment.mixup > 0.0 || augment.cutmix > 0.0 => {
+            Some(format!("`{name}`"))
+        }
+        _ => None,
+    };
+    let names: Vec<String> = preprocessor.inputs.iter().filter_map(mixed).collect();
+    (preprocessor.inputs.len() > 1 && !names.is_empty()).then(|| {
+        format!(
+            "mixup and cutmix of {} are left out: they need pictures as the only input, as the other inputs of a row cannot be \
+             mixed with it",
+            names.join(", ")
+        )
+    })
 }

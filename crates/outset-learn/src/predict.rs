@@ -9,7 +9,7 @@ use burn::module::Module as _;
 use burn::tensor::Device;
 use indexmap::IndexMap;
 use outset_data::types::TagsOutput;
-use outset_data::{DataError, FittedInput, Preprocessor, RowProblem, Signature, Table};
+use outset_data::{Cells, DataError, FittedInput, Preprocessor, RowProblem, Signature, Table};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use thiserror::Error;
@@ -22,6 +22,14 @@ pub enum PredictError {
     Rows(Vec<RowProblem>),
     #[error(transparent)]
     Data(#[from] DataError),
+}
+
+/// Rows that have no answer because a picture of theirs cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    pub count: usize,
+    /// Of the first few, what is wrong: `` `a.png` is not a picture ``.
+    pub words: Vec<String>,
 }
 
 /// A trained network that answers rows.
@@ -103,10 +111,60 @@ impl Predictor {
     /// # Errors
     /// If a column is missing or holds what its type does not allow.
     pub fn predict_table(&self, table: &Table) -> Result<Vec<Value>, PredictError> {
-        self.preprocessor.check_table(table)?;
         let rows: Vec<u32> = (0..table.rows() as u32).collect();
-        let features = self.preprocessor.encode_inputs(table, &rows)?;
-        let outputs = self.network.answers(&features, &rows, &self.device);
+        self.predict_rows(table, &rows)
+    }
+
+    /// Answers the rows of a table but those with a picture that cannot be used, whose answer is `{"error": …}`; gives beside
+    /// the answers how many these are and what is wrong with the first few.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict_table`]; and if more of the rows than the share `max_skipped` cannot be answered.
+    pub fn predict_usable(
+        &self,
+        table: &Table,
+        max_skipped: f64,
+    ) -> Result<(Vec<Value>, Option<Unanswered>), PredictError> {
+        let broken = self.preprocessor.broken_pictures(table);
+        let mut faults: Vec<Option<String>> = vec![None; table.rows()];
+        for (name, skipped) in &broken {
+            let Some(Cells::Image(images)) = table.get(name) else { continue };
+            for row in &skipped.rows {
+                let picture = images.0[*row as usize].as_ref();
+                let words =
+                    picture.and_then(|picture| Some(format!("`{}` {}", picture.name, picture.fault()?)));
+                faults[*row as usize] = words.or(Some("the picture cannot be used".to_owned()));
+            }
+        }
+        let usable: Vec<u32> =
+            (0..table.rows() as u32).filter(|row| faults[*row as usize].is_none()).collect();
+        let count = table.rows() - usable.len();
+        let Some((column, skipped)) = broken.into_iter().next() else {
+            return Ok((self.predict_rows(table, &usable)?, None));
+        };
+        if count as f64 > max_skipped * table.rows() as f64 {
+            return Err(DataError::TooManySkipped {
+                column,
+                rows: table.rows(),
+                skipped: count,
+                words: skipped.words,
+                most: max_skipped,
+            }
+            .into());
+        }
+        let mut answered = self.predict_rows(table, &usable)?.into_iter();
+        let answers = faults.into_iter().map(|fault| match fault {
+            Some(fault) => json!({ "error": fault }),
+            None => answered.next().unwrap_or_default(),
+        });
+        Ok((answers.collect(), Some(Unanswered { count, words: skipped.words })))
+    }
+
+    /// Answers some rows of a table, in the order given.
+    fn predict_rows(&self, table: &Table, rows: &[u32]) -> Result<Vec<Value>, PredictError> {
+        let features = self.preprocessor.encode_inputs(table, rows)?;
+        let asked: Vec<u32> = (0..rows.len() as u32).collect();
+        let outputs = self.network.answers(&features, &asked, &self.device);
         let by_row: Vec<Vec<&[f64]>> = self
             .preprocessor
             .outputs
@@ -117,10 +175,10 @@ impl Predictor {
                 None => values.chunks_exact((values.len() / rows.len().max(1)).max(1)).collect(),
             })
             .collect();
-        let answers = rows.iter().map(|row| {
+        let answers = rows.iter().enumerate().map(|(place, row)| {
             let mut answer = Map::new();
             for ((name, output), by_row) in self.preprocessor.outputs.iter().zip(&by_row) {
-                let values = by_row.get(*row as usize).copied().unwrap_or_default();
+                let values = by_row.get(place).copied().unwrap_or_default();
                 let value = match output.tags() {
                     Some(output) => {
                         let cells = table.get(&output.of);

@@ -183,6 +183,9 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     let in_file = |error: DataError| LearnError::from(error.located(&loaded.files));
     let preprocessor =
         Preprocessor::fit(&table, &train, &input_settings, &output_settings, ignored).map_err(in_file)?;
+    if let Some(text) = pictures::unmixed(&preprocessor) {
+        observe(Event::Note { text });
+    }
     let mut encoders = Vec::new();
     for ((name, input), section) in preprocessor.inputs.iter().zip(&encoder_sections) {
         let path = format!("inputs.{name}.encoder");

@@ -19,9 +19,16 @@ const PASS: usize = 1024;
 
 /// Epochs where the file says nothing: by the rows that all epochs together go through.
 ///
-/// Classes are learned in fewer passes than quantities, and overfitted sooner (`docs/benchmarks.md` has the figures).
-fn default_epochs(rows: usize, quantities: bool) -> usize {
-    let (rows_to_see, most) = if quantities { (600_000, 60) } else { (250_000, 16) };
+/// Classes are learned in fewer passes than quantities, and overfitted sooner, above all where there are but two of them
+/// (`docs/benchmarks.md` has the figures).
+fn default_epochs(rows: usize, truths: &[Truth]) -> usize {
+    let (rows_to_see, most) = if truths.iter().any(Truth::is_number) {
+        (600_000, 60)
+    } else if truths.iter().any(|truth| truth.classes.len() <= 2) {
+        (250_000, 16)
+    } else {
+        (250_000, 32)
+    };
     (rows_to_see / rows.max(1)).clamp(2, most)
 }
 
@@ -56,8 +63,7 @@ pub fn resolve(
     let epochs = train.epochs.unwrap_or(if train.steps.is_some() {
         usize::MAX
     } else {
-        let quantities = truths.iter().any(Truth::is_number);
-        wishes.epochs.unwrap_or_else(|| default_epochs(rows, quantities))
+        wishes.epochs.unwrap_or_else(|| default_epochs(rows, truths))
     });
     let epochs = match train.steps {
         Some(steps) => epochs.min(steps.div_ceil(rows.div_ceil(batch_size.max(1)).max(1))),

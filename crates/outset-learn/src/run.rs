@@ -140,7 +140,8 @@ impl Way<'_> {
         let on = |rows: &[u32]| Answers::of(&trained.network, examples, rows, &loss_weights, &device);
         let mut record = new_record(prepared, &trained);
         record.test_looks = state.test_looks;
-        let answers_train = on(&evenly(&prepared.train, 20_000));
+        let rows_are_large = prepared.design.wishes(prepared.train.len()).rows_at_once.is_some();
+        let answers_train = on(&evenly(&prepared.train, if rows_are_large { 4_000 } else { 20_000 }));
         let answers_val = on(&prepared.val);
         record.metrics.insert("train".to_owned(), with_loss(&answers_train, prepared));
         record.metrics.insert("val".to_owned(), with_loss(&answers_val, prepared));

@@ -16,8 +16,8 @@ mod testing;
 mod track;
 
 pub use modules::{
-    Attention, BatchNorm, Conv1d, Conv2d, Embedding, GroupNorm, Gru, LayerNorm, Linear, Lstm, MemberLinear,
-    RmsNorm,
+    Attention, BatchNorm, Conv1d, Conv2d, Embedding, FeedForward, GroupNorm, Gru, LayerNorm, Linear, Lstm,
+    MemberLinear, RmsNorm,
 };
 pub use ops::{
     attention::{AttentionMask, attention, packed_attention},

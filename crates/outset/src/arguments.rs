@@ -165,6 +165,9 @@ pub enum Command {
         /// File to write; JSON Lines where it ends in `.jsonl`, else CSV [default: CSV on standard output]
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Largest share of rows that may go without an answer because their picture cannot be used
+        #[arg(long, default_value_t = 0.01, value_name = "SHARE", value_parser = parse_share)]
+        max_skipped: f64,
     },
     /// Answer over HTTP, with a page to try the model
     Serve {
@@ -234,6 +237,12 @@ fn parse_size(text: &str) -> Result<usize, String> {
     };
     let number: usize = text[..digits].parse().map_err(|_| "expected a size such as `10MiB`".to_owned())?;
     number.checked_mul(factor).ok_or_else(|| "the size is too large".to_owned())
+}
+
+/// Reads a share between 0 and 1.
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a share between 0 and 1, such as `0.05`".to_owned())
 }
 
 /// Reads a time such as `10s`.

@@ -9,6 +9,7 @@ mod draw;
 mod fault;
 mod gather;
 mod place;
+mod whiten;
 
 pub use augment::{Augment, AugmentSettings, Augmentation};
 pub use decode::{Channels, Fit, MAX_PIXELS, Shape};
@@ -16,6 +17,7 @@ pub use draw::{base64, from_base64, made, png};
 pub use fault::Fault;
 pub use gather::{Skipped, describe, find_paths, is_path, load, resolve};
 pub(crate) use place::Place;
+pub(crate) use whiten::whitening;
 
 use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, OnceLock};

@@ -45,6 +45,9 @@ pub struct ImageInput {
     /// How the pictures are varied while training; what is served does not ask.
     #[serde(skip)]
     pub augment: Augment,
+    /// Filters that whiten patches of train; in a bundle they are among the weights.
+    #[serde(skip)]
+    pub whitening: Vec<f32>,
     /// Texts that mean "missing".
     pub missing: Vec<String>,
 }
@@ -132,6 +135,7 @@ impl InputType for ImageInput {
             mean: vec![0.5; count],
             deviation: vec![1.0; count],
             augment: Augment::of(&settings.augment, channels),
+            whitening: Vec::new(),
             missing: settings.missing.clone(),
         };
         let present: Vec<u32> =
@@ -158,6 +162,8 @@ impl InputType for ImageInput {
             // One step of brightness is the least that pictures can differ by.
             fitted.deviation[channel] = (variance.sqrt().max(1.0) / 255.0) as f32;
         }
+        fitted.whitening =
+            pictures::whitening(&pixels, fitted.pixel_shape(), &fitted.mean, &fitted.deviation);
         Ok(fitted)
     }
 
@@ -167,6 +173,7 @@ impl InputType for ImageInput {
             mean: self.mean.clone(),
             deviation: self.deviation.clone(),
             augment: self.augment.clone(),
+            whitening: self.whitening.clone(),
         }
     }
 

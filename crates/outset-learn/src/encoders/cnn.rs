@@ -2,12 +2,12 @@
 //!
 //! A stem and a few stages; each stage widens, halves the picture and adds one residual convolution, as in the networks
 //! that learn CIFAR-10 in seconds (<https://github.com/KellerJordan/cifar10-airbench>,
-//! <https://myrtle.ai/learn/how-to-train-your-resnet/>).
+//! <https://myrtle.ai/learn/how-to-train-your-resnet/>). Where pictures keep their size at first, the stem whitens patches.
 
 use super::sight::Sight;
 use super::{Encode, Encoded, Gathered, Mixing, Wishes};
 use crate::init::Init;
-use crate::layers::{Brick, ConvNorm};
+use crate::layers::{Brick, ConvNorm, Whitened};
 use crate::size::Size;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -24,6 +24,8 @@ settings! {
         num_stages: Option<usize> = None, in Bounds::between(1.0, 8.0);
         /// Whether the stem halves the picture too; it does with pictures without colours and with large ones.
         pooled_stem: Option<bool> = None;
+        /// Whether the stem is of filters that whiten patches of train instead of learned ones (arXiv 2404.00498); it is unless it halves the picture.
+        whitened_stem: Option<bool> = None;
         /// Whether an answer is the mean of those to a picture and to its mirror image.
         mirror: Option<bool> = None;
     }
@@ -35,7 +37,9 @@ const LARGE: usize = 48;
 /// Encodes pictures.
 #[derive(Module, Debug)]
 pub struct Encoder {
-    stem: ConvNorm,
+    /// Filters that are not learned, in place of `stem`.
+    whitened: Option<Whitened>,
+    stem: Option<ConvNorm>,
     stages: Vec<Stage>,
     #[module(skip)]
     sight: Sight,
@@ -73,6 +77,7 @@ impl Encode for Encoder {
             settings.width.get_or_insert(if shape.channels == 1 { width * 2 / 3 } else { width });
             // Strokes and outlines are as plain at half the size.
             let pooled = *settings.pooled_stem.get_or_insert(shape.channels == 1 || shape.width > LARGE);
+            settings.whitened_stem.get_or_insert(!pooled);
             settings.num_stages.get_or_insert((halvings(*shape) - usize::from(pooled)).max(1));
             settings.mirror.get_or_insert(augment.mirrors());
         }
@@ -86,8 +91,13 @@ impl Encode for Encoder {
     fn new(settings: &Settings, shapes: &[FeatureShape], init: &mut Init) -> Self {
         let sight = Sight::new(shapes);
         let first = settings.width.unwrap_or(48);
-        let stem = Brick::three(sight.shape().channels, first / 2).build(init);
-        let (mut channels, mut built) = (first / 2, Vec::new());
+        let seen = sight.shape().channels;
+        let (whitened, stem, mut channels) = if settings.whitened_stem == Some(true) {
+            (Some(Whitened::new(sight.whitening(), seen, init)), None, Whitened::outputs(seen))
+        } else {
+            (None, Some(Brick::three(seen, first / 2).build(init)), first / 2)
+        };
+        let mut built = Vec::new();
         // A picture cannot be halved below one pixel.
         let side =
             sight.shape().height.min(sight.shape().width) >> usize::from(settings.pooled_stem == Some(true));
@@ -100,7 +110,7 @@ impl Encode for Encoder {
             channels = outputs;
         }
         let (pooled_stem, mirror) = (settings.pooled_stem == Some(true), settings.mirror.unwrap_or(false));
-        Self { stem, stages: built, sight, pooled_stem, mirror, width: channels }
+        Self { whitened, stem, stages: built, sight, pooled_stem, mirror, width: channels }
     }
 
     fn width(&self) -> usize {
@@ -118,7 +128,12 @@ impl Encode for Encoder {
     fn forward(&self, gathered: &Gathered, key: Option<u64>) -> Encoded {
         let x = self.sight.look(gathered, key);
         let map = |x: Tensor<4>| {
-            let seen = if self.pooled_stem { self.stem.forward_pooled(x) } else { self.stem.forward(x) };
+            let seen = match (&self.whitened, &self.stem) {
+                (Some(whitened), _) => whitened.forward(x),
+                (None, Some(stem)) if self.pooled_stem => stem.forward_pooled(x),
+                (None, Some(stem)) => stem.forward(x),
+                (None, None) => x,
+            };
             self.stages.iter().fold(seen, |x, stage| {
                 let x = stage.widen.forward_pooled(x);
                 x.clone() + stage.residual.forward(x)

@@ -18,6 +18,7 @@ pub mod set;
 pub mod text_cnn;
 mod tokens;
 pub mod transformer;
+pub mod vit;
 
 pub use encoded::Encoded;
 pub use mixing::Mixing;
@@ -228,6 +229,8 @@ encoders! {
     Resnet34(resnet34, "resnet34", FeatureShape::Image { .. }),
     /// The residual network of 50 layers.
     Resnet50(resnet50, "resnet50", FeatureShape::Image { .. }),
+    /// Pictures by attention over their patches (Vision Transformer); wants many of them.
+    Vit(vit, "vit", FeatureShape::Image { .. }),
 }
 
 #[cfg(test)]

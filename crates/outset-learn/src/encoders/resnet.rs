@@ -7,12 +7,12 @@
 use super::sight::{self, Sight};
 use super::{Encode, Encoded, Gathered, Mixing, Wishes};
 use crate::init::Init;
-use crate::layers::{Brick, ConvNorm};
+use crate::layers::{Brick, ConvNorm, drop_path};
 use crate::order::mix;
 use crate::size::Size;
 use burn::module::Module;
 use burn::tensor::activation::relu;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use outset_data::{FeatureShape, Features};
 use outset_ops::{Window, max_pool2d};
 use outset_spec::{Bounds, settings};
@@ -86,13 +86,10 @@ impl Block {
         (Self { convolutions, shortcut }, outputs)
     }
 
-    /// `keep` scales the residual branch of each row, `[rows, 1, 1, 1]`.
-    fn forward(&self, x: Tensor<4>, keep: Option<Tensor<4>>) -> Tensor<4> {
-        let branch = self.convolutions.iter().fold(x.clone(), |x, convolution| convolution.forward(x));
-        let branch = match keep {
-            Some(keep) => branch * keep,
-            None => branch,
-        };
+    /// `dropped` leaves the residual branch of some rows out while training.
+    fn forward(&self, x: Tensor<4>, dropped: impl Fn(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+        let branch =
+            dropped(self.convolutions.iter().fold(x.clone(), |x, convolution| convolution.forward(x)));
         let straight = match &self.shortcut {
             Some(shortcut) => shortcut.forward(x),
             None => x,
@@ -132,8 +129,11 @@ impl Residual {
         let last = self.blocks.len().saturating_sub(1).max(1);
         for (index, block) in self.blocks.iter().enumerate() {
             let chance = self.drop_path * index as f64 / last as f64;
-            let keep = key.filter(|_| chance > 0.0).map(|key| kept(&x, chance, mix(key, index as u64)));
-            x = block.forward(x, keep);
+            let branch = |values: Tensor<4>| match key {
+                Some(key) => drop_path(values, chance, mix(key, index as u64)),
+                None => values,
+            };
+            x = block.forward(x, branch);
         }
         x
     }
@@ -146,15 +146,6 @@ impl Residual {
         }
         Encoded::Map(self.map(x, key))
     }
-}
-
-/// For each row 0 with the given chance, else what makes up for it: `[rows, 1, 1, 1]`.
-fn kept(x: &Tensor<4>, chance: f64, key: u64) -> Tensor<4> {
-    let rows = x.dims()[0];
-    let unit = |row: usize| (mix(key, row as u64) >> 11) as f64 / (1u64 << 53) as f64;
-    let values: Vec<f32> =
-        (0..rows).map(|row| if unit(row) < chance { 0.0 } else { (1.0 / (1.0 - chance)) as f32 }).collect();
-    Tensor::from_data(TensorData::new(values, [rows, 1, 1, 1]), &x.device())
 }
 
 /// Writes a module for each plan, with the names that the list of encoders asks for.

@@ -14,15 +14,27 @@ pub struct Sight {
     mean: Vec<f32>,
     deviation: Vec<f32>,
     augment: Augment,
+    whitening: Vec<f32>,
 }
 
 impl Sight {
     /// The sight of a column with this shape of features.
     pub fn new(shapes: &[FeatureShape]) -> Self {
-        let Some(FeatureShape::Image { shape, mean, deviation, augment }) = shapes.first() else {
+        let Some(FeatureShape::Image { shape, mean, deviation, augment, whitening }) = shapes.first() else {
             unreachable!("encoders of pictures get pictures")
         };
-        Self { shape: *shape, mean: mean.clone(), deviation: deviation.clone(), augment: augment.clone() }
+        Self {
+            shape: *shape,
+            mean: mean.clone(),
+            deviation: deviation.clone(),
+            augment: augment.clone(),
+            whitening: whitening.clone(),
+        }
+    }
+
+    /// Filters that whiten patches of train, `[4 · channels, channels, 2, 2]`; none where the weights are read from a file.
+    pub fn whitening(&self) -> &[f32] {
+        &self.whitening
     }
 
     /// Channels, height and width of the pictures.
@@ -87,7 +99,7 @@ impl Sight {
 
 /// What networks that see ask of training: many passes over few pictures, few over many.
 pub fn wishes(rows: usize) -> Wishes {
-    let to_see = if rows > 40_000 { 170_000 } else { 300_000 };
+    let to_see = if rows > 40_000 { 220_000 } else { 340_000 };
     Wishes {
         optimizer: Some("muon"),
         learning_rate: Some(3e-2),
@@ -95,7 +107,11 @@ pub fn wishes(rows: usize) -> Wishes {
         schedule: Some("cosine"),
         warmup: Some(0.15),
         epochs: Some((to_see / rows.max(1)).clamp(3, 60)),
-        batch_size: Some(if rows < 4_000 { 64 } else { 256 }),
+        batch_size: Some(match rows {
+            0..1_000 => 32,
+            1_000..4_000 => 64,
+            _ => 256,
+        }),
         ema: Some(0.99),
         label_smoothing: Some(0.1),
         rows_at_once: Some(256),

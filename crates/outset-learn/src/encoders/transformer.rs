@@ -48,7 +48,7 @@ settings! {
 
 /// Attention and feed-forward layer, each added to its input.
 #[derive(Module, Debug)]
-struct Block {
+pub(super) struct Block {
     norm: [Param<Tensor<1>>; 2],
     /// `[hidden, 3 · hidden]`: queries, keys, values.
     projection: Param<Tensor<2>>,
@@ -66,7 +66,7 @@ struct Block {
 }
 
 impl Block {
-    fn new(hidden: usize, init: &mut Init) -> Self {
+    pub(super) fn new(hidden: usize, init: &mut Init) -> Self {
         let norm = |init: &mut Init| [init.constant([hidden], 1.0), init.constant([hidden], 0.0)];
         let bound = 1.0 / (hidden as f64).sqrt();
         Self {
@@ -83,7 +83,9 @@ impl Block {
         }
     }
 
-    fn forward(
+    /// `x [rows, time, hidden]`; `drop` is what is done to the attention's output (0) and to that of the feed-forward layer
+    /// (1) before they are added.
+    pub(super) fn forward(
         &self,
         x: Tensor<3>,
         heads: usize,

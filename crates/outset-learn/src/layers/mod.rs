@@ -1,8 +1,12 @@
 //! Layers with their first weights: single operations of `outset-ops`, drawn from the network's own generator.
 
 mod conv;
+mod drop_path;
+mod whitened;
 
 pub use conv::{Brick, ConvNorm};
+pub use drop_path::drop_path;
+pub use whitened::Whitened;
 
 use crate::activations::Activation;
 use crate::init::Init;

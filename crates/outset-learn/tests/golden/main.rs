@@ -2,6 +2,7 @@
 
 mod activations;
 mod baselines;
+mod layers;
 mod losses;
 mod metrics;
 mod optimizers;

@@ -116,8 +116,8 @@ pub fn dispatch(arguments: &Arguments, printer: &Printer) -> Result<(), Failure>
         Command::Track { run, tensorboard, mlflow } => {
             track::track(run, tensorboard.as_deref(), mlflow.as_deref(), printer)
         }
-        Command::Predict { bundle, data, output } => {
-            predict::predict(bundle, data, output.as_deref(), printer)
+        Command::Predict { bundle, data, output, max_skipped } => {
+            predict::predict(bundle, data, output.as_deref(), *max_skipped, printer)
         }
         Command::Serve { bundle, host, port, max_body, max_rows, timeout } => {
             let settings = outset_serve::Settings {

@@ -27,7 +27,13 @@ pub fn new(
             let dir = dir.map_or_else(|| PathBuf::from(name), Path::to_owned);
             make(&dir)?;
             for (file, content) in example.files() {
-                write(&dir.join(file), &content)?;
+                let path = dir.join(file);
+                if let Some(folder) = path.parent() {
+                    std::fs::create_dir_all(folder).map_err(|error| {
+                        Failure::failed(format!("cannot make `{}`: {error}", folder.display()))
+                    })?;
+                }
+                write(&path, &content)?;
             }
             say_next(&dir, printer);
             Ok(())
@@ -43,7 +49,7 @@ pub fn new(
             }
             let text = draft(dir, data, target, printer)?;
             make(dir)?;
-            write(&dir.join(FILE), &text)?;
+            write(&dir.join(FILE), text.as_bytes())?;
             say_next(dir, printer);
             Ok(())
         }
@@ -96,8 +102,8 @@ fn make(dir: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::failed(format!("cannot make `{}`: {error}", dir.display())))
 }
 
-fn write(path: &Path, content: &str) -> Result<(), Failure> {
-    Ok(outset_learn::files::write(path, content.as_bytes())?)
+fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    Ok(outset_learn::files::write(path, content)?)
 }
 
 fn say_next(dir: &Path, printer: &Printer) {

@@ -2,14 +2,21 @@
 
 use super::{Failure, with_causes};
 use crate::printer::Printer;
-use outset_data::sources;
+use outset_data::{DataError, sources};
 use outset_learn::LearnError;
-use outset_learn::predict::{PredictError, Predictor};
+use outset_learn::predict::{PredictError, Predictor, Unanswered};
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// Answers the rows of a file, to a file or to standard output.
-pub fn predict(bundle: &Path, data: &str, output: Option<&Path>, printer: &Printer) -> Result<(), Failure> {
+/// Answers the rows of a file, to a file or to standard output; of rows whose picture cannot be used up to the share
+/// `max_skipped` go without an answer.
+pub fn predict(
+    bundle: &Path,
+    data: &str,
+    output: Option<&Path>,
+    max_skipped: f64,
+    printer: &Printer,
+) -> Result<(), Failure> {
     let predictor = Predictor::load(bundle)?;
     let known = predictor.preprocessor().inputs.keys().cloned().collect();
     let options = sources::Options { known, ..sources::Options::default() };
@@ -17,11 +24,24 @@ pub fn predict(bundle: &Path, data: &str, output: Option<&Path>, printer: &Print
         sources::open_file(data, Path::new(""), &options, &|_| Vec::new()).map_err(LearnError::from)?;
     predictor.preprocessor().open_pictures(&mut loaded.table, &loaded.files, Path::new(""));
     let table = loaded.table;
-    let answers = predictor.predict_table(&table).map_err(|error| match error {
-        // Its hint is about the experiment, which no longer matters here.
-        PredictError::Data(error) => Failure::wrong(format!("cannot answer the rows of `{data}`: {error}")),
-        error => Failure::wrong(with_causes(&error)),
-    })?;
+    let (answers, unanswered) =
+        predictor.predict_usable(&table, max_skipped).map_err(|error| match error {
+            PredictError::Data(error @ DataError::TooManySkipped { .. }) => Failure::wrong(format!(
+                "cannot answer the rows of `{data}`: {error}"
+            ))
+            .hint("mend or remove them, or let more of them go without an answer with `--max-skipped`"),
+            // Its hint is about the experiment, which no longer matters here.
+            PredictError::Data(error) => {
+                Failure::wrong(format!("cannot answer the rows of `{data}`: {error}"))
+            }
+            error => Failure::wrong(with_causes(&error)),
+        })?;
+    if let Some(unanswered) = unanswered {
+        let Unanswered { count, words } = unanswered;
+        let rows = if count == 1 { "1 row".to_owned() } else { format!("{count} rows") };
+        let more = if words.len() < count { " …" } else { "" };
+        printer.say("Note", &format!("{rows} without an answer: {}{more}", words.join(", ")));
+    }
     let lines = match output {
         Some(path) => {
             path.extension().is_some_and(|ending| ending == "jsonl" || ending == "json" || ending == "ndjson")
@@ -50,7 +70,7 @@ pub fn predict(bundle: &Path, data: &str, output: Option<&Path>, printer: &Print
     Ok(())
 }
 
-/// Row number, prediction and probabilities of each output.
+/// Row number, prediction and probabilities of each output; the cells of a row without an answer are empty.
 fn write_csv(predictor: &Predictor, answers: &[Value], text: &mut String) {
     use outset_learn::files::csv_cell as cell;
     let outputs = &predictor.signature().outputs;

@@ -9,6 +9,7 @@ pub const EXAMPLE: Example = Example {
     name: "churn",
     about: "Which customers leave: classification from numbers, categories, a date and tags, some of them missing.",
     files,
+    pictures: Vec::new,
 };
 
 const EXPERIMENT: &str = include_str!("../../../../examples/churn/outset.toml");

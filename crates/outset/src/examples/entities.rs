@@ -10,6 +10,7 @@ pub const EXAMPLE: Example = Example {
     name: "entities",
     about: "Who wants what, from whom and where: text to tags, with spans in JSON Lines.",
     files,
+    pictures: Vec::new,
 };
 
 const EXPERIMENT: &str = include_str!("../../../../examples/entities/outset.toml");

@@ -5,8 +5,12 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 /// y = 3x + 2 with normally distributed noise of variance 1.
-pub const EXAMPLE: Example =
-    Example { name: "line", about: "A straight line through a hundred points: linear regression.", files };
+pub const EXAMPLE: Example = Example {
+    name: "line",
+    about: "A straight line through a hundred points: linear regression.",
+    files,
+    pictures: Vec::new,
+};
 
 const EXPERIMENT: &str = include_str!("../../../../examples/line/outset.toml");
 const README: &str = include_str!("../../../../examples/line/README.md");

@@ -5,8 +5,12 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 /// Phrases of praise and blame, some of them turned round by "not".
-pub const EXAMPLE: Example =
-    Example { name: "sentiment", about: "What reviews of films say: text to category, in English.", files };
+pub const EXAMPLE: Example = Example {
+    name: "sentiment",
+    about: "What reviews of films say: text to category, in English.",
+    files,
+    pictures: Vec::new,
+};
 
 const EXPERIMENT: &str = include_str!("../../../../examples/sentiment/outset.toml");
 const README: &str = include_str!("../../../../examples/sentiment/README.md");

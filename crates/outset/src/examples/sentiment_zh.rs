@@ -9,6 +9,7 @@ pub const EXAMPLE: Example = Example {
     name: "sentiment-zh",
     about: "What reviews of hotels say: text to category, in Chinese.",
     files,
+    pictures: Vec::new,
 };
 
 const EXPERIMENT: &str = include_str!("../../../../examples/sentiment-zh/outset.toml");

@@ -9,6 +9,7 @@ pub const EXAMPLE: Example = Example {
     name: "ticket-priority",
     about: "How urgent tickets are and how long they take: text and table together, two outputs.",
     files,
+    pictures: Vec::new,
 };
 
 const EXPERIMENT: &str = include_str!("../../../../examples/ticket-priority/outset.toml");
