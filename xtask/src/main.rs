@@ -27,6 +27,8 @@ Tasks:
       Times `outset run` and `outset serve`, in turns with the same work in PyTorch
   bench step [--only gpt,cnn,…] [--rounds COUNT] [--precision f32,bf16]
       Times whole steps of training, in turns with the same networks in PyTorch
+  bench kernels
+      Measures the rate of each kernel beside that of a bare loop of multiply-adds and of a copy
   asan
       Runs the tests of outset-kernels under AddressSanitizer, on every path of instructions
   reference
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         ["bench", "tune", flags @ ..] => bench::tune(flags),
         ["bench", "start", flags @ ..] => bench::start(flags),
         ["bench", "step", flags @ ..] => bench::step(flags),
+        ["bench", "kernels", flags @ ..] => bench::kernels(flags),
         ["asan"] => asan::asan(),
         ["reference"] => reference::reference(),
         _ => Err(format!("unknown task `{}`\n\n{HELP}", words.join(" ")).into()),

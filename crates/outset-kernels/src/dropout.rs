@@ -33,13 +33,13 @@ pub fn dropout(x: &[f32], probability: f64, key: u64) -> Vec<f32> {
 
 /// What is kept, and its factor.
 #[derive(Clone, Copy)]
-struct Keep {
+pub(crate) struct Keep {
     below: u32,
     factor: f32,
 }
 
 impl Keep {
-    fn new(probability: f64) -> Keep {
+    pub(crate) fn new(probability: f64) -> Keep {
         assert!(
             (0.0..=1.0).contains(&probability),
             "dropout probability {probability} is not between 0 and 1"
@@ -49,6 +49,11 @@ impl Keep {
         let below = ((1.0 - probability) * 4_294_967_296.0) as u32;
         let factor = if probability < 1.0 { (1.0 / (1.0 - probability)) as f32 } else { 0.0 };
         Keep { below, factor }
+    }
+
+    /// Drops some of `x`, whose first value stands at position `at`.
+    pub(crate) fn apply_in_place(self, x: &mut [f32], at: u32, key: u64) {
+        apply_in_place(x, at, key, self);
     }
 }
 
@@ -69,6 +74,16 @@ kernel! {
             let bits = mix(mix(at.wrapping_add(i as u32) ^ low) ^ high);
             // A product, so that a NaN is seen whether it is kept or not.
             *y = x * if bits < keep.below { keep.factor } else { 0.0 };
+        }
+    }
+}
+
+kernel! {
+    fn apply_in_place<A>(x: &mut [f32], at: u32, key: u64, keep: Keep) {
+        let (low, high) = (key as u32, (key >> 32) as u32);
+        for (i, x) in x.iter_mut().enumerate() {
+            let bits = mix(mix(at.wrapping_add(i as u32) ^ low) ^ high);
+            *x *= if bits < keep.below { keep.factor } else { 0.0 };
         }
     }
 }

@@ -47,6 +47,65 @@ pub fn backward(dy: &[f32], width: usize, indices: &[i64], rows: usize) -> Vec<f
     dtable
 }
 
+/// A table of some columns of a wider output, and the row that each example takes from it.
+#[derive(Clone, Copy, Debug)]
+pub struct Column<'a> {
+    /// `[rows, width]`.
+    pub table: &'a [f32],
+    /// Values of a row.
+    pub width: usize,
+    /// One for each example.
+    pub indices: &'a [i64],
+}
+
+/// Returns for each example its values of `beside [n, width]` and its row of each table, side by side.
+///
+/// # Panics
+/// If the columns tell of different numbers of examples, or an index is not below its table's number of rows.
+pub fn forward_beside(beside: &[f32], beside_width: usize, columns: &[Column], n: usize) -> Vec<f32> {
+    assert_eq!(beside.len(), n * beside_width, "what stands beside has another size");
+    for column in columns {
+        check(column.indices, column.table.len() / column.width.max(1));
+        assert_eq!(column.indices.len(), n, "the columns differ in length");
+    }
+    let width = beside_width + columns.iter().map(|column| column.width).sum::<usize>();
+    let mut y = uninit(n * width);
+    par::run(Rows::new(&mut y, width), Cut::new(n, width), |range, y| {
+        for (y, at) in y.data.chunks_exact_mut(width.max(1)).zip(range) {
+            let (first, mut rest) = y.split_at_mut(beside_width);
+            first.copy_from_slice(&beside[at * beside_width..][..beside_width]);
+            for Column { table, width, indices } in columns {
+                let (now, later) = rest.split_at_mut(*width);
+                now.copy_from_slice(&table[indices[at] as usize * width..][..*width]);
+                rest = later;
+            }
+        }
+    });
+    y
+}
+
+/// Returns the gradient of each table of [`forward_beside`].
+pub fn backward_beside(dy: &[f32], beside_width: usize, columns: &[Column]) -> Vec<Vec<f32>> {
+    let width = beside_width + columns.iter().map(|column| column.width).sum::<usize>();
+    let starts: Vec<usize> = columns
+        .iter()
+        .scan(beside_width, |start, column| Some(std::mem::replace(start, *start + column.width)))
+        .collect();
+    // A task owns a table and adds in the order of the examples.
+    let parts = par::run((), Cut::tasks(columns.len(), dy.len()), |range, ()| {
+        let gradient = |at: usize| {
+            let Column { table, width: own, indices } = columns[at];
+            let mut dtable = vec![0.0; table.len()];
+            for (dy, &index) in dy.chunks_exact(width.max(1)).zip(indices) {
+                add(&mut dtable[index as usize * own..][..own], &dy[starts[at]..][..own]);
+            }
+            dtable
+        };
+        range.map(gradient).collect::<Vec<_>>()
+    });
+    parts.concat()
+}
+
 fn check(indices: &[i64], rows: usize) {
     let inside = indices.iter().all(|&i| usize::try_from(i).is_ok_and(|i| i < rows));
     assert!(inside, "an index is outside the table's {rows} rows");
@@ -101,6 +160,43 @@ mod tests {
             }
             assert_eq!(forward(&table, width, &at), looked_up);
             close(&backward(&dy, width, &at, rows), &expected);
+        }
+    }
+
+    #[test]
+    fn tables_beside_each_other_give_what_each_gives_alone() {
+        for (n, beside_width, tables) in [
+            (1, 0, vec![(1, 1)]),
+            (40, 3, vec![(5, 2), (7, 19), (3, 1)]),
+            (3000, 0, vec![(9, 33), (50, 4)]),
+            (0, 2, vec![(3, 2)]),
+        ] {
+            let beside = values(n * beside_width, 1);
+            let made: Vec<(Vec<f32>, Vec<i64>)> = tables
+                .iter()
+                .map(|(rows, width)| (values(rows * width, *rows as u64), indices(n, *rows)))
+                .collect();
+            let columns: Vec<Column> = made
+                .iter()
+                .zip(&tables)
+                .map(|((table, indices), (_, width))| Column { table, width: *width, indices })
+                .collect();
+            let y = forward_beside(&beside, beside_width, &columns, n);
+            let dy = values(y.len(), 2);
+            let gradients = backward_beside(&dy, beside_width, &columns);
+            let total = beside_width + tables.iter().map(|(_, width)| width).sum::<usize>();
+            let mut start = beside_width;
+            for (column, gradient) in columns.iter().zip(&gradients) {
+                let part = |x: &[f32]| -> Vec<f32> {
+                    x.chunks(total).flat_map(|row| row[start..start + column.width].to_vec()).collect()
+                };
+                assert_eq!(part(&y), forward(column.table, column.width, column.indices));
+                let rows = column.table.len() / column.width;
+                close(gradient, &wide(&backward(&part(&dy), column.width, column.indices, rows)));
+                start += column.width;
+            }
+            assert!(y.chunks(total).zip(beside.chunks(beside_width.max(1))).all(|(y, b)| y.starts_with(b)));
+            same_bits_with_one_and_two_threads(|| backward_beside(&dy, beside_width, &columns));
         }
     }
 

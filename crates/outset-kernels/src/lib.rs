@@ -31,7 +31,9 @@ pub mod pool;
 pub mod precision;
 pub mod recurrent;
 mod reduce;
+pub mod rotary;
 mod scatter;
+pub mod sequences;
 pub mod softmax;
 #[cfg(test)]
 mod testing;

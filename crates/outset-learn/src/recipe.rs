@@ -81,6 +81,7 @@ pub fn resolve(
             Precision::Bf16 => outset_ops::Precision::Bf16,
             Precision::Auto | Precision::F32 => outset_ops::Precision::F32,
         },
+        recompute: train.recompute,
         optimizer,
         schedule,
         clip_norm: train.clip_norm.or(wishes.clip_norm).unwrap_or(if linear { 0.0 } else { 1.0 }),

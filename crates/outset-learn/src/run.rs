@@ -109,7 +109,9 @@ impl Way<'_> {
     }
 
     fn stages(&self, state: &mut RunState, observe: Observer<'_>) -> Result<Finished, LearnError> {
-        let mut timings = IndexMap::from([("prepare".to_owned(), self.started.elapsed().as_secs_f64())]);
+        // What came before the training of a search's best trial is the search.
+        let before = if state.tune.is_some() { "tune" } else { "prepare" };
+        let mut timings = IndexMap::from([(before.to_owned(), self.started.elapsed().as_secs_f64())]);
         let examples = self.prepared.examples();
         let trained = teach(self, &examples, observe)?;
         timings.insert("train".to_owned(), trained.seconds);
@@ -329,7 +331,11 @@ fn new_record(prepared: &Prepared, trained: &Trained) -> RunRecord {
             kind: prepared.experiment.model.kind.clone(),
             parameters: layers.iter().map(|(_, _, count)| count).sum(),
             layers,
-            precision: "float32".to_owned(),
+            precision: match prepared.recipe.precision {
+                outset_ops::Precision::F32 => "float32",
+                outset_ops::Precision::Bf16 => "float32, trained with products in bf16",
+            }
+            .to_owned(),
         },
         training: TrainingRecord {
             epochs: trained.epochs,

@@ -44,6 +44,7 @@ pub(crate) fn arrange(
         }
         settle(&text, input, name, section, &aligned)?;
         table.columns.insert(name.clone(), aligned.cells);
+        table.columns.insert(text.clone(), aligned.text);
         roles.insert(
             text.clone(),
             Role { role: "input", kind: "text".to_owned(), reason: format!("the text that `{name}` tags") },

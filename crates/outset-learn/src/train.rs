@@ -20,7 +20,7 @@ use burn::module::Module as _;
 use burn::tensor::Device;
 use indexmap::IndexMap;
 use outset_data::{Features, Targets};
-use outset_ops::{Precision, precision};
+use outset_ops::{Precision, precision, with_recompute};
 use outset_spec::record::MetricLine;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,6 +41,8 @@ pub struct Recipe {
     pub micro_batch_size: usize,
     /// Of the products of a step; evaluation and prediction are always in single precision.
     pub precision: Precision,
+    /// Whether activations within blocks are computed again in the backward pass.
+    pub recompute: bool,
     pub optimizer: Optimizer,
     pub schedule: Schedule,
     /// 0 for no limit.
@@ -399,7 +401,8 @@ impl<'a> Training<'a> {
             // Each pass counts by its rows' weights, so that a step's gradient is the mean over its batch.
             let share = examples.weight_of(micro) / examples.weight_of(rows).max(f64::MIN_POSITIVE);
             let (loss, of_pass) = precision::with(recipe.precision, || {
-                let mut loss = network.loss(&batch, &self.weights, Some(key));
+                let mut loss =
+                    with_recompute(recipe.recompute, || network.loss(&batch, &self.weights, Some(key)));
                 if share < 1.0 {
                     loss = loss * share;
                 }
@@ -523,11 +526,14 @@ impl<'a> Training<'a> {
         Ok((rows, steps, clock.elapsed().as_secs_f64()))
     }
 
-    /// Evaluates on val as after an epoch, and gives the seconds that it took.
+    /// Makes a step and evaluates on val as after an epoch whose state is the best so far, which holds more states at once
+    /// than any other; gives the seconds that the evaluation took.
     ///
     /// # Errors
-    /// If the objective is not finite.
+    /// If loss or objective are not finite.
     pub fn probe_evaluation(&mut self) -> Result<f64, LearnError> {
+        self.probe(1, 1, Duration::ZERO)?;
+        self.progress.best = None;
         let clock = Instant::now();
         self.close_epoch(None, &mut |_| {})?;
         Ok(clock.elapsed().as_secs_f64())
@@ -600,7 +606,7 @@ impl<'a> Training<'a> {
     /// Seconds that are left if no limit ends training earlier.
     fn eta_seconds(&self) -> f64 {
         let Progress { step, seconds, .. } = self.progress;
-        seconds / step.max(1) as f64 * (self.total_steps - step) as f64
+        seconds / step.max(1) as f64 * self.total_steps.saturating_sub(step) as f64
     }
 
     /// Updates of one epoch.

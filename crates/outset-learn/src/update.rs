@@ -1,7 +1,7 @@
 //! One optimizer update of a whole network: global-norm clipping, the optimizer's rule, the moving average.
 
 use crate::network::Network;
-use crate::optimizers::Optimizer;
+use crate::optimizers::{Optimizer, folded};
 use crate::weights;
 use burn::module::{Module as _, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
@@ -42,17 +42,18 @@ impl GradientSum {
     }
 }
 
-/// The optimizer's memory of each parameter.
+/// The optimizer's memory of each parameter, in the shape of the [`folded`] parameter.
 #[derive(Default)]
-pub struct State(HashMap<ParamId, Vec<Tensor<1>>>);
+pub struct State(HashMap<ParamId, Vec<Tensor<2>>>);
 
 impl State {
     /// The memory as named tensors: `<parameter>.<index>`.
     pub fn to_tensors(&self, network: &Network) -> Vec<(String, TensorData)> {
         let of = |(name, id): (String, ParamId)| {
             let state = self.0.get(&id).map_or(&[][..], Vec::as_slice);
-            let named = |(index, tensor): (usize, &Tensor<1>)| {
-                (format!("{name}.{index}"), tensor.clone().into_data())
+            let named = |(index, tensor): (usize, &Tensor<2>)| {
+                let size = tensor.shape().num_elements();
+                (format!("{name}.{index}"), tensor.clone().reshape([size]).into_data())
             };
             state.iter().enumerate().map(named).collect::<Vec<_>>()
         };
@@ -61,11 +62,21 @@ impl State {
 
     /// Takes the memory of a network's parameters out of named tensors.
     pub fn from_tensors(network: &Network, mut tensors: BTreeMap<String, Vec<f32>>, device: &Device) -> Self {
+        struct Shapes(HashMap<ParamId, [usize; 2]>);
+        impl ModuleVisitor for Shapes {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                self.0.insert(param.id, folded(param.val().dims()));
+            }
+        }
+        let mut shapes = Shapes(HashMap::new());
+        network.visit(&mut shapes);
+        let Shapes(shapes) = shapes;
         let mut state = HashMap::new();
         for (name, id) in weights::names(network) {
-            let found: Vec<Tensor<1>> = (0..)
+            let shape = shapes.get(&id).copied().unwrap_or([1, 0]);
+            let found: Vec<Tensor<2>> = (0..)
                 .map_while(|index| tensors.remove(&format!("{name}.{index}")))
-                .map(|values| vector(values, device))
+                .map(|values| vector(values, device).reshape(shape))
                 .collect();
             // A rule without memory, such as plain gradient descent, has an empty list for each parameter, as here.
             state.insert(id, found);
@@ -111,10 +122,7 @@ impl ModuleMapper for Update<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let Some(gradient) = self.gradients.0.remove(&param.id) else { return param };
         let (id, weight, mapper) = param.consume();
-        let shape = weight.dims();
-        let gradient = gradient.reshape(shape);
         let state = self.state.0.remove(&id).unwrap_or_default();
-        let state = state.into_iter().map(|state| state.reshape(shape)).collect();
         let (weight, state) = self.optimizer.step_scaled(
             weight.inner(),
             gradient,
@@ -124,8 +132,7 @@ impl ModuleMapper for Update<'_> {
             self.step,
             D > 1,
         );
-        let size = shape.iter().product::<usize>();
-        self.state.0.insert(id, state.into_iter().map(|state| state.reshape([size])).collect());
+        self.state.0.insert(id, state);
         Param::from_mapped_value(id, Tensor::from_inner(weight).require_grad(), mapper)
     }
 }

@@ -16,26 +16,32 @@ mod testing;
 mod track;
 
 pub use modules::{
-    Attention, BatchNorm, Conv1d, Conv2d, Embedding, FeedForward, GroupNorm, Gru, LayerNorm, Linear, Lstm,
-    MemberLinear, RmsNorm,
+    Attention, BatchNorm, Conv1d, Conv2d, ConvTransposed2d, Embedding, FeedForward, GroupNorm, Gru,
+    LayerNorm, Linear, Lstm, MemberLinear, RmsNorm,
 };
 pub use ops::{
-    attention::{AttentionMask, attention, packed_attention},
+    attention::{AttentionMask, attention, attention_of_rows, packed_attention},
+    attention_cache::{KeyValueCache, attention_with_cache},
     bag::bag,
     batch_norm::{BatchNormed, batch_norm, batch_norm_train},
     conv::{Convolution, conv1d, conv2d},
+    conv_transposed::conv_transposed2d,
     crf::{Best, crf, crf_best},
     cross_entropy::cross_entropy,
     dropout::dropout,
     embedding::embedding,
+    embeddings::embeddings,
     ensemble::{ensemble_scale, member_linear},
     group_norm::group_norm,
     layer_norm::layer_norm,
-    linear::linear,
+    linear::{linear, linear_adding},
     linear_cross_entropy::linear_cross_entropy,
     pool::{Window, avg_pool2d, global_avg_pool2d, max_pool2d},
-    recurrent::{gru, lstm},
+    recompute::{recompute, with_recompute},
+    recurrent::{LstmState, gru, gru_from, lstm, lstm_from},
     rms_norm::rms_norm,
+    rotary::{Turns, rotary},
+    sequences::{filled_up, without_filling},
     softmax::softmax,
 };
 pub use outset_kernels::{

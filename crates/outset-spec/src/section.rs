@@ -85,8 +85,10 @@ impl Setting for Section {
         Self::from_node(node, "kind").map_err(|problem| problem.message)
     }
 
+    /// Nothing where the choice is left to Outset.
     fn to_value(&self) -> Option<Value> {
-        Some(Value::Table(self.to_table("kind")))
+        let table = self.to_table("kind");
+        (!table.0.is_empty()).then_some(Value::Table(table))
     }
 
     fn fields() -> Vec<Field> {

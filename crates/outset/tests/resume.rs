@@ -247,20 +247,35 @@ fn ctrl_c_once_leaves_a_model_and_what_resuming_needs() {
 
 #[test]
 fn ctrl_c_twice_ends_at_once_and_the_run_goes_on() {
-    let sandbox = experiment();
-    let mut child = spawn(&sandbox, &[&RUN[..], &["train.epochs=200"]].concat());
+    // So many columns that what follows on training takes a while.
+    let wide = || {
+        let mut rows: Vec<String> =
+            vec![(0..60).map(|column| format!("c{column},")).collect::<String>() + "price"];
+        let mut lot = 5;
+        rows.extend((0..1500).map(|_| {
+            let cells: Vec<u64> = (0..61).map(|_| random(&mut lot) % 1000).collect();
+            cells.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
+        }));
+        let sandbox = experiment();
+        sandbox.write("data.csv", rows.join("\n"));
+        sandbox
+    };
+    let sandbox = wide();
+    let epochs = [&RUN[..], &["train.epochs=6"]].concat();
+    let mut child = spawn(&sandbox, &epochs);
     while !sandbox.path("runs/it-1/checkpoints").exists() {
         assert!(child.try_wait().unwrap().is_none());
         std::thread::sleep(Duration::from_millis(2));
     }
-    // Two that are sent at once may count as one, and after a while the run is over.
-    let often = format!("for i in $(seq 1000); do kill -INT {}; done", child.id());
-    Command::new("sh").args(["-c", &often]).status().unwrap();
+    // Two that are sent at once may count as one.
+    let often = format!("for i in $(seq 100); do kill -INT {} || exit; sleep 0.005; done", child.id());
+    let mut sender = Command::new("sh").args(["-c", &often]).stderr(Stdio::null()).spawn().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
+    sender.wait().unwrap();
     assert!(!sandbox.path("runs/it-1/run.json").exists());
     assert_eq!(resume(&sandbox).0, Some(0));
-    let whole = experiment();
-    whole.ok(&[&RUN[..], &["train.epochs=200"]].concat());
+    let whole = wide();
+    whole.ok(&epochs);
     assert_equal(&sandbox, &outcome(&whole));
 }
 

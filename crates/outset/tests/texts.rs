@@ -169,8 +169,8 @@ fn a_tokenizer_that_was_taken_away_is_named() {
 #[test]
 fn empty_and_endless_texts_are_counted() {
     let endless = "word ".repeat(200_000);
-    // Each another, for equal rows stay together in one part.
-    let odd: String = (0..3).map(|row| format!("{endless}{row},yes\n\" \",no\n,yes\n<br>,no\n")).collect();
+    // Enough of them, and not alike, so that train has some.
+    let odd: String = (0..8).map(|row| format!("{endless}{row},yes\n\" \",no\n,yes\n<br>,no\n")).collect();
     let data = format!("{}{odd}", reviews());
     for encoder in ["bag_of_words", "gru"] {
         let sandbox = Sandbox::new();

@@ -9,9 +9,7 @@ use serde_json::Value;
 
 /// Data, what has to be reached, and in which time.
 pub struct Row {
-    pub name: &'static str,
-    /// Settings that name the data, with the files under the folder of the data sets.
-    pub files: &'static [(&'static str, &'static str)],
+    pub experiment: Experiment,
     output: &'static str,
     /// The least accuracy, on average.
     accuracy: f64,
@@ -31,14 +29,20 @@ enum Twin {
     Epochs(&'static str),
 }
 
+const fn experiment(name: &'static str, files: &'static [(&'static str, &'static str)]) -> Experiment {
+    Experiment { folder: "images", name, files, seeded: "data.split.seed" }
+}
+
 /// Every row.
 pub const ROWS: &[Row] = &[
     Row {
-        name: "mnist",
-        files: &[
-            ("data.train", "image_classification/mnist/train-images-idx3-ubyte.gz"),
-            ("data.test", "image_classification/mnist/t10k-images-idx3-ubyte.gz"),
-        ],
+        experiment: experiment(
+            "mnist",
+            &[
+                ("data.train", "image_classification/mnist/train-images-idx3-ubyte.gz"),
+                ("data.test", "image_classification/mnist/t10k-images-idx3-ubyte.gz"),
+            ],
+        ),
         output: "label",
         accuracy: 0.993,
         seconds: 90.0,
@@ -46,8 +50,10 @@ pub const ROWS: &[Row] = &[
         twin: Twin::Whole,
     },
     Row {
-        name: "cifar10",
-        files: &[("data.source", "image_classification/cifar10_jpeg_subset/train.zip")],
+        experiment: experiment(
+            "cifar10",
+            &[("data.source", "image_classification/cifar10_jpeg_subset/train.zip")],
+        ),
         output: "label",
         accuracy: 0.86,
         seconds: 900.0,
@@ -55,8 +61,10 @@ pub const ROWS: &[Row] = &[
         twin: Twin::Epochs("2"),
     },
     Row {
-        name: "digits",
-        files: &[("data.source", "image_classification/sklearn_digits/digits.csv")],
+        experiment: experiment(
+            "digits",
+            &[("data.source", "image_classification/sklearn_digits/digits.csv")],
+        ),
         output: "target",
         accuracy: 0.98,
         seconds: 20.0,
@@ -77,7 +85,7 @@ struct Trained {
 
 /// Names of all rows.
 pub fn names() -> Vec<&'static str> {
-    ROWS.iter().map(|row| row.name).collect()
+    ROWS.iter().map(|row| row.experiment.name).collect()
 }
 
 /// Runs the named rows with their seeds, or with the given ones, prints the tables and returns them with their heading;
@@ -94,11 +102,14 @@ pub fn images(
     let words = place.words(&["torch", "numpy"])?;
     let settings: Vec<String> = epochs.iter().map(|epochs| format!("train.epochs={epochs}")).collect();
     let (mut lines, mut turns) = (Vec::new(), Vec::new());
-    for row in ROWS.iter().filter(|row| names.contains(&row.name)) {
+    for row in ROWS.iter().filter(|row| names.contains(&row.experiment.name)) {
         let mut trained = Vec::new();
         for seed in seeds.unwrap_or(row.seeds) {
             let one = row.train(place, *seed, &settings)?;
-            println!("{} · seed {seed} · accuracy {:.4} · {:.1} s", row.name, one.accuracy, one.seconds);
+            println!(
+                "{} · seed {seed} · accuracy {:.4} · {:.1} s",
+                row.experiment.name, one.accuracy, one.seconds
+            );
             trained.push(one);
         }
         lines.push(row.line(&trained));
@@ -116,15 +127,14 @@ pub fn images(
 
 impl Row {
     fn train(&self, place: &Place, seed: u64, settings: &[String]) -> Outcome<Trained> {
-        let Self { name, files, .. } = *self;
-        let experiment = Experiment { folder: "images", name, files, seeded: "data.split.seed" };
-        let ran = experiment.run(place, seed, settings)?;
+        let ran = self.experiment.run(place, seed, settings)?;
         let twin = match self.twin {
             Twin::None => None,
             Twin::Whole => Some(&[][..]),
             Twin::Epochs(epochs) => Some(&["--epochs", epochs][..]),
         };
-        let twin = twin.map(|more| experiment.twin(place, "images/twin.py", &ran, seed, more)).transpose()?;
+        let twin =
+            twin.map(|more| self.experiment.twin(place, "images/twin.py", &ran, seed, more)).transpose()?;
         let epochs = number(&ran.record["training"]["epochs"]);
         let accuracy = |metrics: &Value| number(&metrics["test"][self.output]["accuracy"]);
         Ok(Trained {
@@ -147,7 +157,7 @@ impl Row {
         let of_runs = |of: &dyn Fn(&Trained) -> f64| median(&trained.iter().map(of).collect::<Vec<_>>());
         let line = |what: &str, ours: f64, theirs: f64, digits: usize| {
             let figures = [ours, theirs].map(|figure| format!("{figure:.digits$}"));
-            [&[self.name.to_owned(), what.to_owned()][..], &figures].concat()
+            [&[self.experiment.name.to_owned(), what.to_owned()][..], &figures].concat()
         };
         let mut lines = Vec::new();
         if self.twin == Twin::Whole {
@@ -170,7 +180,7 @@ impl Row {
         let peak = trained.iter().map(|one| one.peak_bytes).max().unwrap_or(0);
         let yes = |reached: bool| if reached { "yes" } else { "no" }.to_owned();
         vec![
-            self.name.to_owned(),
+            self.experiment.name.to_owned(),
             if trained.len() > 1 { format!("{mean:.4} ± {deviation:.4}") } else { format!("{mean:.4}") },
             self.accuracy.to_string(),
             yes(mean >= self.accuracy),
@@ -185,13 +195,13 @@ impl Row {
 
 #[cfg(test)]
 mod tests {
+    use super::super::experiment::tests::check_file;
     use super::*;
 
     #[test]
     fn a_line_tells_what_is_reached() {
         let row = Row {
-            name: "a",
-            files: &[],
+            experiment: experiment("a", &[]),
             output: "y",
             accuracy: 0.9,
             seconds: 10.0,
@@ -220,10 +230,7 @@ mod tests {
     #[test]
     fn each_row_has_its_experiment() {
         for row in ROWS {
-            let path = format!("{}/../benches/images/{}.toml", env!("CARGO_MANIFEST_DIR"), row.name);
-            let text = std::fs::read_to_string(&path).unwrap();
-            assert!(text.contains(&format!("name = \"{}\"", row.name)), "{path}");
-            assert!(text.contains(&format!("\n{} = ", row.output)), "{path}");
+            check_file(&row.experiment, &[row.output]);
         }
     }
 }

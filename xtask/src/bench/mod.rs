@@ -6,6 +6,7 @@ mod document;
 mod experiment;
 mod http;
 mod images;
+mod kernels;
 mod line;
 mod measure;
 mod place;
@@ -131,6 +132,18 @@ pub fn start(flags: &[&str]) -> Outcome<()> {
     let text = measure::table(&comparisons);
     println!("\n{text}");
     if flags.is_empty() { document::write(&place, "start", &format!("{words}\n\n{text}")) } else { Ok(()) }
+}
+
+/// Runs `bench kernels`.
+///
+/// # Errors
+/// If a flag is given, or the benchmark could not be run.
+pub fn kernels(flags: &[&str]) -> Outcome<()> {
+    Flags::read(flags, &[])?;
+    let place = Place::of_tree("kernels")?;
+    let text = kernels::kernels(&place)?;
+    println!("\n{text}");
+    document::write(&place, "kernels", &format!("{} {text}", place.words_of_machine(&[])?))
 }
 
 /// Runs `bench step`.

@@ -1,8 +1,9 @@
 //! `bench plan`: forecasts of `outset plan` beside what the runs then take.
 
+use super::experiment::Experiment;
 use super::measure::{mebibytes, median};
 use super::place::Place;
-use super::{Outcome, document, images, process, tables};
+use super::{Outcome, document, images, process, tables, texts};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -27,7 +28,14 @@ struct Pair {
 
 /// Names of all that can be forecast.
 pub fn names() -> Vec<&'static str> {
-    EXAMPLES.into_iter().chain(tables::names()).chain(images::names()).collect()
+    EXAMPLES.into_iter().chain(experiments().map(|experiment| experiment.name)).collect()
+}
+
+/// The experiments of the other benchmarks.
+fn experiments() -> impl Iterator<Item = Experiment> {
+    let tables = tables::ROWS.iter().map(tables::Row::experiment);
+    let texts = texts::ROWS.iter().map(|row| row.experiment);
+    tables.chain(texts).chain(images::ROWS.iter().map(|row| row.experiment))
 }
 
 /// Forecasts and runs each, prints the comparison and returns it with its heading.
@@ -38,12 +46,9 @@ pub fn plan(place: &Place, names: &[&str], epochs: Option<usize>) -> Outcome<Str
     let words = place.words(&[])?;
     let mut pairs = Vec::new();
     for name in names {
-        let table = tables::ROWS.iter().find(|row| row.name == *name);
-        let pictures = images::ROWS.iter().find(|row| row.name == *name);
-        let mut arguments = match (table, pictures) {
-            (Some(row), _) => of_data(place, "tables", row.name, row.files)?,
-            (_, Some(row)) => of_data(place, "images", row.name, row.files)?,
-            (None, None) => {
+        let mut arguments = match experiments().find(|experiment| experiment.name == *name) {
+            Some(experiment) => of_data(place, experiment)?,
+            None => {
                 let folder = place.work.join(name);
                 let mut new = place.outset(&["new"]);
                 new.arg(&folder).args(["--example", name]);
@@ -108,9 +113,9 @@ pub fn plan(place: &Place, names: &[&str], epochs: Option<usize>) -> Outcome<Str
 }
 
 /// The experiment of a benchmark with its files.
-fn of_data(place: &Place, of: &str, name: &str, files: &[(&str, &str)]) -> Outcome<Vec<String>> {
-    let mut arguments = vec![place.root.join(format!("benches/{of}/{name}.toml")).display().to_string()];
-    for (setting, file) in files {
+fn of_data(place: &Place, experiment: Experiment) -> Outcome<Vec<String>> {
+    let mut arguments = vec![experiment.path(place).display().to_string()];
+    for (setting, file) in experiment.files {
         arguments.push(format!("{setting}={}", place.data(file)?.display()));
     }
     Ok(arguments)

@@ -73,6 +73,15 @@ pub fn step(place: &Place, only: &[&str], precisions: &[&str], rounds: usize) ->
             } else {
                 &["eager", "compile"]
             };
+            // Beside the twins, the same on our side with activations computed again.
+            let mut again = match row.name {
+                "gpt" => {
+                    let mut outset = Command::new(&program);
+                    outset.args(["gpt_recompute", precision, THREADS]);
+                    Some(Side::start("outset, recomputed", outset)?)
+                }
+                _ => None,
+            };
             for variant in variants {
                 let mut twin = place.twin("step/twin.py");
                 twin.args([row.name, precision, THREADS, variant]);
@@ -80,7 +89,7 @@ pub fn step(place: &Place, only: &[&str], precisions: &[&str], rounds: usize) ->
             }
             level.clone_from(&sides[0].greeting);
             for _ in 0..rounds {
-                for side in &mut sides {
+                for side in sides.iter_mut().chain(&mut again) {
                     side.turn()?;
                 }
             }
@@ -100,6 +109,18 @@ pub fn step(place: &Place, only: &[&str], precisions: &[&str], rounds: usize) ->
                 let least = peaks[1..].iter().copied().fold(f64::INFINITY, f64::min);
                 let figures = [format!("{:.0} MiB", peaks[0]), format!("{least:.0} MiB")];
                 lines.push(line("… its peak memory", precision, figures, peaks[0] / least, MEMORY_GOAL));
+                if let Some(again) = &mut again {
+                    let peak = again.stop()?;
+                    println!("{} · {precision} · {} · {}", row.name, again.name, again.words());
+                    let ratios: Vec<f64> = again.times.iter().zip(&best.times).map(|(a, b)| a / b).collect();
+                    let figures = [
+                        milliseconds(median(&again.times)),
+                        format!("{} ({})", milliseconds(cells.1), best.name),
+                    ];
+                    lines.push(plain("… with `train.recompute`", precision, figures, median(&ratios)));
+                    let figures = [format!("{peak:.0} MiB"), format!("{least:.0} MiB")];
+                    lines.push(plain("… its peak memory then", precision, figures, peak / least));
+                }
             }
         }
     }
@@ -111,6 +132,11 @@ fn line(about: &str, precision: &str, [ours, twin]: [String; 2], share: f64, goa
     let reached = if share <= goal { "yes" } else { "no" };
     let words = [about, precision, &ours, &twin, &format!("{share:.2}"), &format!("{goal:.2}"), reached];
     words.map(str::to_owned).to_vec()
+}
+
+/// A line without a goal.
+fn plain(about: &str, precision: &str, [ours, twin]: [String; 2], share: f64) -> Vec<String> {
+    [about, precision, &ours, &twin, &format!("{share:.2}"), "–", "–"].map(str::to_owned).to_vec()
 }
 
 fn milliseconds(value: f64) -> String {

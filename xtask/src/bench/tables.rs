@@ -145,10 +145,14 @@ pub fn tables(place: &Place, names: &[&str], seeds: Option<&[u64]>) -> Outcome<S
 }
 
 impl Row {
+    /// The experiment file with its data.
+    pub fn experiment(&self) -> Experiment {
+        Experiment { folder: "tables", name: self.name, files: self.files, seeded: self.seeded }
+    }
+
     /// Trains with a seed, then asks the twin about the same rows.
     fn train(&self, place: &Place, seed: u64) -> Outcome<Trained> {
-        let Self { name, files, seeded, .. } = *self;
-        let experiment = Experiment { folder: "tables", name, files, seeded };
+        let experiment = self.experiment();
         let ran = experiment.run(place, seed, &[])?;
         let twin = experiment.twin(place, "tables/twin.py", &ran, seed, &[])?;
         Ok(Trained { record: ran.record, twin, seconds: ran.seconds, peak_bytes: ran.peak_bytes })

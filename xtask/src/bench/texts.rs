@@ -8,8 +8,8 @@ use super::{Outcome, document};
 use serde_json::Value;
 
 /// An experiment of `benches/texts` and what it has to reach.
-struct Row {
-    experiment: Experiment,
+pub struct Row {
+    pub experiment: Experiment,
     goals: &'static [Goal],
     /// The most seconds of a run.
     seconds: f64,
@@ -47,7 +47,8 @@ const fn least(output: &'static str, metric: &'static str, value: f64) -> Goal {
     Goal { output, metric, least: Least::Value(value) }
 }
 
-const ROWS: &[Row] = &[
+/// Every row.
+pub const ROWS: &[Row] = &[
     Row {
         experiment: given(
             "sst2",

@@ -97,6 +97,10 @@ impl Source for Conll {
         let mut tokens = 0;
         let end = |sentence: &mut Vec<String>, tokens: &mut usize, columns: &mut Columns<'_>| {
             if *tokens > 0 {
+                if let (1, Some(text)) = (*tokens, sentence.first_mut()) {
+                    // A single word is a list, too.
+                    text.push(LIST_SEPARATOR);
+                }
                 for (position, text) in positions.iter().zip(sentence.iter_mut()) {
                     columns.column(*position).push_text(text);
                     text.clear();

@@ -1,6 +1,6 @@
 //! The gradient of attention, from the output and the logarithms of the sums; scores are computed again.
 
-use super::{Heads, Inputs, KEY_BLOCK, Mask, QUERY_BLOCK, Sizes, rows};
+use super::{Heads, Inputs, KEY_BLOCK, Mask, QUERY_BLOCK, Sequence, Sizes, rows};
 use crate::{
     buf::uninit,
     gemm::{Matrix, Output, matmul_here},
@@ -29,10 +29,11 @@ pub fn backward(
     log_sums: &[f32],
     dy: &[f32],
 ) -> Gradients {
-    sizes.check();
-    let Sizes { batch, queries, keys, heads, kv_heads, size } = sizes;
+    inputs.check(sizes);
+    let Sizes { heads, kv_heads, size, .. } = sizes;
+    let (query_rows, key_rows) = (inputs.query_rows(sizes), inputs.key_rows(sizes));
     assert!(
-        output.len() == dy.len() && dy.len() == batch * queries * heads * size,
+        output.len() == dy.len() && dy.len() == query_rows * heads * size,
         "the gradient has another size"
     );
     let given = Given {
@@ -46,14 +47,14 @@ pub fn backward(
     let packed = inputs.q.per_row != heads;
     if packed {
         let per_row = inputs.q.per_row;
-        let mut all = uninit(batch * queries * per_row * size);
+        let mut all = uninit(query_rows * per_row * size);
         let scattered = Scatter::new(&mut all, size);
         let target = |first| Target { rows: &scattered, per_row, first };
         given.run([target(0), target(heads), target(heads + kv_heads)]);
         Gradients::Packed(all)
     } else {
-        let [mut dq, mut dk, mut dv] = [(queries, heads), (keys, kv_heads), (keys, kv_heads)]
-            .map(|(time, heads)| uninit(batch * time * heads * size));
+        let [mut dq, mut dk, mut dv] = [(query_rows, heads), (key_rows, kv_heads), (key_rows, kv_heads)]
+            .map(|(rows, heads)| uninit(rows * heads * size));
         {
             let [q, k, v] = [&mut dq, &mut dk, &mut dv].map(|gradient| Scatter::new(gradient, size));
             let target = |rows, per_row| Target { rows, per_row, first: 0 };
@@ -115,18 +116,20 @@ impl Given<'_> {
                 dv: uninit(keys * size),
             };
             for task in range {
-                let (sequence, kv_head) = (task / kv_heads, task % kv_heads);
-                scratch.dk.fill(0.0);
-                scratch.dv.fill(0.0);
+                let (number, kv_head) = (task / kv_heads, task % kv_heads);
+                let sequence = self.inputs.sequence(self.sizes, number);
+                let Sizes { queries, keys, .. } = sequence.sizes;
+                scratch.dk[..keys * size].fill(0.0);
+                scratch.dv[..keys * size].fill(0.0);
                 for head in kv_head * shared..(kv_head + 1) * shared {
                     for first in (0..queries).step_by(QUERY_BLOCK) {
                         let block = first..(first + QUERY_BLOCK).min(queries);
                         self.block(&mut scratch, sequence, head, kv_head, block.clone());
-                        let rows = sequence * queries + block.start..sequence * queries + block.end;
+                        let rows = sequence.query_row + block.start..sequence.query_row + block.end;
                         dq.write(&scratch.dq, size, rows, head);
                     }
                 }
-                let rows = sequence * keys..(sequence + 1) * keys;
+                let rows = sequence.key_row..sequence.key_row + keys;
                 dk.write(&scratch.dk, size, rows.clone(), kv_head);
                 dv.write(&scratch.dv, size, rows, kv_head);
             }
@@ -136,17 +139,18 @@ impl Given<'_> {
     /// Computes the gradient of a block of queries and adds its share to those of keys and values.
     ///
     /// With weights `p` and `delta = Σ dy y`: `dv += pᵀ dy`, `ds = p (dy vᵀ - delta) / √size`, `dk += dsᵀ q`,
-    /// `dq = ds k`.
+    /// `dq = ds k`. Dropout multiplies `p` by its mask in the first and `dy vᵀ` in the second.
     fn block(
         &self,
         scratch: &mut Scratch,
-        sequence: usize,
+        sequence: Sequence,
         head: usize,
         kv_head: usize,
         block: Range<usize>,
     ) {
-        let (sizes, size, count) = (self.sizes, self.sizes.size, block.len());
-        let q_rows = sequence * sizes.queries + block.start..sequence * sizes.queries + block.end;
+        let Sequence { number, sizes, query_row, key_row } = sequence;
+        let (size, count) = (sizes.size, block.len());
+        let q_rows = query_row + block.start..query_row + block.end;
         let q = self.inputs.q.matrix(size, q_rows.clone(), head);
         let dy = self.dy.matrix(size, q_rows.clone(), head);
         let deltas: Vec<f32> = q_rows
@@ -154,23 +158,30 @@ impl Given<'_> {
             .collect();
         let dq = &mut scratch.dq[..count * size];
         dq.fill(0.0);
-        let seen = self.mask.visible_to_any(sizes, sequence, block.clone());
+        let seen = self.mask.visible_to_any(sizes, number, block.clone());
         for start in seen.clone().step_by(KEY_BLOCK) {
             let keys = start..(start + KEY_BLOCK).min(seen.end);
             let width = keys.len();
-            let k_rows = sequence * sizes.keys + keys.start..sequence * sizes.keys + keys.end;
+            let k_rows = key_row + keys.start..key_row + keys.end;
             let k = self.inputs.k.matrix(size, k_rows.clone(), kv_head);
             let v = self.inputs.v.matrix(size, k_rows, kv_head);
             let (scores, dp) = (&mut scratch.scores[..count * width], &mut scratch.dp[..count * width]);
             matmul_here(q, k.transposed(), Output::strided(scores, width));
             matmul_here(dy, v.transposed(), Output::strided(dp, width));
             for (i, query) in block.clone().enumerate() {
-                let visible = self.mask.visible(sizes, sequence, query);
+                let visible = self.mask.visible(sizes, number, query);
                 let visible = visible.start.clamp(keys.start, keys.end) - keys.start
                     ..visible.end.clamp(keys.start, keys.end) - keys.start;
-                let log_sum = self.log_sums[(sequence * sizes.heads + head) * sizes.queries + query];
+                let log_sum = self.log_sums[sequence.log_sums(head) + query];
                 let (scores, dp) = (&mut scores[i * width..][..width], &mut dp[i * width..][..width]);
+                let place = [number, head, query];
+                if let Some(dropout) = self.inputs.dropout {
+                    dropout.apply(sizes, place, keys.start, dp);
+                }
                 rows::weights_and_gradient(scores, dp, visible, sizes.scale(), log_sum, deltas[i]);
+                if let Some(dropout) = self.inputs.dropout {
+                    dropout.apply(sizes, place, keys.start, scores);
+                }
             }
             let (p, ds) = (Matrix::new(scores, count, width), Matrix::new(dp, count, width));
             let of_keys = keys.start * size..keys.end * size;

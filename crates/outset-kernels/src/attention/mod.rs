@@ -3,17 +3,21 @@
 //!
 //! Queries are `[batch, queries, heads, size]`, keys and values `[batch, keys, kv_heads, size]`, each possibly a part
 //! of wider rows, as those of one projection to all three. With fewer key heads than heads, neighbouring heads share
-//! one (arXiv 2305.13245).
+//! one (arXiv 2305.13245). Sequences of different lengths lie filled up to the longest, or one after the other without
+//! filling ([`Inputs::one_after_the_other`]).
 
 mod backward;
+mod decode;
 mod rows;
 #[cfg(test)]
 mod tests;
 
 pub use backward::{Gradients, backward};
+pub use decode::{Cache, decode};
 
 use crate::{
     buf::uninit,
+    dropout::Keep,
     gemm::{Matrix, Output, matmul_here},
     par::{self, Cut},
     scatter::Scatter,
@@ -57,6 +61,43 @@ impl Sizes {
     fn check(self) {
         let divides = self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads);
         assert!(divides, "{} heads can't share {} key heads", self.heads, self.kv_heads);
+    }
+}
+
+/// Which weights are zeroed after the softmax, the others being divided by `1 - probability`.
+///
+/// As in [`crate::dropout`], the mask is a function of the key and of sequence, head, query and key alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// Share of the weights that are zeroed.
+    pub probability: f64,
+    /// Key of the mask.
+    pub key: u64,
+}
+
+impl Dropout {
+    /// Returns the mask of a query's weights from one key on, as factors.
+    pub fn factors(
+        &self,
+        sizes: Sizes,
+        sequence: usize,
+        head: usize,
+        query: usize,
+        keys: Range<usize>,
+    ) -> Vec<f32> {
+        let mut factors = vec![1.0; keys.len()];
+        self.apply(sizes, [sequence, head, query], keys.start, &mut factors);
+        factors
+    }
+
+    /// Zeroes and scales the weights of a query, the first being that of key `first`.
+    ///
+    /// The numbers don't depend on the sizes of the batch's sequences, so that a filled up sequence gets the same.
+    fn apply(&self, sizes: Sizes, [sequence, head, query]: [usize; 3], first: usize, weights: &mut [f32]) {
+        let row = (sequence * sizes.heads + head) as u64;
+        let key = self.key ^ row.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let key = key.wrapping_add((query as u64).wrapping_mul(0xd1b5_4a32_d192_ed03));
+        Keep::new(self.probability).apply_in_place(weights, first as u32, key);
     }
 }
 
@@ -123,6 +164,28 @@ pub struct Inputs<'a> {
     pub k: Heads<'a>,
     /// Values.
     pub v: Heads<'a>,
+    /// Where sequences begin that lie one after the other, and where the last ends.
+    starts: Option<&'a [usize]>,
+    /// Dropout of the weights.
+    dropout: Option<Dropout>,
+}
+
+/// One sequence of a batch.
+#[derive(Clone, Copy, Debug)]
+struct Sequence {
+    number: usize,
+    /// The sizes of the attention with the sequence's own lengths.
+    sizes: Sizes,
+    /// Its first rows.
+    query_row: usize,
+    key_row: usize,
+}
+
+impl Sequence {
+    /// Where the logarithms of the sums of a head begin.
+    fn log_sums(&self, head: usize) -> usize {
+        self.query_row * self.sizes.heads + head * self.sizes.queries
+    }
 }
 
 impl<'a> Inputs<'a> {
@@ -130,7 +193,8 @@ impl<'a> Inputs<'a> {
     pub fn packed(values: &'a [f32], sizes: Sizes) -> Self {
         let per_row = sizes.heads + 2 * sizes.kv_heads;
         let at = |first| Heads::new(values, per_row, first);
-        Inputs { q: at(0), k: at(sizes.heads), v: at(sizes.heads + sizes.kv_heads) }
+        let (q, k, v) = (at(0), at(sizes.heads), at(sizes.heads + sizes.kv_heads));
+        Inputs { q, k, v, starts: None, dropout: None }
     }
 
     /// Takes queries, keys and values from a slice each.
@@ -139,6 +203,52 @@ impl<'a> Inputs<'a> {
             q: Heads::new(q, sizes.heads, 0),
             k: Heads::new(k, sizes.kv_heads, 0),
             v: Heads::new(v, sizes.kv_heads, 0),
+            starts: None,
+            dropout: None,
+        }
+    }
+
+    /// Takes the sequences as lying one after the other without filling: sequence `n` has the rows from `starts[n]` to
+    /// `starts[n + 1]`, for queries and keys alike. The sizes then name the length of the longest.
+    pub fn one_after_the_other(self, starts: &'a [usize]) -> Self {
+        Inputs { starts: Some(starts), ..self }
+    }
+
+    /// Drops weights.
+    pub fn with_dropout(self, dropout: Option<Dropout>) -> Self {
+        Inputs { dropout: dropout.filter(|dropout| dropout.probability > 0.0), ..self }
+    }
+
+    /// Rows of queries of all sequences.
+    fn query_rows(&self, sizes: Sizes) -> usize {
+        self.starts.map_or(sizes.batch * sizes.queries, |starts| starts[sizes.batch])
+    }
+
+    /// Rows of keys of all sequences.
+    fn key_rows(&self, sizes: Sizes) -> usize {
+        self.starts.map_or(sizes.batch * sizes.keys, |starts| starts[sizes.batch])
+    }
+
+    fn sequence(&self, sizes: Sizes, number: usize) -> Sequence {
+        match self.starts {
+            None => {
+                let (query_row, key_row) = (number * sizes.queries, number * sizes.keys);
+                Sequence { number, sizes, query_row, key_row }
+            }
+            Some(starts) => {
+                let (row, length) = (starts[number], starts[number + 1] - starts[number]);
+                let sizes = Sizes { queries: length, keys: length, ..sizes };
+                Sequence { number, sizes, query_row: row, key_row: row }
+            }
+        }
+    }
+
+    fn check(&self, sizes: Sizes) {
+        sizes.check();
+        if let Some(starts) = self.starts {
+            assert_eq!(starts.len(), sizes.batch + 1, "the sequences' starts are those of another batch");
+            let fits = starts.windows(2).all(|two| two[0] <= two[1] && two[1] - two[0] <= sizes.queries);
+            assert!(fits && sizes.queries == sizes.keys, "a sequence is longer than the longest");
         }
     }
 }
@@ -146,16 +256,16 @@ impl<'a> Inputs<'a> {
 /// What [`forward`] returns.
 #[derive(Debug)]
 pub struct Forward {
-    /// `[batch, queries, heads, size]`; zeros where a query sees no key.
+    /// `[batch, queries, heads, size]`, or the rows of the sequences one after the other; zeros where a query sees no key.
     pub output: Vec<f32>,
-    /// Logarithm of the sum of exponentials of each query's scores, `[batch, heads, queries]`.
+    /// Logarithm of the sum of exponentials of each query's scores, `[batch, heads, queries]`, sequence after sequence.
     pub log_sums: Vec<f32>,
 }
 
 /// Computes the attention.
 pub fn forward(inputs: Inputs, sizes: Sizes, mask: Mask) -> Forward {
-    sizes.check();
-    let mut output = uninit(sizes.batch * sizes.queries * sizes.heads * sizes.size);
+    inputs.check(sizes);
+    let mut output = uninit(inputs.query_rows(sizes) * sizes.heads * sizes.size);
     let chunks = sizes.queries.div_ceil(TASK_QUERIES);
     let tasks = sizes.batch * sizes.heads * chunks;
     let scattered = Scatter::new(&mut output, sizes.size);
@@ -163,14 +273,15 @@ pub fn forward(inputs: Inputs, sizes: Sizes, mask: Mask) -> Forward {
         let mut block = Block::new(sizes);
         let mut log_sums = Vec::new();
         for task in range {
-            let (sequence, head, chunk) =
+            let (number, head, chunk) =
                 (task / chunks / sizes.heads, task / chunks % sizes.heads, task % chunks);
-            let last = ((chunk + 1) * TASK_QUERIES).min(sizes.queries);
+            let sequence = inputs.sequence(sizes, number);
+            let last = ((chunk + 1) * TASK_QUERIES).min(sequence.sizes.queries);
             for first in (chunk * TASK_QUERIES..last).step_by(QUERY_BLOCK) {
                 let queries = first..(first + QUERY_BLOCK).min(last);
-                block.run(&inputs, sizes, &mask, sequence, head, queries.clone());
+                block.run(&inputs, sequence, &mask, head, queries.clone());
                 for (i, query) in queries.enumerate() {
-                    let row = (sequence * sizes.queries + query) * sizes.heads + head;
+                    let row = (sequence.query_row + query) * sizes.heads + head;
                     scattered.take(row).copy_from_slice(&block.output[i * sizes.size..][..sizes.size]);
                     log_sums.push(block.largest[i] + block.sums[i].ln());
                 }
@@ -200,36 +311,32 @@ impl Block {
         }
     }
 
-    fn run(
-        &mut self,
-        inputs: &Inputs,
-        sizes: Sizes,
-        mask: &Mask,
-        sequence: usize,
-        head: usize,
-        queries: Range<usize>,
-    ) {
+    fn run(&mut self, inputs: &Inputs, sequence: Sequence, mask: &Mask, head: usize, queries: Range<usize>) {
+        let Sequence { number, sizes, query_row, key_row } = sequence;
         let (size, count) = (sizes.size, queries.len());
         let kv_head = head / (sizes.heads / sizes.kv_heads);
         self.output[..count * size].fill(0.0);
         self.largest.fill(f32::NEG_INFINITY);
         self.sums.fill(0.0);
-        let q_row = sequence * sizes.queries;
-        let q = inputs.q.matrix(size, q_row + queries.start..q_row + queries.end, head);
-        let seen = mask.visible_to_any(sizes, sequence, queries.clone());
+        let q = inputs.q.matrix(size, query_row + queries.start..query_row + queries.end, head);
+        let seen = mask.visible_to_any(sizes, number, queries.clone());
         for start in seen.clone().step_by(KEY_BLOCK) {
             let keys = start..(start + KEY_BLOCK).min(seen.end);
-            let k_rows = sequence * sizes.keys + keys.start..sequence * sizes.keys + keys.end;
+            let k_rows = key_row + keys.start..key_row + keys.end;
             let scores = &mut self.scores[..count * keys.len()];
             let k = inputs.k.matrix(size, k_rows.clone(), kv_head);
             matmul_here(q, k.transposed(), Output::strided(scores, keys.len()));
             for (i, query) in queries.clone().enumerate() {
-                let visible = mask.visible(sizes, sequence, query);
+                let visible = mask.visible(sizes, number, query);
                 let visible = visible.start.clamp(keys.start, keys.end) - keys.start
                     ..visible.end.clamp(keys.start, keys.end) - keys.start;
                 let scores = &mut scores[i * keys.len()..][..keys.len()];
                 let output = &mut self.output[i * size..][..size];
                 rows::absorb(scores, visible, sizes.scale(), &mut self.largest[i], &mut self.sums[i], output);
+                // After the sum: what is dropped still counts there.
+                if let Some(dropout) = inputs.dropout {
+                    dropout.apply(sizes, [number, head, query], keys.start, scores);
+                }
             }
             let v = inputs.v.matrix(size, k_rows, kv_head);
             let output = Output::strided(&mut self.output[..count * size], size).adding();

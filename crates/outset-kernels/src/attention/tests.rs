@@ -110,6 +110,107 @@ fn packed_rows_give_the_same_as_separate_ones() {
     assert_eq!(together, expected);
 }
 
+/// Rows of sequences filled up to `time` without the filling.
+fn without_filling(x: &[f32], lengths: &[usize], time: usize, width: usize) -> Vec<f32> {
+    let cut = |(row, length): (&[f32], &usize)| row[..length * width].to_vec();
+    x.chunks((time * width).max(1)).zip(lengths).flat_map(cut).collect()
+}
+
+#[test]
+fn sequences_one_after_the_other_give_the_same_as_filled_up_ones() {
+    for (lengths, heads, kv_heads, size) in
+        [(vec![3, 1, 0, 7], 4, 2, 5), (vec![70, 300, 1], 2, 2, 3), (vec![1], 1, 1, 1)]
+    {
+        let time = lengths.iter().copied().max().unwrap_or(0);
+        let s = sizes([lengths.len(), time, time, heads, kv_heads, size]);
+        let (row, out) = ((heads + 2 * kv_heads) * size, heads * size);
+        let (filled, dy) = (values(s.batch * time * row, 1), values(s.batch * time * out, 2));
+        let rows = without_filling(&filled, &lengths, time, row);
+        let mut starts = vec![0];
+        starts.extend(lengths.iter().scan(0, |end, length| {
+            *end += length;
+            Some(*end)
+        }));
+        let dropout = Some(Dropout { probability: 0.3, key: 9 });
+        for (causal, dropout) in [(false, None), (true, None), (false, dropout)] {
+            let mask = Mask { causal, key_lengths: Some(&lengths), window: None };
+            let inputs = Inputs::packed(&filled, s).with_dropout(dropout);
+            let expected = forward(inputs, s, mask);
+            // Filling has no gradient.
+            let mut dy_filled = dy.clone();
+            for (dy, length) in dy_filled.chunks_mut(time * out).zip(&lengths) {
+                dy[length * out..].fill(0.0);
+            }
+            let gradients = backward(inputs, s, mask, &expected.output, &expected.log_sums, &dy_filled);
+            let Gradients::Packed(expected_gradient) = gradients else { panic!() };
+            let mask = Mask { causal, ..Mask::default() };
+            let inputs = Inputs::packed(&rows, s).one_after_the_other(&starts).with_dropout(dropout);
+            let got = forward(inputs, s, mask);
+            close(&got.output, &wide(&without_filling(&expected.output, &lengths, time, out)));
+            let dy = without_filling(&dy, &lengths, time, out);
+            let gradients = backward(inputs, s, mask, &got.output, &got.log_sums, &dy);
+            let Gradients::Packed(gradient) = gradients else { panic!() };
+            close(&gradient, &wide(&without_filling(&expected_gradient, &lengths, time, row)));
+        }
+    }
+}
+
+#[test]
+fn dropped_weights_are_those_of_the_mask() {
+    // More than one block of keys.
+    let s = sizes([2, 3, 300, 2, 1, 4]);
+    let dropout = Dropout { probability: 0.4, key: 5 };
+    let q = values(2 * 3 * 2 * 4, 1);
+    let [k, v] = [2, 3].map(|seed| values(2 * 300 * 4, seed));
+    // Output and loss of the naive twin.
+    let loss = |q: &[f64], k: &[f64], v: &[f64], dy: &[f64]| -> (Vec<f64>, f64) {
+        let mut y = vec![0.0; q.len()];
+        for (n, h, i) in [0, 1]
+            .into_iter()
+            .flat_map(|n| [0, 1].into_iter().flat_map(move |h| (0..3).map(move |i| (n, h, i))))
+        {
+            let at = ((n * 3 + i) * 2 + h) * 4;
+            let score = |t: usize| (0..4).map(|j| q[at + j] * k[(n * 300 + t) * 4 + j]).sum::<f64>() / 2.0;
+            let e: Vec<f64> = (0..300).map(|t| score(t).exp()).collect();
+            let total: f64 = e.iter().sum();
+            let factors = dropout.factors(s, n, h, i, 0..300);
+            for (t, j) in (0..300).flat_map(|t| (0..4).map(move |j| (t, j))) {
+                y[at + j] += e[t] / total * f64::from(factors[t]) * v[(n * 300 + t) * 4 + j];
+            }
+        }
+        let loss = y.iter().zip(dy).map(|(y, d)| y * d).sum();
+        (y, loss)
+    };
+    let dy = values(q.len(), 4);
+    let inputs = Inputs::separate(&q, &k, &v, s).with_dropout(Some(dropout));
+    let got = forward(inputs, s, Mask::default());
+    let (q64, k64, v64, dy64) = (wide(&q), wide(&k), wide(&v), wide(&dy));
+    close(&got.output, &loss(&q64, &k64, &v64, &dy64).0);
+    let gradients = backward(inputs, s, Mask::default(), &got.output, &got.log_sums, &dy);
+    let Gradients::Separate([dq, dk, dv]) = gradients else { panic!() };
+    let slope = |x: &[f64], i: usize, f: &dyn Fn(&[f64]) -> f64| {
+        let at = |step: f64| {
+            let mut moved = x.to_vec();
+            moved[i] += step;
+            f(&moved)
+        };
+        (at(1e-5) - at(-1e-5)) / 2e-5
+    };
+    let largest = |x: &[f32]| x.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    for i in (0..q.len()).step_by(5) {
+        let expected = slope(&q64, i, &|q| loss(q, &k64, &v64, &dy64).1);
+        assert!((f64::from(dq[i]) - expected).abs() < 1e-5 * f64::from(largest(&dq)), "query {i}");
+    }
+    for i in (0..k.len()).step_by(307) {
+        let expected = slope(&k64, i, &|k| loss(&q64, k, &v64, &dy64).1);
+        assert!((f64::from(dk[i]) - expected).abs() < 1e-5 * f64::from(largest(&dk)), "key {i}");
+        let expected = slope(&v64, i, &|v| loss(&q64, &k64, v, &dy64).1);
+        assert!((f64::from(dv[i]) - expected).abs() < 1e-5 * f64::from(largest(&dv)), "value {i}");
+    }
+    let share = (0..6).flat_map(|i| dropout.factors(s, 0, 0, i, 0..3000)).filter(|f| *f == 0.0).count();
+    assert!((share as f64 / 18_000.0 - 0.4).abs() < 0.02, "{share}");
+}
+
 #[test]
 fn the_twin_s_gradients_are_slopes() {
     let s = sizes([1, 3, 4, 2, 1, 2]);

@@ -3,14 +3,17 @@
 //! `x [batch, channels, height, width]`, `W [outputs, channels / groups, kernel height, kernel width]`, `b [outputs]`,
 //! `y [batch, outputs, out height, out width]`. As in every deep-learning library the kernel isn't flipped.
 //!
-//! Everything is a product with patches of images, of which only some columns exist at a time. In the forward pass these
+//! Where channels are seen by themselves a kernel slides over each ([`depthwise`]). Everything else is a product with patches
+//! of images, of which only some columns exist at a time. In the forward pass these
 //! are patches of the input; for the gradient of the input they are patches of the output's gradient, one product for
 //! each phase of the stride; the gradient of the weight multiplies patches, read in place, with the output's gradient.
 
+mod depthwise;
 mod padded;
 mod product;
 #[cfg(test)]
 mod tests;
+pub mod transposed;
 
 use crate::{
     buf::uninit,
@@ -132,6 +135,9 @@ impl Conv {
 /// Convolves the images.
 pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, conv: &Conv) -> Vec<f32> {
     conv.check(x.len(), w.len());
+    if depthwise::applies(conv) {
+        return depthwise::forward(x, w, b, conv);
+    }
     let (pixels, outputs, channels) = (conv.output_pixels(), conv.group_outputs(), conv.group_channels());
     let layout = conv.layout();
     let taps = conv.taps(&layout);
@@ -170,6 +176,9 @@ pub fn input_gradient(w: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
     let (pixels, outputs, channels) = (conv.output_pixels(), conv.group_outputs(), conv.group_channels());
     conv.check(conv.batch * conv.channels * conv.input_pixels(), w.len());
     assert_eq!(dy.len(), conv.batch * conv.outputs * pixels, "the gradient has another size");
+    if depthwise::applies(conv) {
+        return depthwise::input_gradient(w, dy, conv);
+    }
     let layout = conv.gradient_layout();
     let phases = conv.phases(w, &layout);
     let image = conv.channels * conv.input_pixels();
@@ -282,6 +291,9 @@ pub fn weight_gradient(x: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
     let (pixels, outputs, patch) = (conv.output_pixels(), conv.group_outputs(), conv.patch());
     conv.check(x.len(), conv.outputs * patch);
     assert_eq!(dy.len(), conv.batch * conv.outputs * pixels, "the gradient has another size");
+    if depthwise::applies(conv) {
+        return depthwise::weight_gradient(x, dy, conv);
+    }
     let (kernel, layout) = (Kernel::of_level(), conv.layout());
     let taps = conv.taps(&layout);
     let [height, width] = conv.output_image();
@@ -345,11 +357,13 @@ pub fn weight_gradient(x: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
 
 /// Returns the gradient of the bias: the sum of each output channel over batch and space.
 pub fn bias_gradient(dy: &[f32], conv: &Conv) -> Vec<f32> {
-    let pixels = conv.output_pixels();
-    let parts = par::run((), Cut::new(conv.outputs, conv.batch * pixels), |range, ()| {
+    channel_sums(dy, conv.batch, conv.outputs, conv.output_pixels())
+}
+
+fn channel_sums(x: &[f32], batch: usize, channels: usize, pixels: usize) -> Vec<f32> {
+    let parts = par::run((), Cut::new(channels, batch * pixels), |range, ()| {
         let channel = |c: usize| -> f32 {
-            let images =
-                (0..conv.batch).map(|n| f64::from(sum(&dy[(n * conv.outputs + c) * pixels..][..pixels])));
+            let images = (0..batch).map(|n| f64::from(sum(&x[(n * channels + c) * pixels..][..pixels])));
             images.sum::<f64>() as f32
         };
         range.map(channel).collect::<Vec<f32>>()

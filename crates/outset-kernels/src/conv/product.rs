@@ -65,6 +65,11 @@ impl<'a> Weights<'a> {
         let cells = if kernel.pairs == 1 { values } else { paired_rows(&values, columns).into() };
         Weights { cells, kernel }
     }
+
+    /// Borrows a row of `columns` values that were taken in single precision.
+    pub(super) fn row(&self, row: usize, columns: usize) -> &[f32] {
+        &self.cells[row * columns..][..columns]
+    }
 }
 
 /// Writes `weights [rows, channels * taps]`, from some row on, times the patches.

@@ -24,7 +24,19 @@ fn cases() -> Vec<Conv> {
         Conv { stride: [2, 3], padding: [0, 2], kernel: [2, 5], ..base },
         Conv { dilation: [2, 2], padding: [2, 2], ..base },
         Conv { channels: 4, outputs: 6, groups: 2, ..base },
+        // Each channel by itself, also with several outputs, strides and rows longer than the lanes.
         Conv { channels: 5, outputs: 5, groups: 5, ..base },
+        Conv { channels: 3, outputs: 6, groups: 3, stride: [2, 3], kernel: [5, 2], padding: [2, 0], ..base },
+        Conv {
+            channels: 2,
+            outputs: 2,
+            groups: 2,
+            image: [3, 41],
+            dilation: [1, 2],
+            padding: [1, 2],
+            ..base
+        },
+        Conv { channels: 3, outputs: 3, groups: 3, kernel: [1, 1], padding: [0, 0], stride: [2, 2], ..base },
         Conv { image: [1, 19], kernel: [1, 5], padding: [0, 2], dilation: [1, 2], ..base },
         Conv { padding: [3, 3], ..base },
         Conv { batch: 0, ..base },
@@ -131,7 +143,8 @@ fn a_kernel_beyond_the_image_is_refused() {
 
 #[test]
 fn bits_do_not_depend_on_threads() {
-    for conv in [Conv { batch: 9, channels: 16, outputs: 16, image: [20, 20], ..cases()[0] }, cases()[1]] {
+    let wide = Conv { batch: 9, channels: 16, outputs: 16, image: [20, 20], ..cases()[0] };
+    for conv in [wide, Conv { groups: 16, ..wide }, cases()[1]] {
         let [x, w, dy] = made_up(&conv);
         same_bits_with_one_and_two_threads(|| {
             let (dx, dw) = (input_gradient(&w, &dy, &conv), weight_gradient(&x, &dy, &conv));

@@ -29,6 +29,9 @@ const TASK_TILES: usize = 8;
 /// little.
 const TASKS: usize = 16;
 
+/// Multiplications below which a task of a small product would be done sooner than it is handed to another thread.
+const TASK_PRODUCTS: usize = 1 << 19;
+
 /// A matrix read in place: element `(r, c)` is `data[r * row_stride + c * column_stride]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
@@ -64,19 +67,6 @@ impl<'a> Matrix<'a> {
             ..self
         }
     }
-}
-
-/// Copies a row-major matrix with rows and columns exchanged, for a factor that many products read.
-pub(crate) fn turned(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    let mut out = uninit(rows * columns);
-    panel::copy_panel(
-        Matrix::new(data, rows, columns).transposed(),
-        0..columns,
-        0..rows,
-        &mut out,
-        rows.max(1),
-    );
-    out
 }
 
 /// Values from the first to the last of a row-major matrix.
@@ -120,7 +110,8 @@ pub fn matmul_here(a: Matrix, b: Matrix, out: Output) {
     product(a, b, out, false);
 }
 
-/// Writes `a b` to `out` and calls `then` with whole rows of it, and the same rows of `beside`, once they are complete.
+/// Writes `a b` to `out` and calls `then` with whole rows of it, the number of the first, and the same rows of `beside`,
+/// once they are complete.
 ///
 /// What `then` does to some rows it does while they are still in the cache. `beside` has as many values as `out`, or none.
 pub(crate) fn matmul_then(
@@ -128,7 +119,7 @@ pub(crate) fn matmul_then(
     b: Matrix,
     out: &mut [f32],
     beside: &mut [f32],
-    then: impl Fn(&mut [f32], &mut [f32]) + Sync,
+    then: impl Fn(usize, &mut [f32], &mut [f32]) + Sync,
 ) {
     let parallel = a.rows * a.columns * b.columns >= PARALLEL_FROM;
     let columns = b.columns;
@@ -136,8 +127,62 @@ pub(crate) fn matmul_then(
     product_then(a, b, Output::strided(out, columns), parallel, Rows::new(beside, width), then);
 }
 
+/// A right factor cut into panels once, for many products with few rows each: the weights of a step of a recurrent layer.
+///
+/// Read in place, rows that lie a multiple of a page apart would throw each other out of the first-level cache.
+pub struct Packed<'a> {
+    b: Matrix<'a>,
+    kernel: Kernel,
+    /// For each pass over the depth.
+    panels: Vec<Panels>,
+}
+
+impl<'a> Packed<'a> {
+    /// Cuts the factor, in the precision that holds here.
+    pub fn new(b: Matrix<'a>) -> Packed<'a> {
+        let kernel = Kernel::current();
+        let parallel = 2 * b.rows * b.columns >= PARALLEL_FROM;
+        let panels = (0..b.rows.div_ceil(kernel.depth))
+            .map(|at| {
+                let depth = at * kernel.depth..((at + 1) * kernel.depth).min(b.rows);
+                let mut panels = Panels::new(&kernel, depth.len(), b.columns);
+                panels.fill(b, depth, parallel);
+                panels
+            })
+            .collect();
+        Packed { b, kernel, panels }
+    }
+}
+
+/// Writes or adds `a b` to `out` on the calling thread, for use inside a parallel loop.
+///
+/// # Panics
+/// If the sizes don't fit.
+pub fn matmul_packed_here(a: Matrix, b: &Packed, out: Output) {
+    let Packed { b, kernel, panels } = b;
+    assert_eq!(a.columns, b.rows, "inner sizes of a matrix product differ");
+    let Output { data, row_stride, add } = out;
+    let extent = extent(a.rows, b.columns, row_stride);
+    assert!(extent <= data.len(), "the product reaches past its output");
+    let data = &mut data[..extent];
+    if panels.is_empty() && !add {
+        for row in data.chunks_mut(row_stride.max(1)) {
+            let columns = row.len().min(b.columns);
+            row[..columns].fill(0.0);
+        }
+    }
+    if extent == 0 {
+        return;
+    }
+    for (at, panels) in panels.iter().enumerate() {
+        let depth = at * kernel.depth..((at + 1) * kernel.depth).min(a.columns);
+        let pass = Pass { kernel: *kernel, a, b: *b, depth, panels: Some(panels) };
+        pass.run(0..a.rows.div_ceil(kernel.rows), data, row_stride, add || at > 0);
+    }
+}
+
 fn product(a: Matrix, b: Matrix, out: Output, parallel: bool) {
-    product_then(a, b, out, parallel, Rows::new(&mut [], 0), |_, _| {});
+    product_then(a, b, out, parallel, Rows::new(&mut [], 0), |_, _, _| {});
 }
 
 fn product_then(
@@ -146,7 +191,7 @@ fn product_then(
     out: Output,
     parallel: bool,
     beside: Rows<f32>,
-    then: impl Fn(&mut [f32], &mut [f32]) + Sync,
+    then: impl Fn(usize, &mut [f32], &mut [f32]) + Sync,
 ) {
     let (rows, inner, columns) = (a.rows, a.columns, b.columns);
     assert_eq!(inner, b.rows, "inner sizes of a matrix product differ");
@@ -160,7 +205,9 @@ fn product_then(
     // Rounding the right factor is not worth it for few rows.
     let kernel = if rows < FEWEST_ROWS_OF_PAIRS { Kernel::of_level() } else { Kernel::current() };
     let tiles = rows.div_ceil(kernel.rows);
-    let cut = if parallel { Cut::into(tiles, parts(tiles)) } else { Cut::into(tiles, 1) };
+    let worth_it = rows * inner * columns / TASK_PRODUCTS;
+    let cut =
+        if parallel { Cut::into(tiles, parts(tiles).min(worth_it.max(1))) } else { Cut::into(tiles, 1) };
     // Few rows use each panel but few times: not worth a copy where it can be read in place.
     let in_place = kernel.pairs == 1 && b.column_stride == 1 && tiles <= TASK_TILES;
     let mut panels = Panels::new(&kernel, if in_place { 0 } else { inner.min(kernel.depth) }, columns);
@@ -178,8 +225,8 @@ fn product_then(
             par::run(out, cut, |tiles, out| pass.run(tiles, out.data, row_stride, add));
         } else if let Some(beside) = beside.take() {
             par::run((out, beside), cut, |tiles, (out, beside)| {
-                pass.run(tiles, out.data, row_stride, add);
-                then(out.data, beside.data);
+                pass.run(tiles.clone(), out.data, row_stride, add);
+                then(tiles.start * kernel.rows, out.data, beside.data);
             });
         }
     }
@@ -310,6 +357,11 @@ mod tests {
     use crate::precision::{self, Precision};
     use crate::testing::{self, close, same_bits_with_one_and_two_threads, values, wide};
 
+    /// Copies a row-major matrix with rows and columns exchanged.
+    fn turned(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+        (0..rows * columns).map(|i| data[i % rows * columns + i / rows]).collect()
+    }
+
     #[test]
     fn matches_the_definition_in_every_layout() {
         for (m, k, n) in [
@@ -371,6 +423,27 @@ mod tests {
         let expected =
             [product[0] + 1.0, product[1] + 1.0, 1.0, 1.0, 1.0, product[2] + 1.0, product[3] + 1.0, 1.0, 1.0];
         close(&out, &expected);
+    }
+
+    #[test]
+    fn a_packed_factor_gives_the_same_products() {
+        for (m, k, n) in [(1, 1, 1), (7, 3, 5), (8, 600, 33), (9, 1100, 64), (3, 0, 2), (0, 4, 4)] {
+            let (a, b) = (values(m * k, 1), values(k * n, 2));
+            let expected = testing::matmul(&wide(&a), &wide(&b), k, n);
+            let expected = if k == 0 { vec![0.0; m * n] } else { expected };
+            let packed = Packed::new(Matrix::new(&b, k, n));
+            let mut out = vec![f32::NAN; m * n];
+            matmul_packed_here(Matrix::new(&a, m, k), &packed, Output::strided(&mut out, n));
+            close(&out, &expected);
+            matmul_packed_here(Matrix::new(&a, m, k), &packed, Output::strided(&mut out, n).adding());
+            close(&out, &expected.iter().map(|v| 2.0 * v).collect::<Vec<_>>());
+            precision::with(Precision::Bf16, || {
+                let turned = turned(&b, k, n);
+                let packed = Packed::new(Matrix::new(&turned, n, k).transposed());
+                matmul_packed_here(Matrix::new(&a, m, k), &packed, Output::strided(&mut out, n));
+                testing::close_within(&out, &expected, 1e-2);
+            });
+        }
     }
 
     #[test]

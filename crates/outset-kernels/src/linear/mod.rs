@@ -26,9 +26,21 @@ pub struct Forward {
 /// Returns `act(x W + b)`.
 pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, outputs: usize, activation: Activation) -> Vec<f32> {
     let mut y = uninit(rows(x, w, outputs) * outputs);
-    product_then(x, w, outputs, &mut y, &mut [], |y, _| {
+    product_then(x, w, outputs, &mut y, &mut [], |_, y, _| {
         add_bias(y, b, outputs);
         activation.apply(y);
+    });
+    y
+}
+
+/// Returns `x W + b + residual`, with `residual [rows, outputs]`: a layer with a path round it.
+pub fn forward_adding(x: &[f32], w: &[f32], b: Option<&[f32]>, residual: &[f32], outputs: usize) -> Vec<f32> {
+    let len = rows(x, w, outputs) * outputs;
+    assert_eq!(residual.len(), len, "what is added has another size than the output");
+    let mut y = uninit(len);
+    product_then(x, w, outputs, &mut y, &mut [], |first, y, _| {
+        add_bias(y, b, outputs);
+        add_rows(y, &residual[first * outputs..][..y.len()]);
     });
     y
 }
@@ -46,7 +58,7 @@ pub fn forward_saving(
     }
     let len = rows(x, w, outputs) * outputs;
     let (mut before, mut output) = (uninit(len), uninit(len));
-    product_then(x, w, outputs, &mut before, &mut output, |before, y| {
+    product_then(x, w, outputs, &mut before, &mut output, |_, before, y| {
         add_bias(before, b, outputs);
         activation.apply_to(before, y);
     });
@@ -115,14 +127,14 @@ fn rows(x: &[f32], w: &[f32], outputs: usize) -> usize {
     x.len().checked_div(inputs).unwrap_or(0)
 }
 
-/// Writes `x W` to `y` and calls `then` with whole rows of it and of `beside` once they are complete.
+/// Writes `x W` to `y` and calls `then` with the number of a row and whole rows of it and of `beside` once they are complete.
 fn product_then(
     x: &[f32],
     w: &[f32],
     outputs: usize,
     y: &mut [f32],
     beside: &mut [f32],
-    then: impl Fn(&mut [f32], &mut [f32]) + Sync,
+    then: impl Fn(usize, &mut [f32], &mut [f32]) + Sync,
 ) {
     let (rows, inputs) = (rows(x, w, outputs), w.len().checked_div(outputs).unwrap_or(0));
     matmul_then(Matrix::new(x, rows, inputs), Matrix::new(w, inputs, outputs), y, beside, then);

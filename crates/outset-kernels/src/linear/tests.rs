@@ -124,6 +124,18 @@ fn works_without_a_bias() {
 }
 
 #[test]
+fn a_residual_is_added_to_every_row() {
+    for (rows, inputs, outputs) in [(1, 1, 1), (33, 5, 7), (300, 200, 170), (0, 2, 3)] {
+        let (x, w, b) = (values(rows * inputs, 1), values(inputs * outputs, 2), values(outputs, 3));
+        let residual = values(rows * outputs, 4);
+        let plain = wide(&forward(&x, &w, Some(&b), outputs, Activation::Identity));
+        let expected: Vec<f64> = plain.iter().zip(&residual).map(|(y, r)| y + f64::from(*r)).collect();
+        close(&forward_adding(&x, &w, Some(&b), &residual, outputs), &expected);
+        same_bits_with_one_and_two_threads(|| vec![forward_adding(&x, &w, None, &residual, outputs)]);
+    }
+}
+
+#[test]
 fn nan_and_infinity_go_through() {
     for activation in ALL {
         let y = forward(&[f32::NAN, 1.0, f32::INFINITY], &[1.0], None, 1, activation);

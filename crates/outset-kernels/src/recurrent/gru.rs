@@ -1,12 +1,12 @@
 //! Gated recurrent unit (arXiv 1406.1078), with PyTorch's equations and order of gates.
 //!
 //! With `a = x w_input + b` and `s = h w_hidden + b_hidden`, each in three parts: `r = σ(a_r + s_r)`,
-//! `z = σ(a_z + s_z)`, `n = tanh(a_n + r s_n)` and `h ← (1 - z) n + z h`, from zeros.
+//! `z = σ(a_z + s_z)`, `n = tanh(a_n + r s_n)` and `h ← (1 - z) n + z h`, from zeros or a given state.
 
-use super::{Gradients, Sizes, Weights, at_step, finish, input_products};
+use super::{Gradients, Sizes, Weights, at_step, check_start, finish, input_products};
 use crate::{
     buf::uninit,
-    gemm::{Matrix, Output, matmul_here, turned},
+    gemm::{Matrix, Output, Packed, matmul_packed_here},
     isa::kernel,
     linear::{add_to_rows, bias_gradient},
     math::{sigmoid, tanh},
@@ -27,9 +27,9 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// Borrows everything for the backward pass.
+    /// Borrows everything for the backward pass of a run from zeros.
     pub fn saved(&self) -> Saved<'_> {
-        Saved { output: &self.output, gates: &self.gates, candidates: &self.candidates }
+        Saved { output: &self.output, gates: &self.gates, candidates: &self.candidates, start: None }
     }
 }
 
@@ -42,16 +42,27 @@ pub struct Saved<'a> {
     pub gates: &'a [f32],
     /// [`Forward::candidates`].
     pub candidates: &'a [f32],
+    /// The state before the first step, `[batch, hidden]`, if it wasn't zeros.
+    pub start: Option<&'a [f32]>,
 }
 
-/// Runs the layer over every sequence; `b` and `b_hidden` are `[3 * hidden]`.
-pub fn forward(x: &[f32], w: Weights, b: &[f32], b_hidden: &[f32], sizes: Sizes) -> Forward {
+/// Runs the layer over every sequence, from zeros if no `start [batch, hidden]` is given; `b` and `b_hidden` are `[3 *
+/// hidden]`.
+pub fn forward(
+    x: &[f32],
+    w: Weights,
+    b: &[f32],
+    b_hidden: &[f32],
+    start: Option<&[f32]>,
+    sizes: Sizes,
+) -> Forward {
     sizes.check(x, w.input, w.hidden, GATES);
+    check_start(start.as_slice(), sizes);
     let Sizes { batch, time, hidden, .. } = sizes;
     let width = GATES * hidden;
     let mut gates = input_products(x, w.input, b);
     let (mut output, mut candidates) = (uninit(batch * time * hidden), uninit(batch * time * hidden));
-    let w_hidden = Matrix::new(w.hidden, hidden, width);
+    let w_hidden = Packed::new(Matrix::new(w.hidden, hidden, width));
     let rows = (
         Rows::new(&mut gates, time * width),
         Rows::new(&mut output, time * hidden),
@@ -60,17 +71,25 @@ pub fn forward(x: &[f32], w: Weights, b: &[f32], b_hidden: &[f32], sizes: Sizes)
     par::run(rows, sizes.cut(GATES), |range, (gates, h, candidates)| {
         let mut s = vec![0.0; range.len() * width];
         for step in 0..time {
-            if step == 0 {
-                s.fill(0.0);
-            } else {
-                let state = at_step(h.data, range.len(), step - 1, time, hidden);
-                matmul_here(state, w_hidden, Output::strided(&mut s, width));
+            match (step, start) {
+                (0, None) => s.fill(0.0),
+                (0, Some(start)) => {
+                    let state = Matrix::new(&start[range.start * hidden..], range.len(), hidden);
+                    matmul_packed_here(state, &w_hidden, Output::strided(&mut s, width));
+                }
+                _ => {
+                    let state = at_step(h.data, range.len(), step - 1, time, hidden);
+                    matmul_packed_here(state, &w_hidden, Output::strided(&mut s, width));
+                }
             }
             add_to_rows(&mut s, b_hidden);
             for sequence in 0..range.len() {
                 let at = (sequence * time + step) * hidden;
                 let (before, now) = h.data.split_at_mut(at);
-                let before = if step == 0 { None } else { Some(&before[at - hidden..]) };
+                let before = match step {
+                    0 => start.map(|start| &start[(range.start + sequence) * hidden..]),
+                    _ => Some(&before[at - hidden..]),
+                };
                 let gates = &mut gates.data[GATES * at..][..width];
                 let candidate = &mut candidates.data[at..][..hidden];
                 advance(gates, &s[sequence * width..][..width], before, candidate, &mut now[..hidden]);
@@ -80,22 +99,25 @@ pub fn forward(x: &[f32], w: Weights, b: &[f32], b_hidden: &[f32], sizes: Sizes)
     Forward { output, gates, candidates }
 }
 
-/// Returns the gradients, and that of `b_hidden`, given that of every output.
+/// Returns the gradients, and that of `b_hidden`, given that of every output; that of the state before the first step if it
+/// was given.
 pub fn backward(x: &[f32], w: Weights, saved: Saved, dh: &[f32], sizes: Sizes) -> (Gradients, Vec<f32>) {
     let Sizes { batch, time, hidden, .. } = sizes;
     assert_eq!(dh.len(), batch * time * hidden, "the gradient has another size");
     let width = GATES * hidden;
     let (mut da, mut ds) = (uninit(batch * time * width), uninit(batch * time * width));
-    let turned = turned(w.hidden, hidden, width);
-    let w_hidden = Matrix::new(&turned, width, hidden);
+    let w_hidden = Packed::new(Matrix::new(w.hidden, hidden, width).transposed());
     let rows = (Rows::new(&mut da, time * width), Rows::new(&mut ds, time * width));
-    par::run(rows, sizes.cut(GATES), |range, (da, ds)| {
+    let starts = par::run(rows, sizes.cut(GATES), |range, (da, ds)| {
         let mut dh_next = vec![0.0; range.len() * hidden];
         for step in (0..time).rev() {
             for (i, sequence) in range.clone().enumerate() {
                 let at = (sequence * time + step) * hidden;
                 let own = (i * time + step) * width;
-                let before = if step == 0 { None } else { Some(&saved.output[at - hidden..at]) };
+                let before = match step {
+                    0 => saved.start.map(|start| &start[sequence * hidden..][..hidden]),
+                    _ => Some(&saved.output[at - hidden..at]),
+                };
                 let gates = &saved.gates[GATES * at..][..width];
                 let dh_next = &mut dh_next[i * hidden..][..hidden];
                 let gradients = (&mut da.data[own..][..width], &mut ds.data[own..][..width]);
@@ -108,13 +130,18 @@ pub fn backward(x: &[f32], w: Weights, saved: Saved, dh: &[f32], sizes: Sizes) -
                     gradients,
                 );
             }
-            if step > 0 {
+            if step > 0 || saved.start.is_some() {
                 let ds = at_step(ds.data, range.len(), step, time, width);
-                matmul_here(ds, w_hidden, Output::strided(&mut dh_next, hidden).adding());
+                matmul_packed_here(ds, &w_hidden, Output::strided(&mut dh_next, hidden).adding());
             }
         }
+        dh_next
     });
-    (finish(x, saved.output, w, &da, Some(&ds), GATES, sizes), bias_gradient(&ds, width))
+    let mut gradients = finish(x, (saved.output, saved.start), w, &da, Some(&ds), GATES, sizes);
+    if saved.start.is_some() {
+        gradients.dstart = vec![starts.concat()];
+    }
+    (gradients, bias_gradient(&ds, width))
 }
 
 kernel! {

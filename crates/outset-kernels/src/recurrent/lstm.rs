@@ -1,11 +1,12 @@
 //! Long short-term memory (Hochreiter & Schmidhuber, 1997), with PyTorch's equations and order of gates.
 //!
-//! With `i f g o = x w_input + h w_hidden + b`: `c ← σ(f) c + σ(i) tanh(g)` and `h ← σ(o) tanh(c)`, from zeros.
+//! With `i f g o = x w_input + h w_hidden + b`: `c ← σ(f) c + σ(i) tanh(g)` and `h ← σ(o) tanh(c)`, from zeros
+//! or a given state.
 
-use super::{Gradients, Sizes, Weights, add_at_step, at_step, finish, input_products};
+use super::{Gradients, Sizes, Weights, add_at_step, at_step, check_start, finish, input_products};
 use crate::{
     buf::uninit,
-    gemm::{Matrix, Output, matmul_here, turned},
+    gemm::{Matrix, Output, Packed, matmul_packed_here},
     isa::kernel,
     math::{sigmoid, tanh},
     par::{self, Rows},
@@ -25,10 +26,19 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// Borrows everything for the backward pass.
+    /// Borrows everything for the backward pass of a run from zeros.
     pub fn saved(&self) -> Saved<'_> {
-        Saved { output: &self.output, gates: &self.gates, cells: &self.cells }
+        Saved { output: &self.output, gates: &self.gates, cells: &self.cells, start: None }
     }
+}
+
+/// State and cell before the first step, each `[batch, hidden]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    /// The state.
+    pub h: &'a [f32],
+    /// The cell.
+    pub c: &'a [f32],
 }
 
 /// What [`backward`] reads of [`Forward`].
@@ -40,15 +50,18 @@ pub struct Saved<'a> {
     pub gates: &'a [f32],
     /// [`Forward::cells`].
     pub cells: &'a [f32],
+    /// What the run started from, if not from zeros.
+    pub start: Option<Start<'a>>,
 }
 
-/// Runs the layer over every sequence; `b` is `[4 * hidden]`.
-pub fn forward(x: &[f32], w: Weights, b: &[f32], sizes: Sizes) -> Forward {
+/// Runs the layer over every sequence, from zeros if no `start` is given; `b` is `[4 * hidden]`.
+pub fn forward(x: &[f32], w: Weights, b: &[f32], start: Option<Start>, sizes: Sizes) -> Forward {
     sizes.check(x, w.input, w.hidden, GATES);
+    check_start(&start.map_or(vec![], |start| vec![start.h, start.c]), sizes);
     let Sizes { batch, time, hidden, .. } = sizes;
     let mut gates = input_products(x, w.input, b);
     let (mut output, mut cells) = (uninit(batch * time * hidden), uninit(batch * time * hidden));
-    let w_hidden = Matrix::new(w.hidden, hidden, GATES * hidden);
+    let w_hidden = Packed::new(Matrix::new(w.hidden, hidden, GATES * hidden));
     let rows = (
         Rows::new(&mut gates, time * GATES * hidden),
         Rows::new(&mut output, time * hidden),
@@ -58,12 +71,18 @@ pub fn forward(x: &[f32], w: Weights, b: &[f32], sizes: Sizes) -> Forward {
         for step in 0..time {
             if step > 0 {
                 let state = at_step(h.data, range.len(), step - 1, time, hidden);
-                add_at_step(state, w_hidden, gates.data, step, time, GATES * hidden);
+                add_at_step(state, &w_hidden, gates.data, step, time, GATES * hidden);
+            } else if let Some(start) = start {
+                let state = Matrix::new(&start.h[range.start * hidden..], range.len(), hidden);
+                add_at_step(state, &w_hidden, gates.data, 0, time, GATES * hidden);
             }
             for sequence in 0..range.len() {
                 let at = (sequence * time + step) * hidden;
                 let (before, now) = c.data.split_at_mut(at);
-                let before = if step == 0 { None } else { Some(&before[at - hidden..]) };
+                let before = match step {
+                    0 => start.map(|start| &start.c[(range.start + sequence) * hidden..]),
+                    _ => Some(&before[at - hidden..]),
+                };
                 let gates = &mut gates.data[GATES * at..][..GATES * hidden];
                 advance(gates, before, &mut now[..hidden], &mut h.data[at..][..hidden]);
             }
@@ -72,32 +91,41 @@ pub fn forward(x: &[f32], w: Weights, b: &[f32], sizes: Sizes) -> Forward {
     Forward { output, gates, cells }
 }
 
-/// Returns the gradients, given that of every output.
+/// Returns the gradients, given that of every output; those of state and cell before the first step if they were given.
 pub fn backward(x: &[f32], w: Weights, saved: Saved, dh: &[f32], sizes: Sizes) -> Gradients {
     let Sizes { batch, time, hidden, .. } = sizes;
     assert_eq!(dh.len(), batch * time * hidden, "the gradient has another size");
     let mut d = uninit(batch * time * GATES * hidden);
-    let turned = turned(w.hidden, hidden, GATES * hidden);
-    let w_hidden = Matrix::new(&turned, GATES * hidden, hidden);
-    par::run(Rows::new(&mut d, time * GATES * hidden), sizes.cut(GATES), |range, d| {
+    let w_hidden = Packed::new(Matrix::new(w.hidden, hidden, GATES * hidden).transposed());
+    let starts = par::run(Rows::new(&mut d, time * GATES * hidden), sizes.cut(GATES), |range, d| {
         let (mut dh_next, mut dc) = (vec![0.0; range.len() * hidden], vec![0.0; range.len() * hidden]);
         for step in (0..time).rev() {
             for (i, sequence) in range.clone().enumerate() {
                 let at = (sequence * time + step) * hidden;
-                let before = if step == 0 { None } else { Some(&saved.cells[at - hidden..at]) };
+                let before = match step {
+                    0 => saved.start.map(|start| &start.c[sequence * hidden..][..hidden]),
+                    _ => Some(&saved.cells[at - hidden..at]),
+                };
                 let dh_next = &dh_next[i * hidden..][..hidden];
                 let dc = &mut dc[i * hidden..][..hidden];
                 let d = &mut d.data[(i * time + step) * GATES * hidden..][..GATES * hidden];
                 let gates = &saved.gates[GATES * at..][..GATES * hidden];
                 retreat(gates, before, &saved.cells[at..][..hidden], &dh[at..][..hidden], dh_next, dc, d);
             }
-            if step > 0 {
+            if step > 0 || saved.start.is_some() {
                 let d = at_step(d.data, range.len(), step, time, GATES * hidden);
-                matmul_here(d, w_hidden, Output::strided(&mut dh_next, hidden));
+                matmul_packed_here(d, &w_hidden, Output::strided(&mut dh_next, hidden));
             }
         }
+        (dh_next, dc)
     });
-    finish(x, saved.output, w, &d, None, GATES, sizes)
+    let start = saved.start.map(|start| start.h);
+    let mut gradients = finish(x, (saved.output, start), w, &d, None, GATES, sizes);
+    if start.is_some() {
+        let (dh, dc): (Vec<_>, Vec<_>) = starts.into_iter().unzip();
+        gradients.dstart = vec![dh.concat(), dc.concat()];
+    }
+    gradients
 }
 
 kernel! {

@@ -11,7 +11,7 @@ mod tests;
 
 use crate::{
     buf::uninit,
-    gemm::{Matrix, Output, matmul, matmul_here},
+    gemm::{Matrix, Output, Packed, matmul, matmul_packed_here},
     linear::{self, Activation},
     par::Cut,
 };
@@ -66,6 +66,8 @@ pub struct Gradients {
     pub dw_hidden: Vec<f32>,
     /// Of the input's bias, `[gates * hidden]`.
     pub db: Vec<f32>,
+    /// Of the state before the first step, `[batch, hidden]`; of an LSTM's cell as well.
+    pub dstart: Vec<Vec<f32>>,
 }
 
 /// Returns `x w_input + b` for every step, `[batch, time, gates * hidden]`.
@@ -73,13 +75,23 @@ fn input_products(x: &[f32], w_input: &[f32], b: &[f32]) -> Vec<f32> {
     linear::forward(x, w_input, Some(b), b.len(), Activation::Identity)
 }
 
-/// Returns the state before each step: zeros, then the output of the step before.
-fn states_before(h: &[f32], sizes: Sizes) -> Vec<f32> {
+/// Checks the states before the first step.
+fn check_start(states: &[&[f32]], sizes: Sizes) {
+    let fits = states.iter().all(|state| state.len() == sizes.batch * sizes.hidden);
+    assert!(fits, "the state before the first step has another size");
+}
+
+/// Returns the state before each step: the given one or zeros, then the output of the step before.
+fn states_before(h: &[f32], start: Option<&[f32]>, sizes: Sizes) -> Vec<f32> {
     let row = sizes.time * sizes.hidden;
     let mut before = uninit(h.len());
-    for (before, h) in before.chunks_exact_mut(row.max(1)).zip(h.chunks_exact(row.max(1))) {
+    let rows = before.chunks_exact_mut(row.max(1)).zip(h.chunks_exact(row.max(1)));
+    for (sequence, (before, h)) in rows.enumerate() {
         let first = sizes.hidden.min(row);
-        before[..first].fill(0.0);
+        match start {
+            Some(start) => before[..first].copy_from_slice(&start[sequence * sizes.hidden..][..first]),
+            None => before[..first].fill(0.0),
+        }
         before[first..].copy_from_slice(&h[..row - first]);
     }
     before
@@ -87,10 +99,11 @@ fn states_before(h: &[f32], sizes: Sizes) -> Vec<f32> {
 
 /// Turns the gradients before the activations into those of input, weights and bias.
 ///
-/// `d_state` are the gradients of the products with the state, where they differ from those with the input.
+/// `h` are the states after each step, and before the first where that isn't zeros; `d_state` the gradients of the products
+/// with the state, where they differ from those with the input.
 fn finish(
     x: &[f32],
-    h: &[f32],
+    (h, start): (&[f32], Option<&[f32]>),
     w: Weights,
     d: &[f32],
     d_state: Option<&[f32]>,
@@ -98,7 +111,7 @@ fn finish(
     sizes: Sizes,
 ) -> Gradients {
     let width = gates * sizes.hidden;
-    let before = states_before(h, sizes);
+    let before = states_before(h, start, sizes);
     let rows = sizes.batch * sizes.time;
     let mut dw_hidden = uninit(sizes.hidden * width);
     let d_state = Matrix::new(d_state.unwrap_or(d), rows, width);
@@ -108,6 +121,7 @@ fn finish(
         dw_input: linear::weight_gradient(x, d, sizes.inputs, width),
         dw_hidden,
         db: linear::bias_gradient(d, width),
+        dstart: Vec::new(),
     }
 }
 
@@ -117,6 +131,6 @@ fn at_step(values: &[f32], sequences: usize, step: usize, time: usize, width: us
 }
 
 /// Adds `a b` to the rows of one step inside `[sequences, time, width]`.
-fn add_at_step(a: Matrix, b: Matrix, values: &mut [f32], step: usize, time: usize, width: usize) {
-    matmul_here(a, b, Output::strided(&mut values[step * width..], time * width).adding());
+fn add_at_step(a: Matrix, b: &Packed, values: &mut [f32], step: usize, time: usize, width: usize) {
+    matmul_packed_here(a, b, Output::strided(&mut values[step * width..], time * width).adding());
 }

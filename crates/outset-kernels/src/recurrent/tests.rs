@@ -1,4 +1,5 @@
 use super::*;
+use crate::precision::{self, Precision};
 use crate::testing::{close_within, same_bits_with_one_and_two_threads, values, wide};
 
 const SHAPES: [[usize; 4]; 5] = [[1, 1, 1, 1], [3, 4, 5, 2], [17, 6, 3, 7], [9, 12, 16, 33], [0, 3, 2, 2]];
@@ -18,9 +19,22 @@ fn times(row: &[f64], w: &[f64], columns: usize) -> Vec<f64> {
 
 /// The naive twin of the LSTM's forward pass; its gradients are checked by differences.
 fn lstm(x: &[f64], w_input: &[f64], w_hidden: &[f64], b: &[f64], s: Sizes) -> Vec<f64> {
+    let zeros = vec![0.0; s.batch * s.hidden];
+    lstm_from(x, w_input, w_hidden, b, [&zeros, &zeros], s)
+}
+
+/// The same from a state and a cell.
+fn lstm_from(
+    x: &[f64],
+    w_input: &[f64],
+    w_hidden: &[f64],
+    b: &[f64],
+    [h, c]: [&[f64]; 2],
+    s: Sizes,
+) -> Vec<f64> {
     let mut outputs = vec![];
-    for x in x.chunks(s.time * s.inputs) {
-        let (mut h, mut c) = (vec![0.0; s.hidden], vec![0.0; s.hidden]);
+    for (n, x) in x.chunks(s.time * s.inputs).enumerate() {
+        let [mut h, mut c] = [h, c].map(|state| state[n * s.hidden..][..s.hidden].to_vec());
         for x in x.chunks(s.inputs) {
             let (a, r) = (times(x, w_input, 4 * s.hidden), times(&h, w_hidden, 4 * s.hidden));
             let gate = |k: usize, j: usize| a[k * s.hidden + j] + r[k * s.hidden + j] + b[k * s.hidden + j];
@@ -36,9 +50,21 @@ fn lstm(x: &[f64], w_input: &[f64], w_hidden: &[f64], b: &[f64], s: Sizes) -> Ve
 
 /// The naive twin of the GRU's forward pass.
 fn gru(x: &[f64], w_input: &[f64], w_hidden: &[f64], b: &[f64], b_hidden: &[f64], s: Sizes) -> Vec<f64> {
+    gru_from(x, w_input, w_hidden, [b, b_hidden], &vec![0.0; s.batch * s.hidden], s)
+}
+
+/// The same from a state.
+fn gru_from(
+    x: &[f64],
+    w_input: &[f64],
+    w_hidden: &[f64],
+    [b, b_hidden]: [&[f64]; 2],
+    h: &[f64],
+    s: Sizes,
+) -> Vec<f64> {
     let mut outputs = vec![];
-    for x in x.chunks(s.time * s.inputs) {
-        let mut h = vec![0.0; s.hidden];
+    for (n, x) in x.chunks(s.time * s.inputs).enumerate() {
+        let mut h = h[n * s.hidden..][..s.hidden].to_vec();
         for x in x.chunks(s.inputs) {
             let (a, r) = (times(x, w_input, 3 * s.hidden), times(&h, w_hidden, 3 * s.hidden));
             let (a, r) = (|i: usize| a[i] + b[i], |i: usize| r[i] + b_hidden[i]);
@@ -83,7 +109,7 @@ fn lstm_matches_the_twin() {
         let m = made_up(s, 4);
         let w = Weights { input: &m.w_input, hidden: &m.w_hidden };
         let expected = lstm(&wide(&m.x), &wide(&m.w_input), &wide(&m.w_hidden), &wide(&m.b), s);
-        close_within(&lstm::forward(&m.x, w, &m.b, s).output, &expected, 2e-6);
+        close_within(&lstm::forward(&m.x, w, &m.b, None, s).output, &expected, 2e-6);
     }
 }
 
@@ -95,7 +121,7 @@ fn gru_matches_the_twin() {
         let w = Weights { input: &m.w_input, hidden: &m.w_hidden };
         let expected =
             gru(&wide(&m.x), &wide(&m.w_input), &wide(&m.w_hidden), &wide(&m.b), &wide(&m.b_hidden), s);
-        close_within(&gru::forward(&m.x, w, &m.b, &m.b_hidden, s).output, &expected, 2e-6);
+        close_within(&gru::forward(&m.x, w, &m.b, &m.b_hidden, None, s).output, &expected, 2e-6);
     }
 }
 
@@ -121,7 +147,7 @@ fn lstm_gradients_are_the_twin_s_slopes() {
         let s = sizes(shape);
         let m = made_up(s, 4);
         let w = Weights { input: &m.w_input, hidden: &m.w_hidden };
-        let got = lstm::backward(&m.x, w, lstm::forward(&m.x, w, &m.b, s).saved(), &m.dh, s);
+        let got = lstm::backward(&m.x, w, lstm::forward(&m.x, w, &m.b, None, s).saved(), &m.dh, s);
         let (x, wi, wh, b, dh) = (wide(&m.x), wide(&m.w_input), wide(&m.w_hidden), wide(&m.b), wide(&m.dh));
         let loss = |y: Vec<f64>| -> f64 { y.iter().zip(&dh).map(|(y, d)| y * d).sum() };
         check_slope(&m.x, &got.dx, |x| loss(lstm(x, &wi, &wh, &b, s)));
@@ -138,7 +164,7 @@ fn gru_gradients_are_the_twin_s_slopes() {
         let m = made_up(s, 3);
         let w = Weights { input: &m.w_input, hidden: &m.w_hidden };
         let (got, db_hidden) =
-            gru::backward(&m.x, w, gru::forward(&m.x, w, &m.b, &m.b_hidden, s).saved(), &m.dh, s);
+            gru::backward(&m.x, w, gru::forward(&m.x, w, &m.b, &m.b_hidden, None, s).saved(), &m.dh, s);
         let (x, wi, wh) = (wide(&m.x), wide(&m.w_input), wide(&m.w_hidden));
         let (b, bh, dh) = (wide(&m.b), wide(&m.b_hidden), wide(&m.dh));
         let loss = |y: Vec<f64>| -> f64 { y.iter().zip(&dh).map(|(y, d)| y * d).sum() };
@@ -151,16 +177,62 @@ fn gru_gradients_are_the_twin_s_slopes() {
 }
 
 #[test]
+fn bf16_is_close_to_the_twin() {
+    let s = sizes([9, 12, 16, 33]);
+    precision::with(Precision::Bf16, || {
+        let m = made_up(s, 4);
+        let w = Weights { input: &m.w_input, hidden: &m.w_hidden };
+        let expected = lstm(&wide(&m.x), &wide(&m.w_input), &wide(&m.w_hidden), &wide(&m.b), s);
+        close_within(&lstm::forward(&m.x, w, &m.b, None, s).output, &expected, 1e-2);
+        let m = made_up(s, 3);
+        let w = Weights { input: &m.w_input, hidden: &m.w_hidden };
+        let (b, b_hidden) = (wide(&m.b), wide(&m.b_hidden));
+        let expected = gru(&wide(&m.x), &wide(&m.w_input), &wide(&m.w_hidden), &b, &b_hidden, s);
+        close_within(&gru::forward(&m.x, w, &m.b, &m.b_hidden, None, s).output, &expected, 1e-2);
+    });
+}
+
+#[test]
+fn a_given_state_goes_in_and_gets_its_gradient() {
+    for shape in [[2, 3, 2, 3], [9, 2, 3, 5], [1, 1, 1, 1]] {
+        let s = sizes(shape);
+        let [h, c] = [7, 8].map(|seed| values(s.batch * s.hidden, seed));
+        let (h64, c64) = (wide(&h), wide(&c));
+        let m = made_up(s, 4);
+        let (x, wi, wh, b, dh) = (wide(&m.x), wide(&m.w_input), wide(&m.w_hidden), wide(&m.b), wide(&m.dh));
+        let loss = |y: Vec<f64>| -> f64 { y.iter().zip(&dh).map(|(y, d)| y * d).sum() };
+        let w = Weights { input: &m.w_input, hidden: &m.w_hidden };
+        let start = Some(lstm::Start { h: &h, c: &c });
+        let y = lstm::forward(&m.x, w, &m.b, start, s);
+        close_within(&y.output, &lstm_from(&x, &wi, &wh, &b, [&h64, &c64], s), 2e-6);
+        let got = lstm::backward(&m.x, w, lstm::Saved { start, ..y.saved() }, &m.dh, s);
+        check_slope(&h, &got.dstart[0], |h| loss(lstm_from(&x, &wi, &wh, &b, [h, &c64], s)));
+        check_slope(&c, &got.dstart[1], |c| loss(lstm_from(&x, &wi, &wh, &b, [&h64, c], s)));
+        check_slope(&m.w_hidden, &got.dw_hidden, |wh| loss(lstm_from(&x, &wi, wh, &b, [&h64, &c64], s)));
+
+        let m = made_up(s, 3);
+        let (wi, wh, b, bh) = (wide(&m.w_input), wide(&m.w_hidden), wide(&m.b), wide(&m.b_hidden));
+        let w = Weights { input: &m.w_input, hidden: &m.w_hidden };
+        let y = gru::forward(&m.x, w, &m.b, &m.b_hidden, Some(&h), s);
+        close_within(&y.output, &gru_from(&x, &wi, &wh, [&b, &bh], &h64, s), 2e-6);
+        let saved = gru::Saved { start: Some(&h), ..y.saved() };
+        let (got, _) = gru::backward(&m.x, w, saved, &m.dh, s);
+        check_slope(&h, &got.dstart[0], |h| loss(gru_from(&x, &wi, &wh, [&b, &bh], h, s)));
+        check_slope(&m.w_hidden, &got.dw_hidden, |wh| loss(gru_from(&x, &wi, wh, [&b, &bh], &h64, s)));
+    }
+}
+
+#[test]
 fn bits_do_not_depend_on_threads() {
     let s = sizes([20, 10, 16, 32]);
     same_bits_with_one_and_two_threads(|| {
         let m = made_up(s, 4);
         let w = Weights { input: &m.w_input, hidden: &m.w_hidden };
-        let y = lstm::forward(&m.x, w, &m.b, s);
+        let y = lstm::forward(&m.x, w, &m.b, None, s);
         let got = lstm::backward(&m.x, w, y.saved(), &m.dh, s);
         let m = made_up(s, 3);
         let w = Weights { input: &m.w_input, hidden: &m.w_hidden };
-        let z = gru::forward(&m.x, w, &m.b, &m.b_hidden, s);
+        let z = gru::forward(&m.x, w, &m.b, &m.b_hidden, None, s);
         let (other, _) = gru::backward(&m.x, w, z.saved(), &m.dh, s);
         vec![y.output, got.dx, got.dw_input, got.dw_hidden, got.db, z.output, other.dx, other.dw_hidden]
     });

@@ -12,6 +12,7 @@ use crate::order::mix;
 use crate::size::Size;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use outset_ops::recompute;
 use outset_spec::{Bounds, Problems, Section, choices, settings};
 
 choices! {
@@ -140,20 +141,21 @@ impl Combiner {
             Some(scales) => outset_ops::ensemble_scale(features, scales.val()),
             None => features,
         };
+        let (activation, dropout) = (self.activation, self.dropout);
         for (index, layer) in self.layers.iter().enumerate() {
-            let input = values.clone();
-            if let Some(norm) = index.checked_sub(1).and_then(|index| self.norms.get(index)) {
-                values = norm.forward(values);
-            }
-            values = layer.forward(values, self.activation);
-            if let Some(key) = key
-                && self.dropout > 0.0
-            {
-                values = outset_ops::dropout(values, self.dropout, mix(key, index as u64));
-            }
-            if self.residual && index > 0 {
-                values = input + values;
-            }
+            let norm = index.checked_sub(1).and_then(|index| self.norms.get(index));
+            let residual = self.residual && index > 0;
+            let block = (layer.clone(), norm.cloned());
+            values = recompute(&block, values, move |(layer, norm), input| {
+                let normed = norm.as_ref().map_or(input.clone(), |norm| norm.forward(input.clone()));
+                let mut values = layer.forward(normed, activation);
+                if let Some(key) = key
+                    && dropout > 0.0
+                {
+                    values = outset_ops::dropout(values, dropout, mix(key, index as u64));
+                }
+                if residual { input + values } else { values }
+            });
         }
         Vectors { values, members: self.members }
     }

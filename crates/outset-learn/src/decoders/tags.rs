@@ -169,3 +169,76 @@ pub fn tagged(answer: &[f64]) -> Tagged {
 pub(super) fn loss(settings: &Settings, path: &str, problems: &mut Problems) -> Loss {
     Loss::read(&settings.loss, path, &["crf", "cross_entropy", "focal"], problems)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+    use outset_data::Targets;
+    use outset_data::types::{Classes, TagsOutput};
+
+    const TAGS: usize = 3;
+
+    fn decoder(loss: &str) -> Decoder {
+        let output = FittedOutput::Tags(TagsOutput {
+            of: "text".to_owned(),
+            scheme: "iob2".to_owned(),
+            types: Classes::new([("x".to_owned(), 1)]),
+            mean_length: 2.0,
+            missing: Vec::new(),
+        });
+        let mut problems = Problems::default();
+        let loss = Loss::read(&Section::of(loss), "loss", &["crf", "cross_entropy"], &mut problems);
+        assert_eq!(problems, Problems::default());
+        Decoder::new(&output, loss, 1, 4, &mut Init::new(1, &Device::flex()))
+    }
+
+    /// Raw outputs of rows of 3 and 1 steps, the latter with 2 of filling.
+    fn raw(values: [f32; 6 * TAGS]) -> Raw {
+        let values = Tensor::from_data(TensorData::new(values.to_vec(), [6, TAGS]), &Device::flex());
+        Raw { values, lengths: vec![3, 1] }
+    }
+
+    fn batch() -> TargetBatch {
+        let targets = Targets::Tags { offsets: vec![0, 3, 4], tags: vec![1, 2, 0, 0] };
+        TargetBatch::gather(&targets, None, &[0, 1], 1, &Device::flex())
+    }
+
+    fn loss(decoder: &Decoder, raw: Raw) -> f32 {
+        Decode::loss(decoder, raw, &batch()).into_scalar()
+    }
+
+    #[test]
+    fn knowing_nothing_costs_the_logarithm_of_the_tags() {
+        for kind in ["crf", "cross_entropy"] {
+            let value = loss(&decoder(kind), raw([0.0; 6 * TAGS]));
+            assert!((value - (TAGS as f32).ln()).abs() < 1e-5, "{kind}: {value}");
+        }
+    }
+
+    #[test]
+    fn filling_changes_neither_loss_nor_answer() {
+        let mut values = [0.0; 6 * TAGS];
+        values.iter_mut().enumerate().for_each(|(at, value)| *value = (at * 7 % 11) as f32 / 5.0);
+        let mut others = values;
+        others[4 * TAGS..].fill(9.0);
+        for kind in ["crf", "cross_entropy"] {
+            let decoder = decoder(kind);
+            assert_eq!(loss(&decoder, raw(values)), loss(&decoder, raw(others)), "{kind}");
+            let (a, b) = (decoder.answers(raw(values), 1), decoder.answers(raw(others), 1));
+            assert_eq!(a, b, "{kind}");
+            let rows = by_row(&a);
+            assert_eq!(rows.iter().map(|row| tagged(row).tags.len()).collect::<Vec<_>>(), [3, 1]);
+        }
+    }
+
+    #[test]
+    fn nothing_goes_on_that_has_not_begun() {
+        // `I-x` is the likeliest of every step.
+        let mut values = [0.0; 6 * TAGS];
+        values.chunks_mut(TAGS).for_each(|step| step.copy_from_slice(&[0.0, 1.0, 3.0]));
+        let answers = decoder("cross_entropy").answers(raw(values), 1);
+        let tags: Vec<Vec<u32>> = by_row(&answers).into_iter().map(|row| tagged(row).tags).collect();
+        assert_eq!(tags, [vec![1, 2, 2], vec![1]]);
+    }
+}

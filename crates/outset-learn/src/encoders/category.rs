@@ -83,9 +83,9 @@ impl Encode for Encoder {
         let Gathered::Cells { dense, indices } = gathered else {
             unreachable!("categories are always gathered")
         };
-        let embedded = self.embeddings.iter().zip(indices);
-        let mut parts: Vec<Tensor<2>> = dense.iter().cloned().collect();
-        parts.extend(embedded.map(|(table, index)| table.val().select(0, index.clone())));
-        Encoded::Vector(if parts.len() == 1 { parts.swap_remove(0) } else { Tensor::cat(parts, 1) })
+        Encoded::Vector(match dense {
+            Some(dense) if self.embeddings.is_empty() => dense.clone(),
+            _ => outset_ops::embeddings(dense.clone(), &self.embeddings, indices),
+        })
     }
 }

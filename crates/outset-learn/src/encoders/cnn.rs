@@ -13,6 +13,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use outset_data::pictures::Shape;
 use outset_data::{FeatureShape, Features};
+use outset_ops::recompute;
 use outset_spec::{Bounds, settings};
 
 settings! {
@@ -135,8 +136,10 @@ impl Encode for Encoder {
                 (None, None) => x,
             };
             self.stages.iter().fold(seen, |x, stage| {
-                let x = stage.widen.forward_pooled(x);
-                x.clone() + stage.residual.forward(x)
+                recompute(stage, x, |stage, x| {
+                    let x = stage.widen.forward_pooled(x);
+                    x.clone() + stage.residual.forward(x)
+                })
             })
         };
         if key.is_none() && self.mirror {

@@ -14,7 +14,7 @@ use burn::module::Module;
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use outset_data::{FeatureShape, Features};
-use outset_ops::{Window, max_pool2d};
+use outset_ops::{Window, max_pool2d, recompute};
 use outset_spec::{Bounds, settings};
 
 /// Sides up to which the stem keeps a picture's size.
@@ -129,11 +129,13 @@ impl Residual {
         let last = self.blocks.len().saturating_sub(1).max(1);
         for (index, block) in self.blocks.iter().enumerate() {
             let chance = self.drop_path * index as f64 / last as f64;
-            let branch = |values: Tensor<4>| match key {
-                Some(key) => drop_path(values, chance, mix(key, index as u64)),
-                None => values,
-            };
-            x = block.forward(x, branch);
+            let drop = key.map(|key| mix(key, index as u64));
+            x = recompute(block, x, move |block, x| {
+                block.forward(x, |values| match drop {
+                    Some(key) => drop_path(values, chance, key),
+                    None => values,
+                })
+            });
         }
         x
     }

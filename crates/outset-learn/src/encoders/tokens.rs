@@ -30,6 +30,37 @@ pub fn gather(features: &[&Features], rows: &[u32], device: &Device) -> Gathered
     Gathered::Tokens { tokens, lengths, parts }
 }
 
+/// The step of each row when texts of these lengths lie one after the other.
+pub fn steps(lengths: &[usize]) -> Vec<usize> {
+    lengths.iter().flat_map(|length| 0..*length).collect()
+}
+
+/// The tokens of the texts one after the other, of `tokens [texts, time]` that are filled up: `[rows]`.
+fn rows_of(tokens: &Tensor<2, Int>, lengths: &[usize]) -> Tensor<1, Int> {
+    let [texts, time] = tokens.dims();
+    let tokens = tokens.clone().reshape([texts * time]);
+    if lengths.iter().all(|length| *length == time) {
+        return tokens;
+    }
+    let of = |(text, length): (usize, &usize)| (text * time..text * time + length).map(|place| place as i32);
+    let places: Vec<i32> = lengths.iter().enumerate().flat_map(of).collect();
+    let places = TensorData::new(places.clone(), [places.len()]);
+    let places = Tensor::<1, Int>::from_data(places, &tokens.device());
+    tokens.select(0, places)
+}
+
+/// The bags of the steps that are not filling, of `bags` of texts that are filled up to `time` steps.
+fn unfilled(bags: &Arc<Bags>, lengths: &[usize], time: usize) -> Arc<Bags> {
+    if lengths.iter().all(|length| *length == time) {
+        return bags.clone();
+    }
+    // The bags of filling hold nothing, so that those before and behind it lie side by side.
+    let of = |(text, length): (usize, &usize)| &bags.offsets[text * time..text * time + length];
+    let mut offsets: Vec<usize> = lengths.iter().enumerate().flat_map(of).copied().collect();
+    offsets.push(bags.indices.len());
+    Arc::new(Bags { offsets, indices: bags.indices.clone(), weights: bags.weights.clone() })
+}
+
 /// The parts of each step, none for filling; their weights keep the sum's size whatever their number.
 fn bags(parts: &TokenParts, rows: &[u32], offsets: &[usize], time: usize) -> Bags {
     let mut bags = Bags { offsets: vec![0], ..Bags::default() };
@@ -98,21 +129,37 @@ impl Embedding {
         Self { table, projection, parts }
     }
 
+    /// Looks the tokens of texts up, one after the other without filling: `[rows, width]`, and how many each text has.
+    pub fn forward_rows<'a>(&self, gathered: &'a Gathered) -> (Tensor<2>, &'a [usize]) {
+        let Gathered::Tokens { tokens, lengths, parts } = gathered else {
+            unreachable!("texts are gathered as tokens")
+        };
+        let time = tokens.dims()[1];
+        let parts = parts.as_ref().map(|parts| unfilled(parts, lengths, time));
+        (self.vectors(rows_of(tokens, lengths), parts), lengths)
+    }
+
     /// Looks tokens up: `[rows, time, width]`, and how many of each row's are not filling.
     pub fn forward<'a>(&self, gathered: &'a Gathered) -> (Tensor<3>, &'a [usize]) {
         let Gathered::Tokens { tokens, lengths, parts } = gathered else {
             unreachable!("texts are gathered as tokens")
         };
         let [rows, time] = tokens.dims();
-        let mut values = outset_ops::embedding(self.table.val(), tokens.clone().reshape([rows * time]));
+        let values = self.vectors(tokens.clone().reshape([rows * time]), parts.clone());
+        let width = values.dims()[1];
+        (values.reshape([rows, time, width]), lengths)
+    }
+
+    /// The vectors of tokens `[rows]` with those of their parts: `[rows, width]`.
+    fn vectors(&self, tokens: Tensor<1, Int>, parts: Option<Arc<Bags>>) -> Tensor<2> {
+        let mut values = outset_ops::embedding(self.table.val(), tokens);
         if let Some(matrix) = &self.projection {
             values = outset_ops::linear(values, matrix.val(), None, outset_ops::Activation::Identity);
         }
-        if let (Some(table), Some(parts)) = (&self.parts, parts) {
-            values = values + outset_ops::bag(table.val(), parts.clone());
+        match (&self.parts, parts) {
+            (Some(table), Some(parts)) => values + outset_ops::bag(table.val(), parts),
+            _ => values,
         }
-        let width = values.dims()[1];
-        (values.reshape([rows, time, width]), lengths)
     }
 }
 

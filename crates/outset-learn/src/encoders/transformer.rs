@@ -2,16 +2,18 @@
 //!
 //! Vaswani et al. 2017, <https://arxiv.org/abs/1706.03762>; Xiong et al. 2020, <https://arxiv.org/abs/2002.04745>;
 //! rotary positions: Su et al. 2021, <https://arxiv.org/abs/2104.09864>.
+//!
+//! Between the tokens and the pooling, the texts of a batch lie one after the other: nothing is computed for filling.
 
-use super::tokens::{Embedding, Pool, Pooling, gather, sizes};
+use super::tokens::{Embedding, Pool, Pooling, gather, sizes, steps};
 use super::{Encode, Encoded, Gathered, Wishes};
 use crate::init::Init;
 use crate::order::mix;
 use crate::size::Size;
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use outset_data::{FeatureShape, Features};
-use outset_ops::{Activation, AttentionMask};
+use outset_ops::{Activation, AttentionMask, Turns, recompute};
 use outset_spec::{Bounds, choices, settings};
 
 choices! {
@@ -83,51 +85,41 @@ impl Block {
         }
     }
 
-    /// `x [rows, time, hidden]`; `drop` is what is done to the attention's output (0) and to that of the feed-forward layer
-    /// (1) before they are added.
-    pub(super) fn forward(
+    /// `x [rows, hidden]` or `[texts, time, hidden]`, the rows of the texts one after the other, `lengths` of each; `drop` is
+    /// what is done to the attention's output (0) and to that of the feed-forward layer (1) before they are added.
+    pub(super) fn forward<const D: usize>(
         &self,
-        x: Tensor<3>,
+        x: Tensor<D>,
         heads: usize,
-        turns: Option<&[Tensor<4>; 2]>,
+        turns: Option<&Turns>,
         lengths: &[usize],
-        drop: &dyn Fn(Tensor<3>, u64) -> Tensor<3>,
-    ) -> Tensor<3> {
-        let linear = |x: Tensor<3>, w: &Param<Tensor<2>>, b: &Param<Tensor<1>>, activation| {
+        drop: &dyn Fn(Tensor<D>, u64) -> Tensor<D>,
+    ) -> Tensor<D> {
+        let linear = |x: Tensor<D>, w: &Param<Tensor<2>>, b: &Param<Tensor<1>>, activation| {
             outset_ops::linear(x, w.val(), Some(b.val()), activation)
         };
-        let norm = |x: Tensor<3>, [gamma, beta]: &[Param<Tensor<1>>; 2]| {
+        let norm = |x: Tensor<D>, [gamma, beta]: &[Param<Tensor<1>>; 2]| {
             outset_ops::layer_norm(x, gamma.val(), beta.val(), 1e-5)
         };
-        let [rows, time, hidden] = x.dims();
+        let shape = x.dims();
+        let (rows, hidden) = (shape[..D - 1].iter().product::<usize>(), shape[D - 1]);
         let packed = linear(
             norm(x.clone(), &self.norm),
             &self.projection,
             &self.projection_bias,
             Activation::Identity,
         );
-        let mask = AttentionMask::padded(lengths.to_vec());
-        let attended = match turns {
-            None => outset_ops::packed_attention(packed, heads, heads, mask),
-            Some(turns) => {
-                let split = packed.reshape([rows, time, 3 * heads, hidden / heads]);
-                let part = |index: usize| split.clone().narrow(2, index * heads, heads);
-                let (q, k) = (rotated(part(0), turns), rotated(part(1), turns));
-                outset_ops::attention(q, k, part(2), mask).reshape([rows, time, hidden])
-            }
+        let packed = packed.reshape([rows, 3 * hidden]);
+        let packed = match turns {
+            Some(turns) => outset_ops::rotary(packed, 2 * heads, turns),
+            None => packed,
         };
+        let attended = outset_ops::attention_of_rows(packed, lengths, heads, heads, AttentionMask::default());
+        let attended = attended.reshape(shape);
         let x = x + drop(linear(attended, &self.output, &self.output_bias, Activation::Identity), 0);
         let up = linear(norm(x.clone(), &self.feed_norm), &self.up, &self.up_bias, Activation::Gelu);
         x + drop(linear(up, &self.down, &self.down_bias, Activation::Identity), 1)
     }
-}
-
-/// Turns the halves of each head's features by the angles of their places: `x [rows, time, heads, size]`.
-fn rotated(x: Tensor<4>, [cosine, sine]: &[Tensor<4>; 2]) -> Tensor<4> {
-    let half = x.dims()[3] / 2;
-    let (a, b) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
-    let (cosine, sine) = (cosine.clone(), sine.clone());
-    Tensor::cat(vec![a.clone() * cosine.clone() - b.clone() * sine.clone(), a * sine + b * cosine], 3)
 }
 
 /// Angle of each place and frequency, `place / 10000^(2 i / size)`, row by row for `size / 2` frequencies.
@@ -217,39 +209,44 @@ impl Encode for Encoder {
     }
 
     fn forward(&self, gathered: &Gathered, dropout: Option<u64>) -> Encoded {
-        let (mut values, lengths) = self.embedding.forward(gathered);
-        let drop = |values: Tensor<3>, place: u64| match dropout {
-            Some(key) if self.dropout > 0.0 => outset_ops::dropout(values, self.dropout, mix(key, place)),
+        let (mut values, lengths) = self.embedding.forward_rows(gathered);
+        let rate = self.dropout;
+        let drop = move |values: Tensor<2>, place: u64| match dropout {
+            Some(key) if rate > 0.0 => outset_ops::dropout(values, rate, mix(key, place)),
             _ => values,
         };
-        let ([_, time, _], device, size) = (values.dims(), values.device(), self.width / self.heads);
+        let time = lengths.iter().copied().max().unwrap_or(0);
+        let (device, steps) = (values.device(), steps(lengths));
+        let places = || {
+            let places: Vec<i32> = steps.iter().map(|step| *step as i32).collect();
+            Tensor::<1, Int>::from_data(TensorData::new(places, [steps.len()]), &device)
+        };
         let mut turns = None;
         match self.positions {
             Positions::Learned => {
-                let Some(places) = &self.places else { unreachable!("learned positions are parameters") };
-                values = values + places.val().narrow(0, 0, time).unsqueeze::<3>();
+                let Some(learned) = &self.places else { unreachable!("learned positions are parameters") };
+                values = values + outset_ops::embedding(learned.val(), places());
             }
             Positions::Sinusoidal => {
-                let half = self.width / 2;
-                let angles = TensorData::new(angles(time, self.width), [1, time, half]);
-                let angles = Tensor::<3>::from_data(angles, &device);
-                values = values + Tensor::cat(vec![angles.clone().sin(), angles.cos()], 2);
+                let angles = TensorData::new(angles(time, self.width), [time, self.width / 2]);
+                let angles = Tensor::<2>::from_data(angles, &device);
+                let waves = Tensor::cat(vec![angles.clone().sin(), angles.cos()], 1);
+                values = values + outset_ops::embedding(waves, places());
             }
-            Positions::Rotary => {
-                let angles = TensorData::new(angles(time, size), [1, time, 1, size / 2]);
-                let angles = Tensor::<4>::from_data(angles, &device);
-                turns = Some([angles.clone().cos(), angles.sin()]);
-            }
+            Positions::Rotary => turns = Some(Turns::new(steps.clone(), self.width / self.heads)),
             Positions::Without => {}
         }
         values = drop(values, 0);
         for (index, block) in self.blocks.iter().enumerate() {
-            let drop = |values: Tensor<3>, place: u64| drop(values, 1 + 2 * index as u64 + place);
-            values = block.forward(values, self.heads, turns.as_ref(), lengths, &drop);
+            let (heads, turns, lengths) = (self.heads, turns.clone(), lengths.to_vec());
+            values = recompute(block, values, move |block, values| {
+                let drop = |values: Tensor<2>, place: u64| drop(values, 1 + 2 * index as u64 + place);
+                block.forward(values, heads, turns.as_ref(), &lengths, &drop)
+            });
         }
         let [gamma, beta] = &self.norm;
         values = outset_ops::layer_norm(values, gamma.val(), beta.val(), 1e-5);
-        Encoded::Sequence { values, lengths: lengths.to_vec() }
+        Encoded::Sequence { values: outset_ops::filled_up(values, lengths, time), lengths: lengths.to_vec() }
     }
 
     fn pool(&self, encoded: Encoded) -> Tensor<2> {

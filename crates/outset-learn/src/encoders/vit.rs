@@ -13,7 +13,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use outset_data::pictures::Shape;
 use outset_data::{FeatureShape, Features};
-use outset_ops::Convolution;
+use outset_ops::{Convolution, recompute};
 use outset_spec::{Bounds, choices, settings};
 
 choices! {
@@ -199,14 +199,17 @@ impl Encoder {
         let last = self.blocks.len().saturating_sub(1).max(1);
         for (index, block) in self.blocks.iter().enumerate() {
             let chance = self.drop_path * index as f64 / last as f64;
-            let drop = |mut branch: Tensor<3>, place: u64| {
-                let Some(key) = key.map(|key| mix(key, 2 * index as u64 + place)) else { return branch };
-                if self.dropout > 0.0 {
-                    branch = outset_ops::dropout(branch, self.dropout, key);
-                }
-                drop_path(branch, chance, mix(key, 1))
-            };
-            values = block.forward(values, self.heads, None, &lengths, &drop);
+            let (heads, dropout, lengths) = (self.heads, self.dropout, lengths.clone());
+            values = recompute(block, values, move |block, values| {
+                let drop = |mut branch: Tensor<3>, place: u64| {
+                    let Some(key) = key.map(|key| mix(key, 2 * index as u64 + place)) else { return branch };
+                    if dropout > 0.0 {
+                        branch = outset_ops::dropout(branch, dropout, key);
+                    }
+                    drop_path(branch, chance, mix(key, 1))
+                };
+                block.forward(values, heads, None, &lengths, &drop)
+            });
         }
         let [gamma, beta] = &self.norm;
         values = outset_ops::layer_norm(values, gamma.val(), beta.val(), 1e-5);

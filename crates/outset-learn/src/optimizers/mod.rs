@@ -161,24 +161,29 @@ impl Optimizer {
         step: usize,
         decay: bool,
     ) -> (Tensor<D>, Vec<Tensor<D>>) {
-        self.step_scaled(weight, grad, 1.0, state, learning_rate, step, decay)
+        let shape = weight.dims();
+        let state = state.into_iter().map(|tensor| tensor.reshape(folded(shape))).collect();
+        let (weight, state) = self.step_scaled(weight, grad, 1.0, state, learning_rate, step, decay);
+        (weight, state.into_iter().map(|tensor| tensor.reshape(shape)).collect())
     }
 
     /// Makes one update of one parameter by `gradient_scale` times the gradient, as [`step`](Self::step) does otherwise.
+    ///
+    /// The gradient may be of any shape with as many numbers as the weight, and the state is that of the [`folded`] weight:
+    /// a small network spends a good part of a step on giving tensors other shapes.
     #[allow(clippy::too_many_arguments)]
-    pub fn step_scaled<const D: usize>(
+    pub fn step_scaled<const D: usize, const E: usize>(
         &self,
         weight: Tensor<D>,
-        grad: Tensor<D>,
+        grad: Tensor<E>,
         gradient_scale: f64,
-        state: Vec<Tensor<D>>,
+        state: Vec<Tensor<2>>,
         learning_rate: f64,
         step: usize,
         decay: bool,
-    ) -> (Tensor<D>, Vec<Tensor<D>>) {
+    ) -> (Tensor<D>, Vec<Tensor<2>>) {
         let shape = weight.dims();
-        let rows = if D < 2 { 1 } else { shape[0] };
-        let folded = [rows, shape.iter().product::<usize>() / rows.max(1)];
+        let folded = folded(shape);
         let (grad, gradient_scale) = if self.part().scales() || gradient_scale == 1.0 {
             (grad, gradient_scale)
         } else {
@@ -188,14 +193,20 @@ impl Optimizer {
             weight: weight.reshape(folded),
             grad: grad.reshape(folded),
             gradient_scale,
-            state: state.into_iter().map(|tensor| tensor.reshape(folded)).collect(),
+            state,
             learning_rate,
             step,
             decay,
             matrix: D == 2 || D == 4,
         });
-        (weight.reshape(shape), state.into_iter().map(|tensor| tensor.reshape(shape)).collect())
+        (weight.reshape(shape), state)
     }
+}
+
+/// The shape of a parameter as a matrix: its first size, and all others together; a vector is one row.
+pub fn folded<const D: usize>(shape: [usize; D]) -> [usize; 2] {
+    let rows = if D < 2 { 1 } else { shape[0] };
+    [rows, shape.iter().product::<usize>() / rows.max(1)]
 }
 
 #[cfg(test)]

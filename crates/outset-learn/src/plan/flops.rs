@@ -7,7 +7,7 @@ use outset_data::Features;
 use outset_ops::flops::counted;
 
 /// Rows that are answered for the count.
-const ROWS: usize = 256;
+const ROWS: usize = 64;
 
 /// Operations of one row, forward: a multiplication and an addition for each weight that the row meets, wherever it meets
 /// it, and those of attention. They are counted while rows of `among` are answered, so that nothing has to be known of how

@@ -5,6 +5,7 @@ use crate::machine;
 use crate::network::Network;
 use crate::prepare::Prepared;
 use burn::tensor::Device;
+use outset_ops::with_recompute;
 
 /// Copies of the weights that training keeps beside the network's own: gradients, two moments, the moving average, the
 /// best state, the state of the last epoch.
@@ -44,7 +45,10 @@ fn pass(network: &Network, prepared: &Prepared, device: &Device, rows: usize) ->
     let peak = machine::peak_memory_within(|| {
         let weights = prepared.weights.as_deref();
         let batch = network.batch(&prepared.features, &prepared.targets, weights, rows, device);
-        drop(network.loss(&batch, &prepared.design.weights(), Some(0)).backward());
+        let weights = prepared.design.weights();
+        drop(
+            with_recompute(prepared.recipe.recompute, || network.loss(&batch, &weights, Some(0))).backward(),
+        );
     });
     peak.saturating_sub(before) as f64
 }

@@ -215,7 +215,7 @@ fn measure(
     (rehearsal.row_seconds, rehearsal.steps_timed) = (seconds / rows.max(1) as f64, timed);
     // The first evaluation finds cold caches, as only one of the run's does.
     let first = training.probe_evaluation()?;
-    let repeats = if first > 0.5 { 0 } else { 2 };
+    let repeats = if first > 2.0 { 1 } else { 2 };
     let mut evaluations: Vec<f64> = vec![first];
     for _ in 0..repeats {
         evaluations.push(training.probe_evaluation()?);

@@ -204,7 +204,7 @@ impl Study<'_> {
             winner: winner.id,
             best: value(winner).unwrap_or(f64::NAN),
             default: trials.iter().find(|trial| trial.id == DEFAULT).and_then(value),
-            importance: importance::of_keys(&self.space, &tried(trials, self.space.len(), higher)),
+            importance: importance::of_keys(&self.space, &tried(trials, &self.default, higher)),
             keys: self
                 .space
                 .iter()

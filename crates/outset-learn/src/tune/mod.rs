@@ -43,6 +43,8 @@ struct Study<'a> {
     settings: Settings,
     space: Vec<Parameter>,
     declared: Value,
+    /// What the declared experiment has for the keys of the space.
+    default: space::Settings,
     place: Place,
     /// What the study is called among others at its place.
     name: String,
@@ -85,7 +87,11 @@ pub fn tune(
     check(experiment, &prepared, &space)?;
     let beside = options.runs.join(format!("{}.study", prepared.experiment.name));
     let place = place.unwrap_or_else(|| Place::Folder(beside.clone()));
+    let resolved = prepared.experiment.to_table().to_json();
+    let of_default =
+        |parameter: &Parameter| Some((parameter.key.clone(), space::at(&resolved, &parameter.key)?.clone()));
     let mut study = Study {
+        default: space.iter().filter_map(of_default).collect(),
         settings,
         space,
         declared: declared(experiment, &prepared),
@@ -318,7 +324,7 @@ impl Study<'_> {
                 };
                 new = match next_id {
                     DEFAULT => Some(space::Settings::new()),
-                    number => search.next(number, &tried(&trials, self.space.len(), higher)),
+                    number => search.next(number, &tried(&trials, &self.default, higher)),
                 };
                 may_begin = new.is_some();
             }
@@ -352,25 +358,70 @@ enum Claim {
     Nothing,
 }
 
-/// The trials with their values at the farthest rung that enough of them have reached, smaller being better.
+/// The trials with a value for each, smaller being better; `default` are the settings of the declared experiment.
 ///
-/// Values of different rungs cannot be compared: the one that was trained longer is better for that alone.
-fn tried(trials: &[Trial], keys: usize, higher: bool) -> Vec<Tried> {
-    let enough = (keys + 2).max(5);
-    let reached = |rung: usize| trials.iter().filter(|trial| trial.values.len() > rung).count();
-    let rung = (0..pruner::RUNGS).rev().find(|rung| reached(*rung) >= enough).unwrap_or(0);
-    let of = |trial: &Trial| {
-        let value = *trial.values.get(rung)?;
-        let value = if higher { -value } else { value };
-        // The default's settings are not written out, so that they are no place in the space.
-        (trial.id != DEFAULT).then(|| Tried { settings: trial.settings.clone(), value })
+/// Values of different rungs cannot be compared: the one that was trained longer is better for that alone. Where trials stand
+/// at different rungs, each has its place in the order instead: those that were taken farther before those that were left
+/// behind, as they were the better ones there, and by value at one rung.
+fn tried(trials: &[Trial], default: &space::Settings, higher: bool) -> Vec<Tried> {
+    let value = |trial: &Trial| trial.values.last().map(|value| if higher { -value } else { *value });
+    let mut ranked: Vec<(&Trial, f64)> =
+        trials.iter().filter_map(|trial| Some((trial, value(trial)?))).collect();
+    ranked.sort_by(|(a, of_a), (b, of_b)| {
+        b.values.len().cmp(&a.values.len()).then(of_a.total_cmp(of_b)).then(a.id.cmp(&b.id))
+    });
+    let one_rung = ranked.iter().all(|(trial, _)| trial.values.len() == ranked[0].0.values.len());
+    let settings = |trial: &Trial| if trial.id == DEFAULT { default.clone() } else { trial.settings.clone() };
+    let of = |(place, (trial, value)): (usize, &(&Trial, f64))| Tried {
+        settings: settings(trial),
+        value: if one_rung { *value } else { place as f64 },
     };
-    let mut tried: Vec<Tried> = trials.iter().filter_map(of).collect();
+    let mut tried: Vec<Tried> = ranked.iter().enumerate().map(of).collect();
     // A loss that ran away is as bad as the worst.
     if let Some(worst) = tried.iter().map(|tried| tried.value).reduce(f64::max) {
-        let lost = trials.iter().filter(|trial| trial.id != DEFAULT && trial.values.is_empty());
-        let lost = lost.filter(|trial| trial.state == "failed");
-        tried.extend(lost.map(|trial| Tried { settings: trial.settings.clone(), value: worst }));
+        let lost = trials.iter().filter(|trial| trial.values.is_empty() && trial.state == "failed");
+        tried.extend(lost.map(|trial| Tried { settings: settings(trial), value: worst }));
     }
     tried
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn those_that_were_left_behind_rank_below_those_that_went_on() {
+        let trial = |id: usize, state: &str, values: &[f64]| Trial {
+            id,
+            settings: [("a".to_owned(), json!(id))].into(),
+            state: state.to_owned(),
+            values: values.to_vec(),
+            ..Trial::default()
+        };
+        let default = [("a".to_owned(), json!(0.5))].into();
+        let order = |trials: &[Trial], higher: bool| -> Vec<(Value, f64)> {
+            tried(trials, &default, higher)
+                .into_iter()
+                .map(|tried| (tried.settings["a"].clone(), tried.value))
+                .collect()
+        };
+        let all = [
+            trial(DEFAULT, "done", &[9.0, 8.0, 7.0, 6.0]),
+            trial(1, "paused", &[5.0]),
+            trial(2, "paused", &[9.5, 8.5]),
+            trial(3, "failed", &[]),
+            trial(4, "running", &[]),
+            trial(5, "paused", &[4.0]),
+        ];
+        assert_eq!(
+            order(&all, false),
+            [(json!(0.5), 0.0), (json!(2), 1.0), (json!(5), 2.0), (json!(1), 3.0), (json!(3), 3.0)]
+        );
+        assert_eq!(order(&all[1..], true)[1].0, json!(1), "more is better");
+        // At one rung the values themselves tell more.
+        let level = [trial(1, "paused", &[5.0]), trial(5, "paused", &[4.0])];
+        assert_eq!(order(&level, false), [(json!(5), 4.0), (json!(1), 5.0)]);
+        assert!(order(&[], false).is_empty());
+    }
 }

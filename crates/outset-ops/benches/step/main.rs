@@ -23,8 +23,9 @@ type Step = Box<dyn FnMut() -> f32>;
 type Row = (&'static str, fn(&Device) -> Step);
 
 /// Every row.
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 10] = [
     ("gpt", sequences::gpt),
+    ("gpt_recompute", sequences::gpt_recompute),
     ("gpt_long", sequences::gpt_long),
     ("cnn", images::cnn),
     ("resnet18", images::resnet18),

@@ -5,10 +5,10 @@ use crate::{
     trainer::{Rule, Trainer},
 };
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use outset_ops::{
-    Activation, Attention, AttentionMask, Embedding, LayerNorm, Linear, Lstm, cross_entropy,
-    linear_cross_entropy,
+    Activation, Attention, AttentionMask, Embedding, LayerNorm, Linear, Lstm, cross_entropy, embedding,
+    linear_cross_entropy, recompute, with_recompute,
 };
 
 /// Attention and a perceptron, each with normalisation and a path round it.
@@ -32,20 +32,22 @@ impl Block {
         }
     }
 
-    fn perceptron(&self, x: Tensor<3>) -> Tensor<3> {
-        self.narrow.forward(self.wide.forward_with(x, Activation::Gelu))
+    /// The perceptron's output added to `path`.
+    fn perceptron<const D: usize>(&self, x: Tensor<D>, path: Tensor<D>) -> Tensor<D> {
+        self.narrow.forward_adding(self.wide.forward_with(x, Activation::Gelu), path)
     }
 
     /// Normalises before each part, as GPT-2 does.
     fn before(&self, x: Tensor<3>, mask: AttentionMask) -> Tensor<3> {
-        let x = x.clone() + self.attention.forward(self.attention_norm.forward(x), mask);
-        x.clone() + self.perceptron(self.norm.forward(x))
+        let x = self.attention.forward_adding(self.attention_norm.forward(x.clone()), mask, x);
+        self.perceptron(self.norm.forward(x.clone()), x)
     }
 
-    /// Normalises after each part, as BERT does.
-    fn after(&self, x: Tensor<3>, mask: AttentionMask) -> Tensor<3> {
-        let x = self.attention_norm.forward(x.clone() + self.attention.forward(x, mask));
-        self.norm.forward(x.clone() + self.perceptron(x))
+    /// Normalises after each part, as BERT does; the rows of the sequences lie one after the other.
+    fn after(&self, x: Tensor<2>, lengths: &[usize]) -> Tensor<2> {
+        let mask = AttentionMask::default();
+        let x = self.attention_norm.forward(self.attention.forward_rows(x.clone(), lengths, mask, x));
+        self.norm.forward(self.perceptron(x.clone(), x))
     }
 }
 
@@ -77,22 +79,33 @@ impl Transformer {
         }
     }
 
-    fn embed(&self, tokens: Tensor<2, burn::tensor::Int>) -> Tensor<3> {
+    fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
         self.tokens.forward_sequence(tokens) + self.places.weight.val().unsqueeze()
     }
 }
 
 /// 4 layers of width 256, 8 sequences of 256 tokens of 4096.
 pub fn gpt(device: &Device) -> Step {
-    language_model(256, 4, [8, 256], device)
+    language_model(256, 4, [8, 256], false, device)
+}
+
+/// The same, with the activations of each block computed again in the backward pass.
+pub fn gpt_recompute(device: &Device) -> Step {
+    language_model(256, 4, [8, 256], true, device)
 }
 
 /// 4 layers of width 512, 2 sequences of 1024 tokens of 4096.
 pub fn gpt_long(device: &Device) -> Step {
-    language_model(512, 8, [2, 1024], device)
+    language_model(512, 8, [2, 1024], false, device)
 }
 
-fn language_model(width: usize, heads: usize, [batch, time]: [usize; 2], device: &Device) -> Step {
+fn language_model(
+    width: usize,
+    heads: usize,
+    [batch, time]: [usize; 2],
+    again: bool,
+    device: &Device,
+) -> Step {
     let vocabulary = 4096;
     let x = indices([batch, time], vocabulary, device);
     let y = indices([batch * time], vocabulary, device);
@@ -101,7 +114,10 @@ fn language_model(width: usize, heads: usize, [batch, time]: [usize; 2], device:
     Box::new(move || {
         trainer.step(|net| {
             let start = net.embed(x.clone());
-            let x = net.blocks.iter().fold(start, |x, block| block.before(x, AttentionMask::causal()));
+            let x = net.blocks.iter().fold(start, |x, block| {
+                let run = |block: &Block, x| block.before(x, AttentionMask::causal());
+                with_recompute(again, || recompute(block, x, run))
+            });
             let x = net.norm.forward(x).reshape([batch * time, width]);
             linear_cross_entropy(x, net.head.weight.val(), y.clone(), 0.0)
         })
@@ -115,14 +131,30 @@ pub fn bert(device: &Device) -> Step {
     let y = indices([batch], 2, device);
     // Evenly from the shortest to the longest.
     let lengths: Vec<usize> = (0..batch).map(|n| 16 + n * (time - 16) / (batch - 1)).collect();
+    let firsts = (0..batch).map(|n| lengths[..n].iter().sum()).collect();
+    let rows = |numbers: Vec<usize>| {
+        let numbers: Vec<i64> = numbers.into_iter().map(|number| number as i64).collect();
+        Tensor::<1, Int>::from_data(TensorData::new(numbers.clone(), [numbers.len()]), device)
+    };
+    let of_each = |first: &dyn Fn(usize) -> usize| {
+        rows(
+            (0..batch)
+                .flat_map(|n| (0..lengths[n]).map(move |step| (n, step)))
+                .map(|(n, step)| first(n) + step)
+                .collect(),
+        )
+    };
+    let (inside, places, firsts) = (of_each(&|n| n * time), of_each(&|_| 0), rows(firsts));
     let network = Transformer::new(8192, 2, width, 4, time, device);
     let mut trainer = Trainer::new(network, Rule::AdamW, Some(1.0));
     Box::new(move || {
         trainer.step(|net| {
-            let start = net.norm.forward(net.embed(x.clone()));
-            let mask = AttentionMask::padded(lengths.clone());
-            let x = net.blocks.iter().fold(start, |x, block| block.after(x, mask.clone()));
-            let first = x.narrow(1, 0, 1).reshape([batch, width]);
+            // The batch comes filled up; nothing is computed for the filling.
+            let tokens = x.clone().reshape([batch * time]).select(0, inside.clone());
+            let start = net.tokens.forward(tokens) + net.places.forward(places.clone());
+            let start = net.norm.forward(start);
+            let x = net.blocks.iter().fold(start, |x, block| block.after(x, &lengths));
+            let first = embedding(x, firsts.clone());
             cross_entropy(net.head.forward(first), y.clone(), None, 0.0)
         })
     })

@@ -4,9 +4,9 @@ use crate::{
     Step, indices,
     trainer::{Rule, Trainer},
 };
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Distribution, Tensor};
-use outset_ops::{Activation, Embedding, Linear, cross_entropy};
+use outset_ops::{Activation, Embedding, Linear, cross_entropy, embeddings};
 
 /// Linear layers with ReLU between them.
 #[derive(Debug, Module)]
@@ -38,7 +38,7 @@ pub fn mlp(device: &Device) -> Step {
 /// Embedded categories beside numbers, into a perceptron.
 #[derive(Debug, Module)]
 struct Table {
-    categories: Vec<Embedding>,
+    categories: Vec<Param<Tensor<2>>>,
     mlp: Mlp,
 }
 
@@ -47,7 +47,7 @@ pub fn table(device: &Device) -> Step {
     let sizes = [9, 16, 7, 15, 6, 5, 2, 42];
     let width = |size: usize| size.div_ceil(2).min(16);
     let categories: Vec<_> =
-        sizes.iter().map(|&size| Embedding::new(size + 1, width(size), device)).collect();
+        sizes.iter().map(|&size| Embedding::new(size + 1, width(size), device).weight).collect();
     let features = 6 + sizes.iter().map(|&size| width(size)).sum::<usize>();
     let numbers = Tensor::<2>::random([256, 6], Distribution::Default, device);
     let codes: Vec<_> = sizes.iter().map(|&size| indices([256], size, device)).collect();
@@ -56,10 +56,8 @@ pub fn table(device: &Device) -> Step {
     let mut trainer = Trainer::new(network, Rule::AdamW, Some(1.0));
     Box::new(move || {
         trainer.step(|net| {
-            let embedded =
-                net.categories.iter().zip(&codes).map(|(table, codes)| table.forward(codes.clone()));
-            let features = std::iter::once(numbers.clone()).chain(embedded).collect();
-            cross_entropy(net.mlp.forward(Tensor::cat(features, 1)), y.clone(), None, 0.0)
+            let features = embeddings(Some(numbers.clone()), &net.categories, &codes);
+            cross_entropy(net.mlp.forward(features), y.clone(), None, 0.0)
         })
     })
 }

@@ -1,7 +1,7 @@
 //! Self-attention with its projections.
 
 use super::Linear;
-use crate::{AttentionMask, packed_attention};
+use crate::{AttentionMask, KeyValueCache, attention_of_rows, attention_with_cache, packed_attention};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -42,6 +42,42 @@ impl Attention {
         let heads = packed_attention(self.qkv.forward(x), self.heads, self.kv_heads, mask);
         self.output.forward(heads)
     }
+
+    /// Returns the causal attention of new positions, `x [batch, new, width]`, over those in the cache and themselves, and
+    /// adds them to the cache; without gradients.
+    pub fn forward_cached(
+        &self,
+        x: Tensor<3>,
+        cache: &mut KeyValueCache,
+        window: Option<usize>,
+    ) -> Tensor<3> {
+        let [batch, new, width] = x.dims();
+        let (heads, kv_heads) = (self.heads, self.kv_heads);
+        let all = heads + 2 * kv_heads;
+        let qkv = self.qkv.forward(x).reshape([batch, new, all, width / heads]);
+        let part = |first: usize, count: usize| qkv.clone().narrow(2, first, count);
+        let (q, k, v) = (part(0, heads), part(heads, kv_heads), part(heads + kv_heads, kv_heads));
+        let heads = attention_with_cache(q, k, v, cache, window);
+        self.output.forward(heads.reshape([batch, new, width]))
+    }
+
+    /// Returns `path + ` the attention of `x`, both `[batch, time, width]`.
+    pub fn forward_adding(&self, x: Tensor<3>, mask: AttentionMask, path: Tensor<3>) -> Tensor<3> {
+        let heads = packed_attention(self.qkv.forward(x), self.heads, self.kv_heads, mask);
+        self.output.forward_adding(heads, path)
+    }
+
+    /// Returns `path + ` the attention of sequences that lie one after the other without filling, both `[rows, width]`.
+    pub fn forward_rows(
+        &self,
+        x: Tensor<2>,
+        lengths: &[usize],
+        mask: AttentionMask,
+        path: Tensor<2>,
+    ) -> Tensor<2> {
+        let heads = attention_of_rows(self.qkv.forward(x), lengths, self.heads, self.kv_heads, mask);
+        self.output.forward_adding(heads, path)
+    }
 }
 
 #[cfg(test)]
@@ -58,5 +94,24 @@ mod tests {
         let whole = attention.forward(x.clone(), AttentionMask::causal()).narrow(1, 0, 3);
         let start = attention.forward(x.narrow(1, 0, 3), AttentionMask::causal());
         crate::testing::close("start", &wide(start), &wide(whole));
+    }
+
+    #[test]
+    fn a_cache_and_rows_without_filling_change_nothing() {
+        let device = Device::flex();
+        let attention = Attention::new(8, 4, 2, true, &device);
+        let x = Tensor::<3>::random([1, 5, 8], Distribution::Default, &device);
+        let whole = attention.forward(x.clone(), AttentionMask::causal());
+        let mut cache = KeyValueCache::default();
+        let steps = (0..5)
+            .map(|step| attention.forward_cached(x.clone().narrow(1, step, 1), &mut cache, None))
+            .collect();
+        crate::testing::close("cached", &wide(Tensor::cat(steps, 1)), &wide(whole.clone()));
+        let rows: Tensor<2> = x.clone().squeeze_dim(0);
+        let path = rows.zeros_like();
+        let rows = attention.forward_rows(rows, &[5], AttentionMask::causal(), path);
+        crate::testing::close("rows", &wide(rows), &wide(whole.clone()));
+        let added = attention.forward_adding(x.clone(), AttentionMask::causal(), x.clone());
+        crate::testing::close("added", &wide(added - x), &wide(whole));
     }
 }

@@ -1,7 +1,7 @@
 //! Convolution layers.
 
 use super::uniform;
-use crate::{Convolution, conv1d, conv2d};
+use crate::{Convolution, conv_transposed2d, conv1d, conv2d};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
@@ -77,6 +77,47 @@ impl Conv1d {
     }
 }
 
+/// Transposed convolution, which makes images larger, `[batch, channels, height, width]`.
+#[derive(Debug, Module)]
+pub struct ConvTransposed2d {
+    /// `[channels, outputs / groups, kernel height, kernel width]`, as PyTorch's.
+    pub weight: Param<Tensor<4>>,
+    /// `[outputs]`.
+    pub bias: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    how: Convolution,
+    #[module(skip)]
+    extra: [usize; 2],
+}
+
+impl ConvTransposed2d {
+    /// Draws weight and bias as PyTorch's `nn.ConvTranspose2d` does, from the device's random numbers; `extra` rows and
+    /// columns are its `output_padding`.
+    pub fn new(
+        [channels, outputs]: [usize; 2],
+        kernel: [usize; 2],
+        how: Convolution,
+        extra: [usize; 2],
+        bias: bool,
+        device: &Device,
+    ) -> ConvTransposed2d {
+        let outputs_of_group = outputs / how.groups.max(1);
+        let inputs = outputs_of_group * kernel[0] * kernel[1];
+        ConvTransposed2d {
+            weight: uniform([channels, outputs_of_group, kernel[0], kernel[1]], inputs, device),
+            bias: bias.then(|| uniform([outputs], inputs, device)),
+            how,
+            extra,
+        }
+    }
+
+    /// Convolves the images.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let bias = self.bias.as_ref().map(Param::val);
+        conv_transposed2d(x, self.weight.val(), bias, self.how, self.extra)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +128,9 @@ mod tests {
         let how = Convolution { stride: [2, 2], padding: [1, 1], ..Convolution::default() };
         let images = Tensor::<4>::ones([2, 3, 8, 6], &device);
         assert_eq!(Conv2d::new(3, 5, [3, 3], how, true, &device).forward(images).dims(), [2, 5, 4, 3]);
+        let small = Tensor::<4>::ones([2, 3, 4, 3], &device);
+        let up = ConvTransposed2d::new([3, 5], [3, 3], how, [1, 1], true, &device);
+        assert_eq!(up.forward(small).dims(), [2, 5, 8, 6]);
         let sequences = Tensor::<3>::ones([2, 3, 9], &device);
         assert_eq!(Conv1d::new(3, 5, 3, how, false, &device).forward(sequences).dims(), [2, 5, 5]);
     }

@@ -1,7 +1,7 @@
 //! A linear map with bias and activation.
 
 use super::uniform;
-use crate::{Activation, linear};
+use crate::{Activation, linear, linear_adding};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
@@ -31,6 +31,14 @@ impl Linear {
     /// Returns `act(x W + b)` for `x [.., inputs]`, in one pass.
     pub fn forward_with<const D: usize>(&self, x: Tensor<D>, activation: Activation) -> Tensor<D> {
         linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), activation)
+    }
+
+    /// Returns `x W + b + path` for `x [.., inputs]` and `path [.., outputs]`, in one pass where there is a bias.
+    pub fn forward_adding<const D: usize>(&self, x: Tensor<D>, path: Tensor<D>) -> Tensor<D> {
+        match &self.bias {
+            Some(bias) => linear_adding(x, self.weight.val(), bias.val(), path),
+            None => self.forward(x) + path,
+        }
     }
 }
 

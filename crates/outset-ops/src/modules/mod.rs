@@ -12,7 +12,7 @@ mod recurrent;
 
 pub use attention::Attention;
 pub use batch_norm::BatchNorm;
-pub use conv::{Conv1d, Conv2d};
+pub use conv::{Conv1d, Conv2d, ConvTransposed2d};
 pub use embedding::Embedding;
 pub use feed_forward::FeedForward;
 pub use linear::Linear;

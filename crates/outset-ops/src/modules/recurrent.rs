@@ -1,7 +1,7 @@
 //! Recurrent layers.
 
 use super::uniform;
-use crate::{gru, lstm};
+use crate::{LstmState, gru, gru_from, lstm, lstm_from};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
@@ -29,6 +29,11 @@ impl Lstm {
     /// Returns the state after every step, `[batch, time, hidden]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         lstm(x, self.weight_input.val(), self.weight_hidden.val(), self.bias.val())
+    }
+
+    /// Returns the state after every step, from a given one, and what to go on from after the last.
+    pub fn forward_from(&self, x: Tensor<3>, start: LstmState) -> (Tensor<3>, LstmState) {
+        lstm_from(x, self.weight_input.val(), self.weight_hidden.val(), self.bias.val(), start)
     }
 }
 
@@ -60,6 +65,12 @@ impl Gru {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let biases = (self.bias_input.val(), self.bias_hidden.val());
         gru(x, self.weight_input.val(), self.weight_hidden.val(), biases.0, biases.1)
+    }
+
+    /// Returns the state after every step, from a given one, and the last to go on from.
+    pub fn forward_from(&self, x: Tensor<3>, start: Tensor<2>) -> (Tensor<3>, Tensor<2>) {
+        let weights = [self.weight_input.val(), self.weight_hidden.val()];
+        gru_from(x, weights, [self.bias_input.val(), self.bias_hidden.val()], start)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Scaled dot-product attention.
 
 use crate::{
-    flex::{self, contiguous, values},
+    flex::{self, contiguous, values, width},
     flops,
     track::{Differentiable, Tracked, track},
 };
@@ -9,11 +9,13 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension, tensor
 use burn::tensor::{Bool, Tensor, TensorData, activation::softmax};
 use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn_flex::FlexTensor;
-use outset_kernels::attention::{self as kernel, Gradients, Inputs, Mask, Sizes};
+use outset_kernels::attention::{self as kernel, Dropout, Gradients, Inputs, Mask, Sizes};
+use outset_kernels::sequences;
+use std::sync::Arc;
 
-/// Which keys a query sees. Query `i` stands at position `i + keys - queries`, so that the last query is at the last
-/// key, as when decoding with a cache.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Which keys a query sees, and which weights are dropped. Query `i` stands at position `i + keys - queries`, so that the
+/// last query is at the last key, as when decoding with a cache.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AttentionMask {
     /// Whether keys after the query's position are hidden.
     pub causal: bool,
@@ -21,6 +23,8 @@ pub struct AttentionMask {
     pub window: Option<usize>,
     /// Number of keys of each sequence that aren't padding; the others come after them.
     pub key_lengths: Option<Vec<usize>>,
+    /// Weights that are zeroed after the softmax, while training.
+    pub dropout: Option<Dropout>,
 }
 
 impl AttentionMask {
@@ -32,6 +36,11 @@ impl AttentionMask {
     /// Hides the padding of sequences of the given lengths.
     pub fn padded(lengths: Vec<usize>) -> AttentionMask {
         AttentionMask { key_lengths: Some(lengths), ..AttentionMask::default() }
+    }
+
+    /// Drops weights as well, each with `probability`; take a new key for each step and layer.
+    pub fn with_dropout(self, probability: f64, key: u64) -> AttentionMask {
+        AttentionMask { dropout: (probability > 0.0).then_some(Dropout { probability, key }), ..self }
     }
 
     fn borrowed(&self) -> Mask<'_> {
@@ -47,6 +56,20 @@ impl AttentionMask {
             seen.extend((0..sizes.keys).map(|key| visible.contains(&key)));
         }
         Tensor::from_data(TensorData::new(seen, [sizes.batch, 1, sizes.queries, sizes.keys]), device)
+    }
+
+    /// Returns the factors of the weights, `[batch, heads, queries, keys]`, where some are dropped.
+    fn factors(&self, sizes: Sizes, like: &Tensor<4>) -> Option<Tensor<4>> {
+        let dropout = self.dropout?;
+        let Sizes { batch, heads, queries, keys, .. } = sizes;
+        let factors = (0..batch * heads * queries)
+            .flat_map(|at| {
+                let (sequence, head, query) = (at / queries / heads, at / queries % heads, at % queries);
+                dropout.factors(sizes, sequence, head, query, 0..keys)
+            })
+            .collect::<Vec<f32>>();
+        let data = TensorData::new(factors, [batch, heads, queries, keys]);
+        Some(Tensor::from_data(data, (&like.device(), like.dtype())))
     }
 }
 
@@ -94,6 +117,38 @@ pub fn packed_attention(qkv: Tensor<3>, heads: usize, kv_heads: usize, mask: Att
     Tensor::from_dispatch(Dispatch::packed_masked_attention(qkv, heads, kv_heads, mask))
 }
 
+/// Returns the attention of sequences that lie one after the other without filling: `qkv [rows, (heads + 2 kv_heads)
+/// size]`, with the rows of each of the `lengths`, gives `[rows, heads * size]`.
+///
+/// The result is that of [`packed_attention`] on the same sequences filled up; the mask names no lengths of its own.
+///
+/// # Panics
+/// If the sizes don't fit or the heads can't share the key heads evenly.
+pub fn attention_of_rows(
+    qkv: Tensor<2>,
+    lengths: &[usize],
+    heads: usize,
+    kv_heads: usize,
+    mask: AttentionMask,
+) -> Tensor<2> {
+    let [rows, width] = qkv.dims();
+    let time = lengths.iter().copied().max().unwrap_or(0);
+    let sizes = packed_sizes([lengths.len(), time, width], heads, kv_heads);
+    check(sizes, &mask);
+    assert_eq!(width, (heads + 2 * kv_heads) * sizes.size, "the rows don't divide into the heads");
+    assert_eq!(rows, lengths.iter().sum::<usize>(), "the rows are not those of the lengths");
+    assert_eq!(mask.key_lengths, None, "sequences without filling have no lengths to be masked");
+    let qkv = qkv.into_dispatch();
+    if !flex::applies(&[&qkv]) {
+        let filled = super::sequences::filled_up(Tensor::from_dispatch(qkv), lengths, time);
+        let mask = AttentionMask { key_lengths: Some(lengths.to_vec()), ..mask };
+        return super::sequences::without_filling(packed_attention(filled, heads, kv_heads, mask), lengths);
+    }
+    lengths.iter().for_each(|time| count(Sizes { batch: 1, queries: *time, keys: *time, ..sizes }));
+    let starts = sequences::starts(lengths);
+    Tensor::from_dispatch(Dispatch::row_attention(qkv, starts.into(), time, [heads, kv_heads], mask))
+}
+
 /// Counts the products of queries with keys and of weights with values, hidden ones among them.
 fn count(Sizes { batch, queries, keys, heads, size, .. }: Sizes) {
     flops::count_sizes([2, batch, heads, queries, keys, size]);
@@ -123,6 +178,10 @@ fn composed(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, sizes: Sizes, mask: &Atten
     let scores = q.matmul(k.transpose()) / (size as f64).sqrt();
     // The second fill is for queries that see nothing: their softmax is over equal scores.
     let weights = softmax(scores.mask_fill(hidden.clone(), -1e30), 3).mask_fill(hidden, 0.0);
+    let weights = match mask.factors(sizes, &weights) {
+        Some(factors) => weights * factors,
+        None => weights,
+    };
     weights.matmul(v).swap_dims(1, 2)
 }
 
@@ -140,6 +199,13 @@ trait AttentionOps: Backend {
         kv_heads: usize,
         mask: AttentionMask,
     ) -> FloatTensor<Self>;
+    fn row_attention(
+        qkv: FloatTensor<Self>,
+        starts: Arc<[usize]>,
+        time: usize,
+        heads: [usize; 2],
+        mask: AttentionMask,
+    ) -> FloatTensor<Self>;
 }
 
 impl AttentionOps for Flex {
@@ -153,7 +219,17 @@ impl AttentionOps for Flex {
         kv_heads: usize,
         mask: AttentionMask,
     ) -> FlexTensor {
-        SavedPacked::new(qkv, heads, kv_heads, mask).0
+        SavedPacked::filled_up(qkv, heads, kv_heads, mask).0
+    }
+
+    fn row_attention(
+        qkv: FlexTensor,
+        starts: Arc<[usize]>,
+        time: usize,
+        heads: [usize; 2],
+        mask: AttentionMask,
+    ) -> FlexTensor {
+        SavedPacked::of_rows(qkv, starts, time, heads, mask).0
     }
 }
 
@@ -164,7 +240,19 @@ impl<C: CheckpointStrategy> AttentionOps for Autodiff<Flex, C> {
     }
 
     fn packed_masked_attention(qkv: Tracked, heads: usize, kv_heads: usize, mask: AttentionMask) -> Tracked {
-        let run = |[qkv]: [FlexTensor; 1]| SavedPacked::new(qkv, heads, kv_heads, mask.clone());
+        let run = |[qkv]: [FlexTensor; 1]| SavedPacked::filled_up(qkv, heads, kv_heads, mask.clone());
+        track::<PackedAttention, C, 1>([qkv], |inputs| run(inputs).0, run)
+    }
+
+    fn row_attention(
+        qkv: Tracked,
+        starts: Arc<[usize]>,
+        time: usize,
+        heads: [usize; 2],
+        mask: AttentionMask,
+    ) -> Tracked {
+        let run =
+            |[qkv]: [FlexTensor; 1]| SavedPacked::of_rows(qkv, starts.clone(), time, heads, mask.clone());
         track::<PackedAttention, C, 1>([qkv], |inputs| run(inputs).0, run)
     }
 }
@@ -184,7 +272,8 @@ impl Saved {
         let inputs = inputs.map(contiguous);
         let sizes = Saved::sizes(&inputs);
         let [q, k, v] = inputs.each_ref().map(values);
-        let got = kernel::forward(Inputs::separate(q, k, v, sizes), sizes, mask.borrowed());
+        let inputs_here = Inputs::separate(q, k, v, sizes).with_dropout(mask.dropout);
+        let got = kernel::forward(inputs_here, sizes, mask.borrowed());
         let output = flex::tensor(got.output, flex::shape(&inputs[0]));
         (output.clone(), Saved { inputs, mask, output, log_sums: got.log_sums })
     }
@@ -203,7 +292,8 @@ impl Differentiable<3> for Attention {
     fn gradients(saved: Saved, dy: FlexTensor, _needed: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let (dy, sizes) = (contiguous(dy), Saved::sizes(&saved.inputs));
         let [q, k, v] = saved.inputs.each_ref().map(values);
-        let (inputs, mask) = (Inputs::separate(q, k, v, sizes), saved.mask.borrowed());
+        let inputs = Inputs::separate(q, k, v, sizes).with_dropout(saved.mask.dropout);
+        let mask = saved.mask.borrowed();
         let got = kernel::backward(inputs, sizes, mask, values(&saved.output), &saved.log_sums, values(&dy));
         let Gradients::Separate([dq, dk, dv]) = got else { unreachable!("the inputs are separate") };
         let [q, k, v] = saved.inputs.each_ref().map(flex::shape);
@@ -216,20 +306,60 @@ impl Differentiable<3> for Attention {
 struct SavedPacked {
     qkv: FlexTensor,
     sizes: Sizes,
+    /// Of sequences that lie one after the other.
+    starts: Option<Arc<[usize]>>,
     mask: AttentionMask,
     output: FlexTensor,
     log_sums: Vec<f32>,
 }
 
 impl SavedPacked {
-    /// Runs the forward pass.
-    fn new(qkv: FlexTensor, heads: usize, kv_heads: usize, mask: AttentionMask) -> (FlexTensor, SavedPacked) {
+    /// Runs the forward pass of `[batch, time, …]`.
+    fn filled_up(
+        qkv: FlexTensor,
+        heads: usize,
+        kv_heads: usize,
+        mask: AttentionMask,
+    ) -> (FlexTensor, SavedPacked) {
+        let shape = flex::shape(&qkv);
+        SavedPacked::new(qkv, packed_sizes([shape[0], shape[1], shape[2]], heads, kv_heads), None, mask)
+    }
+
+    /// Runs the forward pass of `[rows, …]`.
+    fn of_rows(
+        qkv: FlexTensor,
+        starts: Arc<[usize]>,
+        time: usize,
+        [heads, kv_heads]: [usize; 2],
+        mask: AttentionMask,
+    ) -> (FlexTensor, SavedPacked) {
+        let sizes = packed_sizes([starts.len() - 1, time, width(&qkv)], heads, kv_heads);
+        SavedPacked::new(qkv, sizes, Some(starts), mask)
+    }
+
+    fn new(
+        qkv: FlexTensor,
+        sizes: Sizes,
+        starts: Option<Arc<[usize]>>,
+        mask: AttentionMask,
+    ) -> (FlexTensor, SavedPacked) {
         let qkv = contiguous(qkv);
-        let shape = qkv.layout().shape();
-        let sizes = packed_sizes([shape[0], shape[1], shape[2]], heads, kv_heads);
-        let got = kernel::forward(Inputs::packed(values(&qkv), sizes), sizes, mask.borrowed());
-        let output = flex::tensor(got.output, [sizes.batch, sizes.queries, heads * sizes.size]);
-        (output.clone(), SavedPacked { qkv, sizes, mask, output, log_sums: got.log_sums })
+        let got = kernel::forward(inputs(&qkv, sizes, &starts, &mask), sizes, mask.borrowed());
+        let output = flex::tensor(got.output, flex::shape_with_width(&qkv, sizes.heads * sizes.size));
+        (output.clone(), SavedPacked { qkv, sizes, starts, mask, output, log_sums: got.log_sums })
+    }
+}
+
+fn inputs<'a>(
+    qkv: &'a FlexTensor,
+    sizes: Sizes,
+    starts: &'a Option<Arc<[usize]>>,
+    mask: &AttentionMask,
+) -> Inputs<'a> {
+    let inputs = Inputs::packed(values(qkv), sizes).with_dropout(mask.dropout);
+    match starts {
+        Some(starts) => inputs.one_after_the_other(starts),
+        None => inputs,
     }
 }
 
@@ -239,8 +369,8 @@ impl Differentiable<1> for PackedAttention {
     type Saved = SavedPacked;
 
     fn gradients(saved: SavedPacked, dy: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let SavedPacked { qkv, sizes, mask, output, log_sums } = saved;
-        let (dy, inputs) = (contiguous(dy), Inputs::packed(values(&qkv), sizes));
+        let SavedPacked { qkv, sizes, starts, mask, output, log_sums } = saved;
+        let (dy, inputs) = (contiguous(dy), inputs(&qkv, sizes, &starts, &mask));
         let got = kernel::backward(inputs, sizes, mask.borrowed(), values(&output), &log_sums, values(&dy));
         let Gradients::Packed(gradient) = got else { unreachable!("the inputs are packed") };
         [Some(flex::tensor(gradient, flex::shape(&qkv)))]
@@ -252,12 +382,18 @@ mod tests {
     use super::*;
     use crate::testing::{check, input};
 
-    fn masks() -> [AttentionMask; 4] {
+    fn masks() -> [AttentionMask; 5] {
         [
             AttentionMask::default(),
             AttentionMask::causal(),
             AttentionMask::padded(vec![3, 0]),
-            AttentionMask { causal: true, window: Some(2), key_lengths: Some(vec![5, 2]) },
+            AttentionMask {
+                causal: true,
+                window: Some(2),
+                key_lengths: Some(vec![5, 2]),
+                ..AttentionMask::default()
+            },
+            AttentionMask::causal().with_dropout(0.4, 3),
         ]
     }
 
@@ -274,6 +410,15 @@ mod tests {
     fn packed_inputs_agree_with_the_composed_form_in_f64() {
         for mask in masks() {
             check([input([2, 5, 8 * 3], 1)], |[qkv]| packed_attention(qkv.get(), 4, 2, mask.clone()));
+        }
+    }
+
+    #[test]
+    fn rows_without_filling_agree_with_the_composed_form_in_f64() {
+        for mask in [AttentionMask::default(), AttentionMask::causal().with_dropout(0.4, 3)] {
+            check([input([9, 8 * 3], 1)], |[qkv]| {
+                attention_of_rows(qkv.get(), &[4, 0, 5], 4, 2, mask.clone())
+            });
         }
     }
 }

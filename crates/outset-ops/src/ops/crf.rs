@@ -2,6 +2,7 @@
 
 use crate::{
     flex::{self, contiguous, integers, values},
+    flops,
     ops::cross_entropy::scaled,
     track::{Differentiable, Tracked, track},
 };
@@ -30,6 +31,8 @@ pub fn crf(
     lengths: &[usize],
     weights: &[f32],
 ) -> Tensor<1> {
+    let [rows, time, tags] = emissions.dims();
+    flops::count_sizes([rows, time, tags, tags]);
     let (emissions, chain) = (emissions.into_dispatch(), chain.into_dispatch());
     if !flex::applies(&[&emissions, &chain]) {
         let (emissions, chain) = (Tensor::from_dispatch(emissions), Tensor::from_dispatch(chain));
@@ -44,7 +47,8 @@ pub fn crf(
 /// # Panics
 /// If the sizes don't fit.
 pub fn crf_best(emissions: Tensor<3>, chain: Tensor<2>, lengths: &[usize], allowed: &[bool]) -> Vec<Best> {
-    let [_, time, tags] = emissions.dims();
+    let [rows, time, tags] = emissions.dims();
+    flops::count_sizes([rows, time, tags, tags]);
     let data = |tensor: Tensor<1>| -> Vec<f32> {
         tensor.cast(DType::F32).into_data().try_into_vec().expect("the data was cast")
     };

@@ -38,6 +38,35 @@ pub fn linear<const D: usize>(
     })
 }
 
+/// Returns `x W + b + residual`, for `x [.., inputs]`, `W [inputs, outputs]`, `b [outputs]` and `residual [.., outputs]`: a
+/// layer with a path round it, in one pass.
+///
+/// # Panics
+/// If the sizes don't fit.
+pub fn linear_adding<const D: usize>(
+    x: Tensor<D>,
+    w: Tensor<2>,
+    b: Tensor<1>,
+    residual: Tensor<D>,
+) -> Tensor<D> {
+    let [inputs, outputs] = w.dims();
+    let mut shape = x.dims();
+    assert_eq!(shape[D - 1], inputs, "the input's width is not the number of rows of the weight");
+    assert_eq!(b.dims(), [outputs], "the bias has another size than the output");
+    shape[D - 1] = outputs;
+    assert_eq!(residual.dims(), shape, "what is added has another size than the output");
+    flops::count_sizes([shape[..D - 1].iter().product(), inputs, outputs]);
+    let inputs = [x.into_dispatch(), w.into_dispatch(), b.into_dispatch(), residual.into_dispatch()];
+    if !flex::applies(&inputs.each_ref()) {
+        let [x, w, b, residual] = inputs;
+        let [x, residual] = [x, residual].map(Tensor::from_dispatch);
+        let (w, b) = (Tensor::from_dispatch(w), Tensor::from_dispatch(b));
+        return composed(x, w, Some(b), Activation::Identity) + residual;
+    }
+    let [x, w, b, residual] = inputs;
+    Tensor::from_dispatch(Dispatch::linear_with_bias_adding(x, w, b, residual))
+}
+
 /// Applies an activation by Burn's own operations.
 fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
     match activation {
@@ -77,6 +106,12 @@ trait LinearOps: Backend {
         b: FloatTensor<Self>,
         activation: Activation,
     ) -> FloatTensor<Self>;
+    fn linear_with_bias_adding(
+        x: FloatTensor<Self>,
+        w: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
 }
 
 impl LinearOps for Flex {
@@ -86,6 +121,15 @@ impl LinearOps for Flex {
 
     fn linear_with_bias(x: FlexTensor, w: FlexTensor, b: FlexTensor, activation: Activation) -> FlexTensor {
         forward(x, w, Some(b), activation)
+    }
+
+    fn linear_with_bias_adding(
+        x: FlexTensor,
+        w: FlexTensor,
+        b: FlexTensor,
+        residual: FlexTensor,
+    ) -> FlexTensor {
+        forward_adding([x, w, b, residual]).0
     }
 }
 
@@ -105,6 +149,17 @@ impl<C: CheckpointStrategy> LinearOps for Autodiff<Flex, C> {
             |[x, w, b]| forward_saving(x, w, Some(b), activation),
         )
     }
+
+    fn linear_with_bias_adding(x: Tracked, w: Tracked, b: Tracked, residual: Tracked) -> Tracked {
+        track::<Linear, C, 4>([x, w, b, residual], |inputs| forward_adding(inputs).0, forward_adding)
+    }
+}
+
+fn forward_adding(inputs: [FlexTensor; 4]) -> (FlexTensor, Saved) {
+    let [x, w, b, residual] = inputs.map(contiguous);
+    let y = kernel::forward_adding(values(&x), values(&w), Some(values(&b)), values(&residual), width(&w));
+    let y = flex::tensor(y, flex::shape(&residual));
+    (y, Saved { x, w, kept: None, activation: Activation::Identity })
 }
 
 fn forward(x: FlexTensor, w: FlexTensor, b: Option<FlexTensor>, activation: Activation) -> FlexTensor {
@@ -191,6 +246,16 @@ impl Differentiable<3> for Linear {
     }
 }
 
+impl Differentiable<4> for Linear {
+    type Saved = Saved;
+
+    fn gradients(saved: Saved, dy: FlexTensor, needed: [bool; 4]) -> [Option<FlexTensor>; 4] {
+        let [need_x, need_w, need_b, _] = needed;
+        let [dx, dw, db] = saved.gradients(dy.clone(), [need_x, need_w, need_b]);
+        [dx, dw, db, Some(dy)]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +281,12 @@ mod tests {
                 check(leaves, |[x, w]| linear::<2>(x.get(), w.get(), None, activation));
             }
         }
+    }
+
+    #[test]
+    fn a_residual_agrees_with_the_composed_form_in_f64() {
+        let leaves = [input([2, 3, 4], 1), input([4, 5], 2), input([5], 3), input([2, 3, 5], 4)];
+        check(leaves, |[x, w, b, r]| linear_adding::<3>(x.get(), w.get(), b.get(), r.get()));
     }
 
     #[test]

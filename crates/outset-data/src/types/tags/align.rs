@@ -36,6 +36,8 @@ pub struct Reading {
 /// Tags that stand beside their texts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aligned {
+    /// The texts; of given tokens a single one is marked as such.
+    pub text: Cells,
     /// For each row its tags in IOB2, or plain labels, parted by the unit separator.
     pub cells: Cells,
     pub by: By,
@@ -69,9 +71,10 @@ struct Mended {
 pub fn align(pair: Pair<'_>, reading: Reading) -> Result<Aligned, DataError> {
     let rows = pair.text.len();
     let said = said(pair)?;
+    let text = marked(pair.text);
     let of_row: Vec<String> = (0..rows)
         .map(|row| {
-            let text = pair.text.text(row).unwrap_or_default();
+            let text = text.text(row).unwrap_or_default();
             let end = text.char_indices().nth(reading.max_characters).map_or(text.len(), |(end, _)| end);
             text[..end].to_owned()
         })
@@ -140,7 +143,22 @@ pub fn align(pair: Pair<'_>, reading: Reading) -> Result<Aligned, DataError> {
     let mut notes =
         vec![format!("`{}` tags the {units} of `{}` ({source}{types})", pair.tags_name, pair.text_name)];
     notes.extend(mended.notes(pair));
-    Ok(Aligned { cells: Cells::Text(builder.finish()), by, written, notes })
+    Ok(Aligned { text, cells: Cells::Text(builder.finish()), by, written, notes })
+}
+
+/// The texts, where some are lists of tokens all of them so: a list of one came as its only token.
+fn marked(text: &Cells) -> Cells {
+    match text {
+        Cells::Text(text) if text.values.iter().any(|text| text.contains(TOKEN_SEPARATOR)) => {
+            let list = |text: &String| {
+                let is_list = text.is_empty() || text.contains(TOKEN_SEPARATOR);
+                if is_list { text.clone() } else { units::of_tokens(&[text.as_str()]) }
+            };
+            let values = text.values.iter().map(list).collect();
+            Cells::Text(Text { codes: text.codes.clone(), values })
+        }
+        text => text.clone(),
+    }
 }
 
 impl Mended {
@@ -209,9 +227,7 @@ fn choose(texts: &[String], said: &[Option<Said>]) -> By {
     let mut counts = [0usize; By::ALL.len()];
     let (mut wide, mut letters) = (0usize, 0usize);
     for (text, said) in texts.iter().zip(said) {
-        if let Some(Said::Tags(tags)) = said
-            && !text.contains(TOKEN_SEPARATOR)
-        {
+        if let Some(Said::Tags(tags)) = said {
             for (count, by) in counts.iter_mut().zip(By::ALL) {
                 *count += usize::from(units::split(text, by).len() == tags.len());
             }
@@ -219,9 +235,12 @@ fn choose(texts: &[String], said: &[Option<Said>]) -> By {
         wide += text.chars().filter(|letter| is_wide(*letter)).count();
         letters += text.chars().filter(|letter| letter.is_alphabetic()).count();
     }
+    if texts.iter().any(|text| text.contains(TOKEN_SEPARATOR)) {
+        // The tokens of such a file are words with their marks apart; a text to come is read alike.
+        return By::Words;
+    }
     let most = counts.into_iter().max().unwrap_or(0);
-    let given = texts.iter().any(|text| text.contains(TOKEN_SEPARATOR));
-    let wide = wide * 2 > letters && !given;
+    let wide = wide * 2 > letters;
     let fits =
         |by: &By| most > 0 && By::ALL.iter().zip(counts).any(|(other, count)| other == by && count == most);
     // Where a text without spaces is tagged, words and characters are the same.
@@ -342,7 +361,8 @@ pub fn looks_like_tags<'a>(cells: impl Iterator<Item = &'a str>) -> bool {
 
 /// Tells whether each list of a column has as many elements as that of another.
 pub fn same_lengths(a: &Text, b: &Text) -> bool {
-    let count = |text: &Text, row: usize| text.get(row).map(|cell| cell.split(TOKEN_SEPARATOR).count());
+    let count =
+        |text: &Text, row: usize| text.get(row).map(|cell| units::tokens(cell).map_or(1, Iterator::count));
     let listed = a.values.iter().any(|cell| cell.contains(TOKEN_SEPARATOR));
     listed && (0..a.codes.len()).all(|row| count(a, row) == count(b, row))
 }
@@ -380,9 +400,9 @@ mod tests {
     #[test]
     fn lists_of_tags_choose_how_texts_come_apart() {
         check(
-            &[("U.S./won/it", "I-org/O/O"), ("A/B", "I-org/B-org")],
+            &[("U.S./won/it", "I-org/O/O"), ("A/B", "I-org/B-org"), ("can't", "O")],
             By::Words,
-            &["B-org O O", "B-org B-org"],
+            &["B-org O O", "B-org B-org", "O"],
             &["`tags` tags the given tokens of `text` (IOB1, 1 type)"],
         );
         check(

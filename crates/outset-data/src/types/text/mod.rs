@@ -255,7 +255,7 @@ impl InputType for TextInput {
                     Some(words)
                         if words.iter().map(|word| word.len() + 1).sum::<usize>() <= MOST_CHARACTERS =>
                     {
-                        Ok(Entry::Text(words.join(units::TOKEN_SEPARATOR.encode_utf8(&mut [0; 4]))))
+                        Ok(Entry::Text(units::of_tokens(&words)))
                     }
                     _ => Err("text, or a list of its words of at most 1,000,000 characters".to_owned()),
                 }

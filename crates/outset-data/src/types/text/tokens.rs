@@ -257,25 +257,6 @@ fn train(texts: &[(String, u64)], scheme: &Scheme, size: usize) -> tokenizers::R
     Ok(tokenizer)
 }
 
-/// Trains a Unigram model whose words begin with a mark in the place of the space before them.
-fn train_unigram(texts: &[(String, u64)], size: usize) -> tokenizers::Result<Tokenizer> {
-    let marks = Metaspace::new('▁', PrependScheme::Always, true);
-    let mut words: BTreeMap<String, u64> = BTreeMap::new();
-    for (text, count) in texts {
-        let mut split = PreTokenizedString::from(text.as_str());
-        marks.pre_tokenize(&mut split)?;
-        for (word, ..) in split.get_splits(OffsetReferential::Normalized, OffsetType::None) {
-            *words.entry(word.to_owned()).or_default() += count;
-        }
-    }
-    let words: Vec<(String, u64)> = words.into_iter().collect();
-    let mut pieces = vec![(UNKNOWN.to_owned(), 0.0)];
-    pieces.extend(unigram::train(&words, size.saturating_sub(1)));
-    let mut tokenizer = Tokenizer::new(Unigram::from(pieces, Some(0), false)?);
-    tokenizer.with_pre_tokenizer(Some(marks));
-    Ok(tokenizer)
-}
-
 /// Pieces of a single character that go on with a word, in order.
 ///
 /// The trainer, left to itself, numbers them as a hash table happens to give its words, other than the time before, and
@@ -299,6 +280,25 @@ fn continuing(texts: &[(String, u64)]) -> tokenizers::Result<Vec<AddedToken>> {
 
 fn words_normalizer() -> BertNormalizer {
     BertNormalizer::new(false, true, Some(false), false)
+}
+
+/// Trains a Unigram model whose words begin with a mark in the place of the space before them.
+fn train_unigram(texts: &[(String, u64)], size: usize) -> tokenizers::Result<Tokenizer> {
+    let marks = Metaspace::new('▁', PrependScheme::Always, true);
+    let mut words: BTreeMap<String, u64> = BTreeMap::new();
+    for (text, count) in texts {
+        let mut split = PreTokenizedString::from(text.as_str());
+        marks.pre_tokenize(&mut split)?;
+        for (word, ..) in split.get_splits(OffsetReferential::Normalized, OffsetType::None) {
+            *words.entry(word.to_owned()).or_default() += count;
+        }
+    }
+    let words: Vec<(String, u64)> = words.into_iter().collect();
+    let mut pieces = vec![(UNKNOWN.to_owned(), 0.0)];
+    pieces.extend(unigram::train(&words, size.saturating_sub(1)));
+    let mut tokenizer = Tokenizer::new(Unigram::from(pieces, Some(0), false)?);
+    tokenizer.with_pre_tokenizer(Some(marks));
+    Ok(tokenizer)
 }
 
 #[cfg(test)]

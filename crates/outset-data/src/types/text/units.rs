@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 use unicode_normalization::UnicodeNormalization as _;
 
-/// Stands between tokens that come apart already.
+/// Stands between tokens that come apart already, and behind a single one.
 pub const TOKEN_SEPARATOR: char = '\u{1f}';
 
 /// Times that a word or part must stand in train to be known by itself.
@@ -67,7 +67,7 @@ pub struct Unit<'a> {
 
 /// Takes a text apart; tokens that come apart already stay as they are, and are counted as with a space between them.
 pub fn split(text: &str, by: By) -> Vec<Unit<'_>> {
-    if text.contains(TOKEN_SEPARATOR) {
+    if let Some(tokens) = tokens(text) {
         let mut start = 0;
         let unit = |token| {
             let end = start + str::chars(token).count();
@@ -75,7 +75,7 @@ pub fn split(text: &str, by: By) -> Vec<Unit<'_>> {
             start = end + 1;
             unit
         };
-        return text.split(TOKEN_SEPARATOR).map(unit).collect();
+        return tokens.map(unit).collect();
     }
     let mut units: Vec<Unit<'_>> = Vec::new();
     // Whether the last unit may go on, and its first byte.
@@ -110,9 +110,24 @@ fn is_mark(letter: char) -> bool {
         | 0xe31 | 0xe34..=0xe3a | 0xe47..=0xe4e | 0x200d)
 }
 
+/// The tokens of a text that comes apart already; `None` for any other.
+pub fn tokens(text: &str) -> Option<impl Iterator<Item = &str> + Clone> {
+    let listed = text.contains(TOKEN_SEPARATOR);
+    listed.then(|| text.strip_suffix(TOKEN_SEPARATOR).unwrap_or(text).split(TOKEN_SEPARATOR))
+}
+
+/// A text of tokens that come apart already.
+pub fn of_tokens(tokens: &[&str]) -> String {
+    let mut text = tokens.join(TOKEN_SEPARATOR.encode_utf8(&mut [0; 4]));
+    if tokens.len() == 1 {
+        text.push(TOKEN_SEPARATOR);
+    }
+    text
+}
+
 /// The text that places are counted in: tokens that came apart with a space between them.
 pub fn as_read(text: &str) -> String {
-    text.replace(TOKEN_SEPARATOR, " ")
+    text.strip_suffix(TOKEN_SEPARATOR).unwrap_or(text).replace(TOKEN_SEPARATOR, " ")
 }
 
 /// What was learned of the words or characters of train.
@@ -304,6 +319,12 @@ mod tests {
         check("a b，c", By::Characters, &[("a", 0, 1), ("b", 2, 3), ("，", 3, 4), ("c", 4, 5)]);
         check("U.S. won!", By::Spaces, &[("U.S.", 0, 4), ("won!", 5, 9)]);
         check("U.S.\u{1f}New York\u{1f}!", By::Words, &[("U.S.", 0, 4), ("New York", 5, 13), ("!", 14, 15)]);
+        check("can't\u{1f}", By::Words, &[("can't", 0, 5)]);
+        assert_eq!(
+            (of_tokens(&["a"]), of_tokens(&["a", "b"]), of_tokens(&[])),
+            ("a\u{1f}".into(), "a\u{1f}b".into(), "".into())
+        );
+        assert_eq!((as_read("a\u{1f}"), as_read("a\u{1f}b")), ("a".into(), "a b".into()));
         check(" ", By::Words, &[]);
         // A letter and the accent behind it are one word.
         check("e\u{301}a b", By::Words, &[("e\u{301}a", 0, 3), ("b", 4, 5)]);

@@ -1,0 +1,66 @@
+//! The rate of each kernel beside what the machine can do: the program behind `cargo xtask bench kernels`.
+//!
+//! Products are in GFLOP/s beside a bare loop of fused multiply-adds, everything else in GB/s (of what it must read and
+//! write once) beside a copy. Best of many, as other programs may be running. Each line is the kernel, its rate, its share
+//! of the machine's in percent, and the rate where factors are rounded to bf16, with tabs between them; the first line is
+//! the machine's own.
+#![allow(clippy::print_stdout)]
+
+mod machine;
+mod products;
+mod streams;
+
+use outset_kernels::{
+    isa,
+    precision::{self, Precision},
+};
+use std::time::Instant;
+
+/// Seconds that a kernel runs.
+const BUDGET: f64 = 0.3;
+
+/// Seconds of the fastest of some calls.
+fn best(mut work: impl FnMut()) -> f64 {
+    let clock = Instant::now();
+    let mut least = f64::INFINITY;
+    while clock.elapsed().as_secs_f64() < BUDGET {
+        let start = Instant::now();
+        work();
+        least = least.min(start.elapsed().as_secs_f64());
+    }
+    least
+}
+
+/// Shows what is measured.
+struct Show {
+    flops: f64,
+    bytes: f64,
+}
+
+impl Show {
+    /// A kernel that multiplies: `operations` are its multiplications and additions.
+    fn product(&self, name: &str, operations: f64, mut work: impl FnMut()) {
+        let single = operations / best(&mut work) * 1e-9;
+        let half = if precision::has_bf16() {
+            let seconds = best(|| precision::with(Precision::Bf16, &mut work));
+            format!("{:.0} GFLOP/s", operations / seconds * 1e-9)
+        } else {
+            String::new()
+        };
+        println!("{name}\t{single:.0} GFLOP/s\t{:.0}\t{half}", single / self.flops * 100.0);
+    }
+
+    /// A kernel that reads and writes: `values` are those that it must touch once.
+    fn stream(&self, name: &str, values: usize, work: impl FnMut()) {
+        let rate = (4 * values) as f64 / best(work) * 1e-9;
+        println!("{name}\t{rate:.1} GB/s\t{:.0}\t", rate / self.bytes * 100.0);
+    }
+}
+
+fn main() {
+    let (flops, bytes) = machine::peaks();
+    println!("{}\t{}\t{flops:.0}\t{bytes:.1}", isa::level(), rayon::current_num_threads());
+    let show = Show { flops, bytes };
+    products::all(&show);
+    streams::all(&show);
+}
