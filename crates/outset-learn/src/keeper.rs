@@ -88,17 +88,19 @@ impl Keeper {
     /// If the disk is full; the checkpoints before are whole then.
     pub fn save(&mut self, progress: &Progress, files: Vec<(&str, Vec<u8>)>) -> Result<(), LearnError> {
         let clock = Instant::now();
-        let best = files.iter().find(|(name, _)| *name == "best.safetensors").map(|(_, bytes)| bytes.clone());
+        let best_epoch = progress.best.map(|(epoch, _)| epoch);
+        let best = files.iter().find(|(name, _)| *name == "best.safetensors");
+        // Before the checkpoint: a run that is killed in between goes on from the one before and writes both again, while one
+        // that is killed behind its last checkpoint writes none any more.
+        if let Some((_, bytes)) = best.filter(|_| best_epoch != self.best_epoch) {
+            let folder = self.checkpoints.join("best");
+            checkpoint::write(&folder, self.seed, None, vec![("model.safetensors", bytes.clone())])?;
+            self.best_epoch = best_epoch;
+        }
         let mut files = files;
         files.push(("metrics.jsonl", self.text.clone()));
         let folder = self.checkpoints.join(checkpoint::name(progress.step));
         checkpoint::write(&folder, self.seed, Some(progress), files)?;
-        let best_epoch = progress.best.map(|(epoch, _)| epoch);
-        if let Some(bytes) = best.filter(|_| best_epoch != self.best_epoch) {
-            let folder = self.checkpoints.join("best");
-            checkpoint::write(&folder, self.seed, None, vec![("model.safetensors", bytes)])?;
-            self.best_epoch = best_epoch;
-        }
         checkpoint::prune(&self.checkpoints, self.settings.keep);
         (self.saved_at, self.saved_step, self.last_took) = (Instant::now(), progress.step, clock.elapsed());
         Ok(())

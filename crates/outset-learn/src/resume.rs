@@ -54,9 +54,10 @@ pub(crate) fn begin(
         data: prepared.data.clone(),
         ..RunState::default()
     };
-    write_state(folder, &state)?;
     files::write(&folder.join("experiment.toml"), written.to_table().to_toml().as_bytes())?;
     files::write(&folder.join("split.csv"), &split_csv(prepared))?;
+    // The last, for what has a state is gone on with as it is.
+    write_state(folder, &state)?;
     Ok(state)
 }
 
