@@ -136,11 +136,9 @@ fn evidence(
     members: usize,
     device: &Device,
 ) -> Vec<Evidence> {
-    let counted = encoders.iter().enumerate().filter_map(|(index, encoder)| match encoder {
-        Encoder::BagOfWords(bag) => Some((index, bag.counted()?)),
-        _ => None,
-    });
-    let inputs: Vec<(usize, usize)> = counted.collect();
+    let counted = encoders.iter().enumerate();
+    let inputs: Vec<(usize, usize)> =
+        counted.filter_map(|(index, encoder)| Some((index, encoder.counted()?))).collect();
     if inputs.is_empty() || members > 1 {
         return Vec::new();
     }
@@ -172,11 +170,10 @@ impl Network {
             }
         }
         for (index, (encoder, told)) in self.encoders.iter_mut().zip(told).enumerate() {
-            let Encoder::BagOfWords(bag) = encoder else { continue };
-            let are_short = evidence::are_short(&examples.features[self.columns[index][0]], examples.train);
-            if let Some(emphasis) = evidence::emphasis(&told).filter(|_| are_short) {
+            let Some(emphasis) = evidence::emphasis(&told) else { continue };
+            if evidence::are_short(&examples.features[self.columns[index][0]], examples.train) {
                 self.evidence.iter_mut().for_each(|evidence| evidence.divide(index, &emphasis, device));
-                bag.emphasize(emphasis, device);
+                encoder.emphasize(emphasis, device);
             }
         }
     }

@@ -42,7 +42,7 @@ impl Raw {
 }
 
 /// What every decoder does.
-pub trait Decode {
+pub trait Decode: Sized {
     /// What it needs of each row.
     const NEEDS: Needs = Needs::Vector;
 
@@ -54,11 +54,23 @@ pub trait Decode {
     /// The linear maps to raw outputs.
     fn head(&self) -> &Head;
 
+    /// What is minimised.
+    fn criterion(&self) -> &Loss;
+
+    /// Raw outputs `[rows, width]` to answers; a number needs no squashing.
+    fn activate(raw: Tensor<2>) -> Tensor<2> {
+        raw
+    }
+
     /// The batch's loss, `[1]`.
-    fn loss(&self, raw: Raw, targets: &TargetBatch) -> Tensor<1>;
+    fn loss(&self, raw: Raw, targets: &TargetBatch) -> Tensor<1> {
+        self.criterion().forward(raw.values, targets.rows(), targets.weights.clone())
+    }
 
     /// Answers row by row: `[rows, width]` standardised numbers or probabilities; of tags see [`tags`].
-    fn answers(&self, raw: Raw, members: usize) -> Vec<f64>;
+    fn answers(&self, raw: Raw, members: usize) -> Vec<f64> {
+        mean_over_members(Self::activate(raw.values), members)
+    }
 }
 
 /// What a batch is to answer: the targets of its rows, repeated for each member, and what each row weighs.
@@ -67,8 +79,6 @@ pub struct TargetBatch {
     pub wanted: Wanted,
     /// `[members · rows]`, summing to 1.
     pub weights: Tensor<1>,
-    /// The same weights as numbers.
-    pub shares: Vec<f32>,
 }
 
 /// The targets of a batch; there are few of them at a time, so their size is no matter.
@@ -77,8 +87,8 @@ pub struct TargetBatch {
 pub enum Wanted {
     /// `[members · rows, width]`, or classes `[members · rows]`.
     Rows(losses::Targets),
-    /// The tags of each row's steps, `[members · rows]` lists.
-    Tags(Vec<Vec<u32>>),
+    /// `[members · rows]` lists of the tags of each row's steps, and what each row weighs.
+    Tags { tags: Vec<Vec<u32>>, shares: Vec<f32> },
 }
 
 impl TargetBatch {
@@ -86,7 +96,7 @@ impl TargetBatch {
     fn rows(&self) -> losses::Targets {
         match &self.wanted {
             Wanted::Rows(targets) => targets.clone(),
-            Wanted::Tags(_) => unreachable!("tags are the targets of their own decoder"),
+            Wanted::Tags { .. } => unreachable!("tags are the targets of their own decoder"),
         }
     }
 }
@@ -128,12 +138,11 @@ impl TargetBatch {
             }
             Targets::Tags { offsets, tags } => {
                 let of_row = |row: &u32| tags[offsets[*row as usize]..offsets[*row as usize + 1]].to_vec();
-                let one: Vec<Vec<u32>> = rows.iter().map(of_row).collect();
-                Wanted::Tags(vec![one; members].concat())
+                let tags: Vec<Vec<u32>> = rows.iter().map(of_row).collect();
+                Wanted::Tags { tags: vec![tags; members].concat(), shares: one.repeat(members) }
             }
         };
-        let shares = one.repeat(members);
-        Self { wanted, weights: Tensor::from_data(TensorData::new(shares.clone(), [count]), device), shares }
+        Self { wanted, weights: Tensor::from_data(TensorData::new(one.repeat(members), [count]), device) }
     }
 }
 

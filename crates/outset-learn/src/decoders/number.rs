@@ -1,10 +1,9 @@
 //! A number: one raw output in units of the target's standard deviation.
 
-use super::{Decode, Head, Raw, TargetBatch, mean_over_members};
+use super::{Decode, Head};
 use crate::init::Init;
 use crate::losses::Loss;
 use burn::module::Module;
-use burn::tensor::Tensor;
 use outset_data::FittedOutput;
 use outset_spec::{Bounds, Problems, Section, settings};
 
@@ -38,21 +37,12 @@ impl Decode for Decoder {
         &self.head
     }
 
-    fn loss(&self, raw: Raw, targets: &TargetBatch) -> Tensor<1> {
-        self.loss.forward(raw.values, targets.rows(), targets.weights.clone())
-    }
-
-    fn answers(&self, raw: Raw, members: usize) -> Vec<f64> {
-        mean_over_members(activate(raw.values), members)
+    fn criterion(&self) -> &Loss {
+        &self.loss
     }
 }
 
 /// Reads the loss, which must be one of numbers.
 pub(super) fn loss(settings: &Settings, path: &str, problems: &mut Problems) -> Loss {
     Loss::read(&settings.loss, path, &["mean_squared_error", "mean_absolute_error", "huber"], problems)
-}
-
-/// A number needs no squashing.
-fn activate(raw: Tensor<2>) -> Tensor<2> {
-    raw
 }

@@ -1,6 +1,6 @@
 //! Any of several labels: a raw output for each, of which the sigmoid makes a probability.
 
-use super::{Decode, Head, Raw, TargetBatch, mean_over_members};
+use super::{Decode, Head};
 use crate::init::Init;
 use crate::losses::Loss;
 use burn::module::Module;
@@ -39,21 +39,17 @@ impl Decode for Decoder {
         &self.head
     }
 
-    fn loss(&self, raw: Raw, targets: &TargetBatch) -> Tensor<1> {
-        self.loss.forward(raw.values, targets.rows(), targets.weights.clone())
+    fn criterion(&self) -> &Loss {
+        &self.loss
     }
 
-    fn answers(&self, raw: Raw, members: usize) -> Vec<f64> {
-        mean_over_members(activate(raw.values), members)
+    /// Raw outputs to probabilities, each for itself.
+    fn activate(raw: Tensor<2>) -> Tensor<2> {
+        sigmoid(raw)
     }
 }
 
 /// Reads the loss, which must be one of labels.
 pub(super) fn loss(settings: &Settings, path: &str, problems: &mut Problems) -> Loss {
     Loss::read(&settings.loss, path, &["binary_cross_entropy", "focal"], problems)
-}
-
-/// Raw outputs to probabilities, each for itself.
-fn activate(raw: Tensor<2>) -> Tensor<2> {
-    sigmoid(raw)
 }

@@ -113,11 +113,15 @@ impl Decode for Decoder {
         &self.head
     }
 
+    fn criterion(&self) -> &Loss {
+        &self.loss
+    }
+
     fn loss(&self, raw: Raw, targets: &TargetBatch) -> Tensor<1> {
-        let Wanted::Tags(tags) = &targets.wanted else { unreachable!("the targets are tags") };
+        let Wanted::Tags { tags, shares } = &targets.wanted else { unreachable!("the targets are tags") };
         match &self.chain {
-            Some(chain) => self.of_chain(raw, chain.val(), tags, &targets.shares),
-            None => self.of_steps(raw, tags, &targets.shares),
+            Some(chain) => self.of_chain(raw, chain.val(), tags, shares),
+            None => self.of_steps(raw, tags, shares),
         }
     }
 

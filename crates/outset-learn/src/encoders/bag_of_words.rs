@@ -7,7 +7,7 @@ use super::{Encode, Encoded, Gathered, Wishes};
 use crate::init::Init;
 use crate::size::Size;
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use outset_data::{FeatureShape, Features};
 use outset_ops::Bags;
 use outset_spec::{Bounds, settings};
@@ -39,20 +39,27 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// How many n-grams there are, where they are to be weighed by what they tell.
-    pub fn counted(&self) -> Option<usize> {
-        self.emphasis.as_ref().map(|emphasis| emphasis.val().dims()[0])
-    }
-
-    /// Sets what the n-grams' weights are multiplied by.
-    pub fn emphasize(&mut self, values: Vec<f32>, device: &Device) {
-        let size = values.len();
-        self.emphasis = Some(Param::from_tensor(Tensor::from_data(TensorData::new(values, [size]), device)));
+    /// What the weights of n-grams are multiplied by; only those that are asked for leave the tensor, which is large.
+    fn emphasis_of(&self, indices: &[u32]) -> Option<Vec<f32>> {
+        let emphasis = self.emphasis.as_ref().filter(|_| !indices.is_empty())?.val();
+        let places: Vec<i32> = indices.iter().map(|index| *index as i32).collect();
+        let places = TensorData::new(places, [indices.len()]);
+        let places = Tensor::<1, Int>::from_data(places, &emphasis.device());
+        emphasis.select(0, places).into_data().try_into_vec().ok()
     }
 }
 
 impl Encode for Encoder {
     type Settings = Settings;
+
+    fn counted(&self) -> Option<usize> {
+        self.emphasis.as_ref().map(|emphasis| emphasis.val().dims()[0])
+    }
+
+    fn emphasize(&mut self, factors: Vec<f32>, device: &Device) {
+        let size = factors.len();
+        self.emphasis = Some(Param::from_tensor(Tensor::from_data(TensorData::new(factors, [size]), device)));
+    }
 
     fn resolve(mut settings: Settings, _: &FeatureShape, size: Size, _: usize) -> Settings {
         settings.embedding_size.get_or_insert(match size {
@@ -96,20 +103,17 @@ impl Encode for Encoder {
     }
 
     fn gather(&self, features: &[&Features], rows: &[u32], _: &Device) -> Gathered {
-        let emphasis: Option<Vec<f32>> =
-            self.emphasis.as_ref().and_then(|emphasis| emphasis.val().into_data().try_into_vec().ok());
         let mut bags = Bags { offsets: vec![0], ..Bags::default() };
         if let [Features::Weighted { offsets, indices, weights }] = features {
             for row in rows {
                 let range = offsets[*row as usize]..offsets[*row as usize + 1];
                 bags.indices.extend_from_slice(&indices[range.clone()]);
-                let weights = indices[range.clone()].iter().zip(&weights[range]);
-                bags.weights.extend(weights.map(|(index, weight)| match &emphasis {
-                    Some(emphasis) => weight * emphasis[*index as usize],
-                    None => *weight,
-                }));
+                bags.weights.extend_from_slice(&weights[range]);
                 bags.offsets.push(bags.indices.len());
             }
+        }
+        if let Some(emphasis) = self.emphasis_of(&bags.indices) {
+            bags.weights.iter_mut().zip(emphasis).for_each(|(weight, emphasis)| *weight *= emphasis);
         }
         Gathered::Bags(Arc::new(bags))
     }

@@ -4,7 +4,7 @@
 //! that learn CIFAR-10 in seconds (<https://github.com/KellerJordan/cifar10-airbench>,
 //! <https://myrtle.ai/learn/how-to-train-your-resnet/>). Where pictures keep their size at first, the stem whitens patches.
 
-use super::sight::Sight;
+use super::sight::{Sight, with_mirror};
 use super::{Encode, Encoded, Gathered, Mixing, Wishes};
 use crate::init::Init;
 use crate::layers::{Brick, ConvNorm, Whitened};
@@ -142,10 +142,6 @@ impl Encode for Encoder {
                 })
             })
         };
-        if key.is_none() && self.mirror {
-            let mirrored = map(x.clone().flip([3])).flip([3]);
-            return Encoded::Map((map(x) + mirrored) * 0.5);
-        }
-        Encoded::Map(map(x))
+        Encoded::Map(with_mirror(x, key.is_none() && self.mirror, map, |y| y.flip([3])))
     }
 }

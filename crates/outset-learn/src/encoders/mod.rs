@@ -93,6 +93,14 @@ pub trait Encode: Sized {
     /// Encodes a batch; `dropout` is the key of this step's dropout and augmentation, `None` outside of training.
     fn forward(&self, gathered: &Gathered, dropout: Option<u64>) -> Encoded;
 
+    /// How many n-grams there are that are counted beside training, of an encoder that has such.
+    fn counted(&self) -> Option<usize> {
+        None
+    }
+
+    /// Sets what the weights of those n-grams are multiplied by.
+    fn emphasize(&mut self, _factors: Vec<f32>, _device: &Device) {}
+
     /// How the rows of a training batch are mixed with each other, if they are.
     fn mixing(&self, _gathered: &Gathered, _key: u64) -> Option<Mixing> {
         None
@@ -187,6 +195,16 @@ macro_rules! encoders {
             /// Encodes a batch; `dropout` is the key of this step's dropout, or `None` outside of training.
             pub fn forward(&self, gathered: &Gathered, dropout: Option<u64>) -> Encoded {
                 match self { $( Self::$variant(encoder) => encoder.forward(gathered, dropout), )* }
+            }
+
+            /// How many n-grams there are that are counted beside training, of an encoder that has such.
+            pub fn counted(&self) -> Option<usize> {
+                match self { $( Self::$variant(encoder) => encoder.counted(), )* }
+            }
+
+            /// Sets what the weights of those n-grams are multiplied by.
+            pub fn emphasize(&mut self, factors: Vec<f32>, device: &Device) {
+                match self { $( Self::$variant(encoder) => encoder.emphasize(factors, device), )* }
             }
 
             /// How the rows of a training batch are mixed with each other, if they are.

@@ -4,7 +4,7 @@
 //! Pictures of up to 64 pixels keep their size at first, as they do in the networks for CIFAR-10; larger ones are
 //! brought to a quarter of it by the stem.
 
-use super::sight::{self, Sight};
+use super::sight::{self, Sight, with_mirror};
 use super::{Encode, Encoded, Gathered, Mixing, Wishes};
 use crate::init::Init;
 use crate::layers::{Brick, ConvNorm, drop_path};
@@ -142,11 +142,7 @@ impl Residual {
 
     fn forward(&self, gathered: &Gathered, key: Option<u64>) -> Encoded {
         let x = self.sight.look(gathered, key);
-        if key.is_none() && self.mirror {
-            let mirrored = self.map(x.clone().flip([3]), None).flip([3]);
-            return Encoded::Map((self.map(x, None) + mirrored) * 0.5);
-        }
-        Encoded::Map(self.map(x, key))
+        Encoded::Map(with_mirror(x, key.is_none() && self.mirror, |x| self.map(x, key), |y| y.flip([3])))
     }
 }
 

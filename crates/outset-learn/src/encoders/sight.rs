@@ -97,6 +97,21 @@ impl Sight {
     }
 }
 
+/// What `see` makes of pictures `[rows, channels, height, width]`; with `mirror` the mean of that and of what it makes of
+/// their mirror images, turned `back`.
+pub fn with_mirror<const D: usize>(
+    x: Tensor<4>,
+    mirror: bool,
+    see: impl Fn(Tensor<4>) -> Tensor<D>,
+    back: impl Fn(Tensor<D>) -> Tensor<D>,
+) -> Tensor<D> {
+    if !mirror {
+        return see(x);
+    }
+    let mirrored = back(see(x.clone().flip([3])));
+    (see(x) + mirrored) * 0.5
+}
+
 /// What networks that see ask of training: many passes over few pictures, few over many.
 pub fn wishes(rows: usize) -> Wishes {
     let to_see = if rows > 40_000 { 220_000 } else { 340_000 };

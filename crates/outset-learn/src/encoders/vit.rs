@@ -2,7 +2,7 @@
 //! a Transformer, with branches that some pictures go without while training (Touvron et al. 2020,
 //! <https://arxiv.org/abs/2012.12877>).
 
-use super::sight::Sight;
+use super::sight::{Sight, with_mirror};
 use super::transformer::Block;
 use super::{Encode, Encoded, Gathered, Mixing, Wishes};
 use crate::init::Init;
@@ -163,11 +163,7 @@ impl Encode for Encoder {
 
     fn forward(&self, gathered: &Gathered, key: Option<u64>) -> Encoded {
         let x = self.sight.look(gathered, key);
-        if key.is_none() && self.mirror {
-            let mirrored = self.vectors(x.clone().flip([3]), None);
-            return Encoded::Vector((self.vectors(x, None) + mirrored) * 0.5);
-        }
-        Encoded::Vector(self.vectors(x, key))
+        Encoded::Vector(with_mirror(x, key.is_none() && self.mirror, |x| self.vectors(x, key), |y| y))
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::{cases, numbers, values};
+use crate::{cases, close_to_largest, numbers, shape, tensor, values};
 use burn::module::Param;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use outset_ops::modules::{Attention, FeedForward, Linear};
@@ -23,16 +23,8 @@ impl Case {
 
     /// An input as a leaf of the graph.
     fn input<const D: usize>(&self, index: usize) -> Tensor<D> {
-        let mut inner = &self.value["inputs"][index];
-        let shape: [usize; D] = std::array::from_fn(|_| {
-            let items = inner.as_array().unwrap();
-            inner = &items[0];
-            items.len()
-        });
-        let values: Vec<f32> =
-            numbers(&self.value["inputs"][index]).iter().map(|value| *value as f32).collect();
-        let data = TensorData::new(values, shape);
-        let leaf = Tensor::<D>::from_data(data, &Device::flex().autodiff()).require_grad();
+        let value = &self.value["inputs"][index];
+        let leaf = tensor::<D>(value, shape(value)).require_grad();
         let kept = leaf.clone();
         let read: Read = Box::new(move |gradients| crate::values(kept.grad(gradients).unwrap()));
         self.gradients.borrow_mut().push((index, read));
@@ -57,13 +49,7 @@ impl Case {
     /// Compares output and gradients to 1e-4 of the largest value of each.
     fn check<const D: usize>(&self, output: Tensor<D>) {
         let close = |what: &str, found: &[f64], expected: &Value| {
-            let (name, expected) = (&self.value["name"], numbers(expected));
-            assert_eq!(found.len(), expected.len(), "{name}: {what}");
-            let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
-            for (found, expected) in found.iter().zip(&expected) {
-                let apart = (found - expected).abs();
-                assert!(apart <= 1e-4 * largest, "{name}: {what} has {found}, but must have {expected}");
-            }
+            close_to_largest(&format!("{}: {what}", self.value["name"]), found, expected, 1e-4);
         };
         close("the output", &values(output.clone()), &self.value["output"]);
         let upstream = numbers(&self.value["upstream"]).iter().map(|value| *value as f32).collect();

@@ -31,9 +31,23 @@ fn numbers(value: &Value) -> Vec<f64> {
 /// A matrix on the device with automatic differentiation.
 fn matrix(value: &Value) -> Tensor<2> {
     let rows = value.as_array().unwrap().len();
+    tensor(value, [rows, numbers(value).len() / rows])
+}
+
+/// A tensor of that shape on the device with automatic differentiation.
+fn tensor<const D: usize>(value: &Value, shape: [usize; D]) -> Tensor<D> {
     let values: Vec<f32> = numbers(value).iter().map(|&value| value as f32).collect();
-    let columns = values.len() / rows;
-    Tensor::from_data(TensorData::new(values, [rows, columns]), &Device::flex().autodiff())
+    Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff())
+}
+
+/// The shape of nested lists.
+fn shape<const D: usize>(value: &Value) -> [usize; D] {
+    let mut inner = value;
+    std::array::from_fn(|_| {
+        let items = inner.as_array().unwrap();
+        inner = &items[0];
+        items.len()
+    })
 }
 
 /// The numbers of a tensor.
@@ -46,6 +60,16 @@ fn section(case: &Value) -> Section {
     let text = format!("it = {{ {} }}", case["section"].as_str().unwrap());
     let table = Table::parse("golden", &text).unwrap();
     <Section as Setting>::from_node(table.get("it").unwrap()).unwrap()
+}
+
+/// Compares to `relative` of the largest value.
+fn close_to_largest(what: &str, found: &[f64], expected: &Value, relative: f64) {
+    let expected = numbers(expected);
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!((found - expected).abs() <= relative * largest, "{what}: {found}, but must be {expected}");
+    }
 }
 
 /// Compares to `relative`, and where a difference of larger numbers is next to nothing to their last place in 32 bits.

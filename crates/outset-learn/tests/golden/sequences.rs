@@ -1,26 +1,15 @@
-use crate::{cases, numbers, values};
-use burn::tensor::{Device, Tensor, TensorData};
+use crate::{cases, close_to_largest, numbers, shape, values};
+use burn::tensor::Tensor;
 use outset_ops::AttentionMask;
 use serde_json::Value;
 
 fn tensor<const D: usize>(value: &Value) -> Tensor<D> {
-    let (mut shape, mut inner) = (Vec::new(), value);
-    while let Value::Array(items) = inner {
-        shape.push(items.len());
-        inner = &items[0];
-    }
-    let values: Vec<f32> = numbers(value).iter().map(|&value| value as f32).collect();
-    Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff())
+    crate::tensor(value, shape(value))
 }
 
 /// Compares to 1e-4 of the largest value.
 fn check(what: &str, found: &[f64], expected: &Value) {
-    let expected = numbers(expected);
-    assert_eq!(found.len(), expected.len(), "{what}");
-    let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
-    for (found, expected) in found.iter().zip(&expected) {
-        assert!((found - expected).abs() <= 1e-4 * largest, "{what}: {found}, but must be {expected}");
-    }
+    close_to_largest(what, found, expected, 1e-4);
 }
 
 #[test]

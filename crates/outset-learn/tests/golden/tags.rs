@@ -1,23 +1,13 @@
-use crate::{cases, close, numbers, values};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use crate::{cases, close, close_to_largest, numbers, tensor, values};
+use burn::tensor::{Int, Tensor, TensorData};
 use outset_data::types::tags::{Entity, entities};
 use outset_learn::metrics::{Score as _, TaggedRow, Tags};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-fn tensor<const D: usize>(value: &Value, shape: [usize; D]) -> Tensor<D> {
-    let values: Vec<f32> = numbers(value).iter().map(|&value| value as f32).collect();
-    Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff())
-}
-
 /// Compares to 1e-5 of the largest value.
 fn check(what: &str, found: &[f64], expected: &Value) {
-    let expected = numbers(expected);
-    assert_eq!(found.len(), expected.len(), "{what}");
-    let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
-    for (found, expected) in found.iter().zip(&expected) {
-        assert!((found - expected).abs() <= 1e-5 * largest, "{what}: {found}, but must be {expected}");
-    }
+    close_to_largest(what, found, expected, 1e-5);
 }
 
 #[test]
