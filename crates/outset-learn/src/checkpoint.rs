@@ -71,10 +71,8 @@ pub fn write(
         progress: progress.cloned(),
         sha256: files.iter().map(|(name, bytes)| ((*name).to_owned(), sha256(bytes))).collect(),
     };
-    let mut json = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
-    json.push(b'\n');
     let mut files = files;
-    files.push((MANIFEST, json));
+    files.push((MANIFEST, files::pretty(&manifest)));
     files::write_folder(folder, &files)
 }
 

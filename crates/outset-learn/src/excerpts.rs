@@ -56,7 +56,7 @@ pub(crate) fn write(
             .filter(|group| !group.texts.is_empty())
             .collect(),
     };
-    files::write(&folder.join("texts.json"), &crate::run::pretty(&excerpts))
+    files::write(&folder.join("texts.json"), &files::pretty(&excerpts))
 }
 
 /// What is needed to ask the network about a changed text.

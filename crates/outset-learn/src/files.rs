@@ -156,6 +156,20 @@ pub fn relative(file: &Path, folder: &Path) -> String {
     up.chain(down).collect::<Vec<_>>().join("/")
 }
 
+/// JSON as files hold it: an item over several lines, with a line end.
+pub(crate) fn pretty<T: serde::Serialize>(item: &T) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(item).unwrap_or_default();
+    text.push(b'\n');
+    text
+}
+
+/// JSON in a line, with its end.
+pub(crate) fn json_line<T: serde::Serialize>(item: &T) -> Vec<u8> {
+    let mut line = serde_json::to_vec(item).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

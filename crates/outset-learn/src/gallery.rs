@@ -60,9 +60,7 @@ pub(crate) fn write(
         output: category.map_or(String::new(), |output| prepared.truths[output].name.clone()),
         groups: hall.groups,
     };
-    let mut text = serde_json::to_vec_pretty(&gallery).unwrap_or_default();
-    text.push(b'\n');
-    files::write(&folder.join("pictures.json"), &text)
+    files::write(&folder.join("pictures.json"), &files::pretty(&gallery))
 }
 
 /// The gallery in the making.

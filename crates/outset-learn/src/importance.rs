@@ -4,7 +4,8 @@
 use crate::evaluate::{Truth, TruthValues};
 use crate::network::Network;
 use crate::order::shuffled;
-use crate::train::{Examples, Objective};
+use crate::recipe::Objective;
+use crate::train::Examples;
 use burn::tensor::Device;
 use outset_data::{Features, TokenParts};
 

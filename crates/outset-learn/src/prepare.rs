@@ -10,9 +10,9 @@ use crate::evaluate::Truth;
 use crate::event::{Event, Observer};
 use crate::losses::Loss;
 use crate::network::{self, Design};
-use crate::recipe;
+use crate::recipe::{self, Recipe};
 use crate::size::Size;
-use crate::train::{Examples, Recipe};
+use crate::train::Examples;
 use crate::{combiner, decoders, encoders, pictures, tagging};
 use indexmap::IndexMap;
 use outset_data::types::{self, ColumnSettings};
@@ -183,13 +183,7 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     let in_file = |error: DataError| LearnError::from(error.located(&loaded.files));
     let located: IndexMap<String, ColumnSettings> = input_settings
         .iter()
-        .map(|(name, settings)| {
-            let settings = match settings {
-                ColumnSettings::Text(text) => ColumnSettings::Text(text.located(&experiment.folder)),
-                settings => settings.clone(),
-            };
-            (name.clone(), settings)
-        })
+        .map(|(name, settings)| (name.clone(), settings.located(&experiment.folder)))
         .collect();
     let preprocessor =
         Preprocessor::fit(&table, &train, &located, &output_settings, ignored).map_err(in_file)?;

@@ -7,12 +7,60 @@ use crate::metrics;
 use crate::network::Design;
 use crate::optimizers::Optimizer;
 use crate::schedules::Schedule;
-use crate::train::{Objective, Recipe};
 use indexmap::IndexMap;
 use outset_data::types::ColumnSettings;
 use outset_ops::precision;
 use outset_spec::problem::quote_list;
 use outset_spec::{EarlyStopping, Precision, Problem, Problems, Section, Train};
+use std::time::Duration;
+
+/// How to train, every choice made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipe {
+    pub epochs: usize,
+    pub steps: Option<usize>,
+    pub time_limit: Option<Duration>,
+    /// In the currency of the prices of this machine.
+    pub cost_limit: Option<f64>,
+    pub seed: u64,
+    pub batch_size: usize,
+    pub micro_batch_size: usize,
+    /// Of the products of a step; evaluation and prediction are always in single precision.
+    pub precision: outset_ops::Precision,
+    /// Whether activations within blocks are computed again in the backward pass.
+    pub recompute: bool,
+    pub optimizer: Optimizer,
+    pub schedule: Schedule,
+    /// 0 for no limit.
+    pub clip_norm: f64,
+    /// 0 for none.
+    pub ema: f64,
+    /// Epochs without improvement before training stops.
+    pub patience: Option<usize>,
+    pub objective: Objective,
+    pub keep_best: bool,
+    /// When the state of training is saved.
+    pub checkpoint: outset_spec::Checkpoint,
+    /// Epochs between two lines of output.
+    pub log_every: usize,
+}
+
+/// The metric of val that picks the best state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objective {
+    /// The output, or `None` for the network's loss.
+    pub output: Option<usize>,
+    /// `loss` or a metric of the output.
+    pub metric: String,
+    pub higher_is_better: bool,
+}
+
+impl Objective {
+    /// Tells whether `value` is better than `best`.
+    pub fn improves(&self, value: f64, best: f64) -> bool {
+        if self.higher_is_better { value > best } else { value < best }
+    }
+}
 
 /// Rows that go through the network at a time where the file says nothing: more would only take more memory.
 const PASS: usize = 1024;

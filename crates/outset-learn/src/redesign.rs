@@ -6,8 +6,8 @@ use crate::encoders;
 use crate::network::{self, Design};
 use crate::prepare::{Prepared, class_shares, names_smoothing};
 use crate::recipe;
+use crate::recipe::Recipe;
 use crate::size::Size;
-use crate::train::Recipe;
 use outset_spec::{Experiment, Problems, Section};
 
 /// Whether a key changes what the data becomes, and not only what is made of it.

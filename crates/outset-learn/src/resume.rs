@@ -5,7 +5,7 @@ use crate::error::LearnError;
 use crate::event::{Event, Observer};
 use crate::files;
 use crate::prepare::{Prepared, prepare};
-use crate::run::{Finished, Options, Way, from_folder, pretty, read_record, split_csv};
+use crate::run::{Finished, Options, Way, from_folder, read_record, split_csv};
 use outset_spec::record::{DataRecord, RunRecord};
 use outset_spec::state::{self, Objective, Origin, RunState, differences};
 use outset_spec::{Experiment, Problems};
@@ -70,7 +70,7 @@ pub(crate) fn declared(experiment: &Experiment) -> serde_json::Value {
 
 /// Writes `state.json`.
 pub(crate) fn write_state(folder: &Path, state: &RunState) -> Result<(), LearnError> {
-    files::write(&folder.join("state.json"), &pretty(state))
+    files::write(&folder.join("state.json"), &files::pretty(state))
 }
 
 /// Reads `state.json`.

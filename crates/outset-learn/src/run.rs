@@ -3,7 +3,7 @@
 //! [`run`] is the place to begin reading this crate.
 
 use crate::baseline::Baselines;
-use crate::bundle::{self, Manifest, Probe};
+use crate::bundle;
 use crate::checkpoint::Checkpoint;
 use crate::error::LearnError;
 use crate::evaluate::Answers;
@@ -13,23 +13,15 @@ use crate::network::Network;
 use crate::predict::Predictor;
 use crate::prepare::{Prepared, prepare};
 use crate::train::{Examples, Progress, Trained, Training};
-use crate::{
-    details, excerpts, files, gallery, importance, machine, metrics, resume, thresholds, verdict, weights,
-};
+use crate::{details, excerpts, files, gallery, importance, machine, metrics, resume, thresholds, verdict};
 use burn::tensor::Device;
 use indexmap::IndexMap;
-use outset_data::Preprocessor;
 use outset_spec::Experiment;
-use outset_spec::experiment::Probes;
 use outset_spec::record::{self, Metrics, ModelRecord, RunRecord, TrainingRecord};
 use outset_spec::state::{Origin, RunState};
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-
-/// Rows that the probes of a bundle hold.
-const PROBES: usize = 16;
 
 /// How a run is to go, beyond the experiment.
 pub struct Options<'a> {
@@ -187,7 +179,7 @@ impl Way<'_> {
         record.timings.insert("evaluate".to_owned(), clock.elapsed().as_secs_f64());
 
         let clock = Instant::now();
-        let probes = write_bundle(folder, prepared, trained, &record, &thresholds)?;
+        let probes = bundle::write(folder, prepared, trained, &record, &thresholds)?;
         observe(Event::Bundle { path: folder.join("bundle").display().to_string(), probes });
         record.timings.insert("bundle".to_owned(), clock.elapsed().as_secs_f64());
         Ok(record)
@@ -360,81 +352,6 @@ fn new_record(prepared: &Prepared, trained: &Trained) -> RunRecord {
     }
 }
 
-/// Writes the bundle, replays its probes from disk, and only then gives it its name.
-fn write_bundle(
-    folder: &Path,
-    prepared: &Prepared,
-    trained: Trained,
-    record: &RunRecord,
-    thresholds: &IndexMap<String, thresholds::Chosen>,
-) -> Result<usize, LearnError> {
-    let preprocessor = &prepared.preprocessor;
-    let bytes = weights::to_bytes(&trained.network)
-        .map_err(|source| bundle::BundleError::Weights { path: folder.join("bundle"), source })?;
-    let mut manifest = Manifest {
-        format: bundle::FORMAT,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        name: prepared.experiment.name.clone(),
-        signature: preprocessor.signature(),
-        metrics: record.metrics.get("test").cloned().unwrap_or_default(),
-        thresholds: thresholds.iter().map(|(name, chosen)| (name.clone(), chosen.value)).collect(),
-        positives: thresholds.iter().map(|(name, chosen)| (name.clone(), chosen.positive)).collect(),
-        design: bundle::design_json(&prepared.experiment),
-        sha256: Default::default(),
-    };
-    let rows = probe_rows(prepared, preprocessor);
-    let predictor = Predictor::new(manifest.clone(), preprocessor.clone(), trained.network);
-    let answers = predictor.predict(&rows).map_err(|error| match error {
-        crate::predict::PredictError::Data(error) => LearnError::Data(error),
-        crate::predict::PredictError::Rows(_) => unreachable!("probes are made from the signature"),
-    })?;
-    let mut probes = Vec::new();
-    for (row, answer) in rows.into_iter().zip(answers) {
-        probes.extend(json_line(&Probe { row, answer }));
-    }
-    let count = probes.iter().filter(|byte| **byte == b'\n').count();
-    let partial = folder.join("bundle.partial");
-    std::fs::create_dir_all(&partial)
-        .map_err(|source| LearnError::Write { path: partial.clone(), source })?;
-    let mut contents = preprocessor.to_files();
-    contents.push(("model.safetensors".to_owned(), bytes));
-    contents.push(("probes.jsonl".to_owned(), probes));
-    for (name, bytes) in contents {
-        files::write(&partial.join(&name), &bytes)?;
-        manifest.sha256.insert(name, bundle::sha256(&bytes));
-    }
-    files::write(&partial.join("card.md"), crate::card::card(&manifest, record).as_bytes())?;
-    files::write(&partial.join("bundle.json"), &pretty(&manifest))?;
-    Predictor::load(&partial)?;
-    let bundle = folder.join("bundle");
-    if bundle.exists() {
-        // Of a run that was stopped and goes on.
-        std::fs::remove_dir_all(&bundle)
-            .map_err(|source| LearnError::Write { path: bundle.clone(), source })?;
-    }
-    std::fs::rename(&partial, &bundle).map_err(|source| LearnError::Write { path: bundle, source })?;
-    Ok(count)
-}
-
-/// Rows for the probes: made ones, or rows of the train part where the experiment asks for them.
-fn probe_rows(prepared: &Prepared, preprocessor: &Preprocessor) -> Vec<Value> {
-    match prepared.experiment.bundle.probes {
-        Probes::Made => {
-            preprocessor.made_rows(PROBES, prepared.recipe.seed).into_iter().map(Value::Object).collect()
-        }
-        Probes::Rows => evenly(&prepared.train, PROBES)
-            .into_iter()
-            .map(|row| {
-                let cells = preprocessor.inputs.keys().map(|name| {
-                    let cell = prepared.table.get(name).and_then(|cells| cells.text(row as usize));
-                    (name.clone(), cell.map_or(Value::Null, |text| Value::String(text.into_owned())))
-                });
-                Value::Object(cells.collect())
-            })
-            .collect(),
-    }
-}
-
 /// At most `count` of the rows, evenly spaced.
 pub fn evenly(rows: &[u32], count: usize) -> Vec<u32> {
     let count = count.min(rows.len());
@@ -471,24 +388,12 @@ pub(crate) fn split_csv(prepared: &Prepared) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn json_line<T: serde::Serialize>(item: &T) -> Vec<u8> {
-    let mut line = serde_json::to_vec(item).unwrap_or_default();
-    line.push(b'\n');
-    line
-}
-
-pub(crate) fn pretty<T: serde::Serialize>(item: &T) -> Vec<u8> {
-    let mut text = serde_json::to_vec_pretty(item).unwrap_or_default();
-    text.push(b'\n');
-    text
-}
-
 /// Writes `run.json`, which makes the folder a finished run.
 ///
 /// # Errors
 /// If it cannot be written.
 pub fn write_record(folder: &Path, record: &RunRecord) -> Result<(), LearnError> {
-    files::write(&folder.join("run.json"), &pretty(record))
+    files::write(&folder.join("run.json"), &files::pretty(record))
 }
 
 /// Reads the record of a run.

@@ -1,7 +1,7 @@
 //! From Burn's CPU tensors to slices and back.
 
-use burn::backend::{BackendTensor, DispatchTensor, DispatchTensorKind, TensorMetadata};
-use burn::tensor::{Bytes, DType, Shape};
+use burn::backend::{BackendTensor, DispatchTensor, DispatchTensorKind, Flex, TensorMetadata};
+use burn::tensor::{Bytes, DType, Shape, Tensor};
 use burn_flex::{FlexTensor, Layout};
 use std::borrow::Cow;
 
@@ -26,6 +26,11 @@ pub(crate) fn applies(tensors: &[&DispatchTensor]) -> bool {
 /// Wraps values in a tensor of the given shape.
 pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape.into()), DType::F32)
+}
+
+/// Returns what is within an untracked tensor that lives on `flex`.
+pub(crate) fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
+    tensor.try_into_primitive::<Flex>().expect("the tensor lives on `flex`")
 }
 
 /// Returns the tensor with its values in row-major order, copied only if they aren't.

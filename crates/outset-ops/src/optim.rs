@@ -4,7 +4,7 @@
 //! `flex` the step is one pass, in place wherever a tensor is the only owner of its buffer, so *move* the parameter
 //! and the state in. Elsewhere the same formula is composed of Burn's operations. Formulas are PyTorch's.
 
-use crate::flex::{self, contiguous, owned, values, values_mut};
+use crate::flex::{self, contiguous, owned, primitive, values, values_mut};
 use burn::backend::Flex;
 use burn::tensor::{DType, Device, Tensor};
 use burn_flex::FlexTensor;
@@ -111,10 +111,6 @@ pub fn orthogonalise(gradient: Tensor<2>) -> Tensor<2> {
 /// Whether a tensor is an untracked `f32` on `flex`.
 fn on_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && tensor.device() == Device::flex()
-}
-
-fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
-    tensor.try_into_primitive::<Flex>().expect("parameter, gradient and state live on one device")
 }
 
 fn tensor<const D: usize>(primitive: FlexTensor) -> Tensor<D> {

@@ -38,6 +38,7 @@ use crate::signature::{InputSignature, OutputSignature};
 use crate::table::Cells;
 use outset_spec::{Field, Reader, Setting, Table as Settings};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Some rows of one column.
@@ -146,6 +147,14 @@ macro_rules! column_types {
             /// The word of the type.
             pub fn kind(&self) -> &'static str {
                 match self { $( Self::$name(_) => $word, )* }
+            }
+
+            /// The settings with the names of files as seen from the current folder, where they start from `folder`.
+            pub fn located(&self, folder: &Path) -> Self {
+                match self {
+                    Self::Text(settings) => Self::Text(settings.located(folder)),
+                    settings => settings.clone(),
+                }
             }
 
             /// Cell texts that mean "missing" in this column alone.

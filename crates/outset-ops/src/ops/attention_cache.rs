@@ -1,11 +1,10 @@
 //! Attention of new positions over keys and values that were kept: writing a text step by step.
 
 use super::attention::{AttentionMask, attention};
-use crate::flex::{self, contiguous, values};
+use crate::flex::{self, contiguous, primitive, values};
 use crate::flops;
 use burn::backend::Flex;
 use burn::tensor::{DType, Device, Tensor};
-use burn_flex::FlexTensor;
 use outset_kernels::attention::{Cache, decode};
 
 /// Positions that a cache has room for at first.
@@ -80,10 +79,6 @@ pub fn attention_with_cache(
     let output = decode(values(&q), heads, &kept, window);
     cache.0 = Kept::Host(kept);
     Tensor::from_primitive::<Flex>(flex::tensor(output, [batch, new, heads, size]))
-}
-
-fn primitive(tensor: Tensor<4>) -> FlexTensor {
-    tensor.try_into_primitive::<Flex>().expect("the tensor lives on `flex`")
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ fn fits(tensor: &Tensor<2>) -> bool {
 
 fn primitive(tensor: Tensor<2>) -> FlexTensor {
     let tensor = if tensor.device().is_autodiff() { tensor.inner() } else { tensor };
-    contiguous(tensor.try_into_primitive::<Flex>().expect("the tensor lives on `flex`"))
+    contiguous(flex::primitive(tensor))
 }
 
 /// Everything that both passes read.

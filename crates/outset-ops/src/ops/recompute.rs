@@ -4,7 +4,10 @@
 //! The forward pass of such a block keeps its input alone. Its backward pass runs the block once more, on a graph of its
 //! own, and goes back through that: the arithmetic is the same, so gradients are equal bit for bit.
 
-use crate::{flex, track::Tracked};
+use crate::{
+    flex::{self, primitive},
+    track::Tracked,
+};
 use burn::backend::{
     Autodiff, Backend, BackendTensor, Dispatch, DispatchTensor, DispatchTensorKind, Flex, backend_extension,
     tensor::FloatTensor,
@@ -91,10 +94,6 @@ pub fn recompute<M: Module + 'static, const D: usize, const E: usize>(
 /// A tracked leaf that holds the values of a tensor.
 fn leaf<const D: usize>(values: Tensor<D>) -> Tensor<D> {
     Tensor::from_inner(values).require_grad()
-}
-
-fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
-    tensor.try_into_primitive::<Flex>().expect("the gradient of a tensor on `flex` is there too")
 }
 
 /// The place in the graph of a tensor that is tracked.

@@ -3,78 +3,29 @@
 //! A [`Training`] is all that the loop knows: it can be saved after any step and go on from there, and then comes to the
 //! same weights and metrics, bit for bit, as if nothing had happened.
 
-use crate::bundle::BundleError;
-use crate::checkpoint::Checkpoint;
+mod state;
+
+pub use state::Progress;
+
 use crate::error::LearnError;
 use crate::evaluate::{Answers, Truth};
 use crate::event::{Event, Observer};
 use crate::keeper::Keeper;
 use crate::network::{Design, Network};
-use crate::optimizers::Optimizer;
 use crate::order::{by_length, mix, shuffled};
-use crate::schedules::Schedule;
+use crate::recipe::Recipe;
 use crate::update::{GradientSum, MovingAverage, State, update};
 use crate::verdict;
-use crate::weights::{self, WeightsError};
+use crate::weights;
 use burn::module::Module as _;
 use burn::tensor::Device;
 use indexmap::IndexMap;
 use outset_data::{Features, Targets};
-use outset_ops::{Precision, precision, with_recompute};
+use outset_ops::{precision, with_recompute};
 use outset_spec::record::MetricLine;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-/// How to train, every choice made.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recipe {
-    pub epochs: usize,
-    pub steps: Option<usize>,
-    pub time_limit: Option<Duration>,
-    /// In the currency of the prices of this machine.
-    pub cost_limit: Option<f64>,
-    pub seed: u64,
-    pub batch_size: usize,
-    pub micro_batch_size: usize,
-    /// Of the products of a step; evaluation and prediction are always in single precision.
-    pub precision: Precision,
-    /// Whether activations within blocks are computed again in the backward pass.
-    pub recompute: bool,
-    pub optimizer: Optimizer,
-    pub schedule: Schedule,
-    /// 0 for no limit.
-    pub clip_norm: f64,
-    /// 0 for none.
-    pub ema: f64,
-    /// Epochs without improvement before training stops.
-    pub patience: Option<usize>,
-    pub objective: Objective,
-    pub keep_best: bool,
-    /// When the state of training is saved.
-    pub checkpoint: outset_spec::Checkpoint,
-    /// Epochs between two lines of output.
-    pub log_every: usize,
-}
-
-/// The metric of val that picks the best state.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Objective {
-    /// The output, or `None` for the network's loss.
-    pub output: Option<usize>,
-    /// `loss` or a metric of the output.
-    pub metric: String,
-    pub higher_is_better: bool,
-}
-
-impl Objective {
-    /// Tells whether `value` is better than `best`.
-    pub fn improves(&self, value: f64, best: f64) -> bool {
-        if self.higher_is_better { value > best } else { value < best }
-    }
-}
 
 /// Everything that the loop reads.
 pub struct Examples<'a> {
@@ -110,32 +61,6 @@ pub struct Trained {
     pub interrupted: bool,
     pub rows_per_second: f64,
     /// Time that training took.
-    pub seconds: f64,
-}
-
-/// Where training stands; with the tensors of a checkpoint this is all of its state.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Progress {
-    /// Updates made.
-    pub step: usize,
-    /// Epoch in work or done last, the first being 1.
-    pub epoch: usize,
-    /// Whether the epoch still has to be evaluated.
-    pub open: bool,
-    /// Batches of the epoch that are done.
-    pub batches: usize,
-    /// Sum of the loss over the rows of the epoch so far.
-    pub loss_sum: f64,
-    /// Rows of the epoch so far.
-    pub rows_seen: usize,
-    /// Loss of the last step.
-    pub last_loss: Option<f64>,
-    /// Epoch and objective of the best state so far.
-    pub best: Option<(usize, f64)>,
-    /// Why training ended, where it has.
-    pub ended: Option<String>,
-    /// Seconds spent on training so far, over all that it was interrupted by.
     pub seconds: f64,
 }
 
@@ -207,35 +132,6 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// Goes back to the state of a checkpoint.
-    ///
-    /// # Errors
-    /// If its tensors are not those of this network.
-    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), WeightsError> {
-        let file = |name: &str| {
-            let bytes = checkpoint.files.get(&format!("{name}.safetensors"));
-            bytes.ok_or_else(|| WeightsError::Missing { name: name.to_owned() })
-        };
-        let network = weights::from_bytes(self.network().clone(), file("model")?)?;
-        let tensors = |name: &str| weights::tensors_from_bytes(file(name)?);
-        self.state = State::from_tensors(&network, tensors("optimizer")?, &self.device);
-        self.average = if self.recipe.ema > 0.0 {
-            MovingAverage::from_tensors(&network, tensors("average")?, &self.device)
-        } else {
-            MovingAverage::default()
-        };
-        let plain = || network.clone().valid();
-        self.best = match checkpoint.progress.best {
-            Some(_) => Some(weights::from_bytes(plain(), file("best")?)?),
-            None => None,
-        };
-        self.last_good = (checkpoint.progress.step, plain());
-        self.network = Some(network);
-        self.progress = checkpoint.progress.clone();
-        self.saved = Some(self.progress.clone());
-        Ok(())
-    }
-
     /// The order of the examples in this epoch, sequences of like length together.
     fn order(&self) -> Vec<u32> {
         let Recipe { seed, batch_size, .. } = *self.recipe;
@@ -260,35 +156,6 @@ impl<'a> Training<'a> {
     /// Where training stands.
     pub fn progress(&self) -> &Progress {
         &self.progress
-    }
-
-    /// The tensors of the state, by name of the file.
-    ///
-    /// # Errors
-    /// If a parameter does not hold 32-bit numbers.
-    pub fn tensors(&self) -> Result<Vec<(&'static str, Vec<u8>)>, WeightsError> {
-        let mut files = vec![
-            ("model.safetensors", weights::to_bytes(&self.network().clone().valid())?),
-            ("optimizer.safetensors", weights::tensors_to_bytes(self.state.to_tensors(self.network()))?),
-        ];
-        if self.recipe.ema > 0.0 {
-            let average = self.average.to_tensors(self.network());
-            files.push(("average.safetensors", weights::tensors_to_bytes(average)?));
-        }
-        if let Some(best) = &self.best {
-            files.push(("best.safetensors", weights::to_bytes(best)?));
-        }
-        Ok(files)
-    }
-
-    /// The state as a checkpoint in memory.
-    ///
-    /// # Errors
-    /// If a parameter does not hold 32-bit numbers.
-    pub fn checkpoint(&self) -> Result<Checkpoint, WeightsError> {
-        let files: BTreeMap<String, Vec<u8>> =
-            self.tensors()?.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
-        Ok(Checkpoint { progress: self.progress.clone(), files })
     }
 
     /// Trains until the end, the end of epoch `until`, or the user's interrupt, whichever comes first.
@@ -565,19 +432,6 @@ impl<'a> Training<'a> {
             checkpoint: keeper.and_then(keep),
             learning_rate,
         }
-    }
-
-    /// Saves the state, unless it was saved just so.
-    pub(crate) fn save(&mut self, keeper: &mut Keeper) -> Result<(), LearnError> {
-        let same =
-            |saved: &Progress| Progress { seconds: self.progress.seconds, ..saved.clone() } == self.progress;
-        if self.saved.as_ref().is_some_and(same) {
-            return Ok(());
-        }
-        let failed = |source| BundleError::Weights { path: PathBuf::from("checkpoints"), source };
-        keeper.save(&self.progress, self.tensors().map_err(failed)?)?;
-        self.saved = Some(self.progress.clone());
-        Ok(())
     }
 
     /// Tells how far training is, for live progress.

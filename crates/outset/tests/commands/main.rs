@@ -1,11 +1,13 @@
 //! Whole commands, from a file of rows to answers.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod examples;
+mod rows;
 
 use common::Sandbox;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
 use std::process::{Output, Stdio};
 
 /// Overrides that make a run take a moment.
@@ -349,94 +351,6 @@ fn runs_started_at_once_get_different_numbers() {
 }
 
 #[test]
-fn given_files_keep_their_parts() {
-    let sandbox = Sandbox::new();
-    sandbox
-        .write("a.csv", customers(0..100))
-        .write("b.csv", customers(100..130))
-        .write("c.csv", customers(130..160));
-    let outputs = "[inputs]\nage = \"number\"\n[outputs]\nprice = \"number\"\n";
-    sandbox.write(
-        "outset.toml",
-        format!("name = \"it\"\n[data]\ntrain = \"a.csv\"\nval = \"b.csv\"\ntest = \"c.csv\"\n{outputs}"),
-    );
-    sandbox.ok(&with(&["-q", "run"], &TINY));
-    assert_eq!(
-        sandbox.json("runs/it-1/run.json")["data"]["parts"],
-        serde_json::json!({ "train": 100, "val": 30, "test": 30 })
-    );
-    sandbox.write(
-        "outset.toml",
-        format!("name = \"it\"\n[data]\ntrain = \"a.csv\"\ntest = \"c.csv\"\n{outputs}"),
-    );
-    sandbox.ok(&with(&["-q", "run"], &TINY));
-    let parts = sandbox.json("runs/it-2/run.json")["data"]["parts"].clone();
-    assert_eq!(parts["test"], 30);
-    assert!(parts["val"].as_u64() > Some(5) && parts["train"].as_u64() > Some(80), "{parts}");
-}
-
-#[test]
-fn rows_are_divided_as_asked() {
-    for by in ["group", "time", "column"] {
-        let column_of = match by {
-            "group" => "household",
-            "time" => "joined",
-            _ => "part",
-        };
-        let sandbox = Sandbox::new();
-        sandbox.write("data.csv", customers(0..160)).write("outset.toml", format!(
-            "name = \"it\"\n[data]\nsource = \"data.csv\"\nsplit = {{ by = \"{by}\", column = \"{column_of}\" }}\n[inputs]\nage = \"number\"\ncity = \"category\"\n[outputs]\nprice = \"number\"\n"
-        ));
-        sandbox.ok(&with(&["-q", "run"], &TINY));
-        let cells = column(&customers(0..160), column_of);
-        let parts = column(&sandbox.read("runs/it-1/split.csv"), "part");
-        let of = |part: &str| -> Vec<&String> {
-            cells.iter().zip(&parts).filter(|(_, of)| *of == part).map(|(cell, _)| cell).collect()
-        };
-        let (train, test) = (of("train"), of("test"));
-        assert!(!train.is_empty() && !test.is_empty(), "{by}");
-        match by {
-            "group" => assert!(train.iter().all(|group| !test.contains(group))),
-            "time" => assert!(train.iter().max() <= test.iter().min()),
-            _ => assert_eq!(cells, parts),
-        }
-    }
-}
-
-#[test]
-fn every_type_of_input_and_output() {
-    let record = run_file(
-        "[data]\nsource = \"data.csv\"\nweight = \"importance\"\n[inputs]\nage = \"number\"\ncity = \"category\"\njoined = \"date\"\ntags = \"set\"\n[outputs]\nprice = \"number\"\nplan = \"category\"\nhobbies = \"set\"\n",
-    );
-    let test = &record["metrics"]["test"];
-    assert_eq!(keys(test), ["price", "plan", "hobbies"]);
-    assert!(
-        test["price"]["rmse"].is_number()
-            && test["plan"]["roc_auc"].is_number()
-            && test["hobbies"]["f1_micro"].is_number()
-    );
-    let weight = record["data"]["columns"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|column| column["name"] == "importance")
-        .unwrap();
-    assert_eq!(weight["role"], "weight");
-}
-
-#[test]
-fn thresholds_are_chosen_on_val() {
-    for threshold in ["threshold = \"f1\"", "cost_of_miss = 10, cost_of_false_alarm = 1"] {
-        let record = run_file(&format!(
-            "[data]\nsource = \"data.csv\"\n[inputs]\nage = \"number\"\n[outputs]\nplan = {{ type = \"category\", positive = \"paid\", {threshold} }}\n",
-        ));
-        let chosen = &record["details"]["plan"]["threshold"];
-        assert!(chosen["value"].is_number() && chosen["metrics"]["f1"].is_number(), "{threshold}: {chosen}");
-        assert_eq!(record["details"]["plan"]["positive"], "paid");
-    }
-}
-
-#[test]
 #[cfg(unix)]
 fn ctrl_c_leaves_a_usable_model() {
     let sandbox = Sandbox::new();
@@ -469,67 +383,4 @@ fn ctrl_c_leaves_a_usable_model() {
     let record = sandbox.json("runs/data-1/run.json");
     assert!(record["metrics"]["test"]["price"]["rmse"].is_number());
     assert_eq!(record["test_looks"], 1);
-}
-
-#[test]
-fn a_rare_class_is_still_learned_about() {
-    let sandbox = Sandbox::new();
-    let mut text = String::from("x,y\n");
-    (0..300).for_each(|row| {
-        text.push_str(&format!("{},{}\n", row * 37 % 101, if row % 15 == 0 { "ill" } else { "well" }))
-    });
-    sandbox.write("data.csv", text);
-    sandbox.ok(&with(&["-q", "run", "data.csv", "--target", "y"], &TINY));
-    let record = sandbox.json("runs/data-1/run.json");
-    assert_eq!(record["details"]["y"]["positive"], "ill", "the rarer class is the positive one");
-    assert!(record["metrics"]["test"]["y"]["balanced_accuracy"].is_number());
-}
-
-#[test]
-fn every_example_runs() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
-    for example in std::fs::read_dir(folder).unwrap() {
-        let example = example.unwrap().path();
-        if !example.join("outset.toml").is_file() {
-            continue;
-        }
-        let sandbox = Sandbox::new();
-        let path = example.display().to_string();
-        sandbox.ok(&["-q", "run", &path, "--runs", "runs", "train.steps=2"]);
-        assert!(example.join("README.md").is_file(), "{path} has a page about it");
-    }
-}
-
-#[test]
-fn the_line_is_that_of_least_squares() {
-    let sandbox = Sandbox::new();
-    sandbox.ok(&["-q", "new", "--example", "line"]);
-    sandbox.ok(&["-q", "run", "line"]);
-    let record = sandbox.json("line/runs/line-1/run.json");
-    let line = record["details"]["y"]["fit"]["line"].as_array().unwrap();
-    let at = |index: usize, axis: usize| line[index][axis].as_f64().unwrap();
-    let last = line.len() - 1;
-    let slope = (at(last, 1) - at(0, 1)) / (at(last, 0) - at(0, 0));
-    let intercept = at(0, 1) - slope * at(0, 0);
-
-    // Least squares on the train part by its normal equations.
-    let data = sandbox.read("line/line.csv");
-    let parts = column(&sandbox.read("line/runs/line-1/split.csv"), "part");
-    let rows: Vec<(f64, f64)> = numbers(&data, "x")
-        .into_iter()
-        .zip(numbers(&data, "y"))
-        .zip(parts)
-        .filter(|(_, part)| part == "train")
-        .map(|(row, _)| row)
-        .collect();
-    let count = rows.len() as f64;
-    let (x, y) = (
-        rows.iter().map(|row| row.0).sum::<f64>() / count,
-        rows.iter().map(|row| row.1).sum::<f64>() / count,
-    );
-    let best = rows.iter().map(|row| (row.0 - x) * (row.1 - y)).sum::<f64>()
-        / rows.iter().map(|row| (row.0 - x).powi(2)).sum::<f64>();
-    assert!((slope / best - 1.0).abs() < 0.01, "slope {slope}, least squares {best}");
-    let best = y - best * x;
-    assert!((intercept / best - 1.0).abs() < 0.01, "intercept {intercept}, least squares {best}");
 }

@@ -4,6 +4,10 @@
 //! `bundle.json` (format, name, design, signature, metrics, hashes), `preprocessor.json`, `tokenizer.json` where a text is
 //! taken apart into tokens, `model.safetensors`, `probes.jsonl`, `card.md`.
 
+mod write;
+
+pub(crate) use write::write;
+
 use crate::network::Design;
 use crate::size::Size;
 use crate::{combiner, decoders, encoders, weights};

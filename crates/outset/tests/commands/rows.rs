@@ -1,0 +1,106 @@
+//! Rows: how they are divided, of which types they are, and what is decided of them.
+
+use crate::common::Sandbox;
+use crate::{TINY, column, customers, keys, run_file, with};
+
+#[test]
+fn given_files_keep_their_parts() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .write("a.csv", customers(0..100))
+        .write("b.csv", customers(100..130))
+        .write("c.csv", customers(130..160));
+    let outputs = "[inputs]\nage = \"number\"\n[outputs]\nprice = \"number\"\n";
+    sandbox.write(
+        "outset.toml",
+        format!("name = \"it\"\n[data]\ntrain = \"a.csv\"\nval = \"b.csv\"\ntest = \"c.csv\"\n{outputs}"),
+    );
+    sandbox.ok(&with(&["-q", "run"], &TINY));
+    assert_eq!(
+        sandbox.json("runs/it-1/run.json")["data"]["parts"],
+        serde_json::json!({ "train": 100, "val": 30, "test": 30 })
+    );
+    sandbox.write(
+        "outset.toml",
+        format!("name = \"it\"\n[data]\ntrain = \"a.csv\"\ntest = \"c.csv\"\n{outputs}"),
+    );
+    sandbox.ok(&with(&["-q", "run"], &TINY));
+    let parts = sandbox.json("runs/it-2/run.json")["data"]["parts"].clone();
+    assert_eq!(parts["test"], 30);
+    assert!(parts["val"].as_u64() > Some(5) && parts["train"].as_u64() > Some(80), "{parts}");
+}
+
+#[test]
+fn rows_are_divided_as_asked() {
+    for by in ["group", "time", "column"] {
+        let column_of = match by {
+            "group" => "household",
+            "time" => "joined",
+            _ => "part",
+        };
+        let sandbox = Sandbox::new();
+        sandbox.write("data.csv", customers(0..160)).write("outset.toml", format!(
+            "name = \"it\"\n[data]\nsource = \"data.csv\"\nsplit = {{ by = \"{by}\", column = \"{column_of}\" }}\n[inputs]\nage = \"number\"\ncity = \"category\"\n[outputs]\nprice = \"number\"\n"
+        ));
+        sandbox.ok(&with(&["-q", "run"], &TINY));
+        let cells = column(&customers(0..160), column_of);
+        let parts = column(&sandbox.read("runs/it-1/split.csv"), "part");
+        let of = |part: &str| -> Vec<&String> {
+            cells.iter().zip(&parts).filter(|(_, of)| *of == part).map(|(cell, _)| cell).collect()
+        };
+        let (train, test) = (of("train"), of("test"));
+        assert!(!train.is_empty() && !test.is_empty(), "{by}");
+        match by {
+            "group" => assert!(train.iter().all(|group| !test.contains(group))),
+            "time" => assert!(train.iter().max() <= test.iter().min()),
+            _ => assert_eq!(cells, parts),
+        }
+    }
+}
+
+#[test]
+fn every_type_of_input_and_output() {
+    let record = run_file(
+        "[data]\nsource = \"data.csv\"\nweight = \"importance\"\n[inputs]\nage = \"number\"\ncity = \"category\"\njoined = \"date\"\ntags = \"set\"\n[outputs]\nprice = \"number\"\nplan = \"category\"\nhobbies = \"set\"\n",
+    );
+    let test = &record["metrics"]["test"];
+    assert_eq!(keys(test), ["price", "plan", "hobbies"]);
+    assert!(
+        test["price"]["rmse"].is_number()
+            && test["plan"]["roc_auc"].is_number()
+            && test["hobbies"]["f1_micro"].is_number()
+    );
+    let weight = record["data"]["columns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|column| column["name"] == "importance")
+        .unwrap();
+    assert_eq!(weight["role"], "weight");
+}
+
+#[test]
+fn thresholds_are_chosen_on_val() {
+    for threshold in ["threshold = \"f1\"", "cost_of_miss = 10, cost_of_false_alarm = 1"] {
+        let record = run_file(&format!(
+            "[data]\nsource = \"data.csv\"\n[inputs]\nage = \"number\"\n[outputs]\nplan = {{ type = \"category\", positive = \"paid\", {threshold} }}\n",
+        ));
+        let chosen = &record["details"]["plan"]["threshold"];
+        assert!(chosen["value"].is_number() && chosen["metrics"]["f1"].is_number(), "{threshold}: {chosen}");
+        assert_eq!(record["details"]["plan"]["positive"], "paid");
+    }
+}
+
+#[test]
+fn a_rare_class_is_still_learned_about() {
+    let sandbox = Sandbox::new();
+    let mut text = String::from("x,y\n");
+    (0..300).for_each(|row| {
+        text.push_str(&format!("{},{}\n", row * 37 % 101, if row % 15 == 0 { "ill" } else { "well" }))
+    });
+    sandbox.write("data.csv", text);
+    sandbox.ok(&with(&["-q", "run", "data.csv", "--target", "y"], &TINY));
+    let record = sandbox.json("runs/data-1/run.json");
+    assert_eq!(record["details"]["y"]["positive"], "ill", "the rarer class is the positive one");
+    assert!(record["metrics"]["test"]["y"]["balanced_accuracy"].is_number());
+}
