@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import nn
-from write import write
+from write import compared, write
 
 torch.set_default_dtype(torch.float64)
 
@@ -14,15 +14,7 @@ def case(name, shapes, forward, **settings):
     inputs = [(torch.rand(*shape, generator=generator) * 2 - 1).requires_grad_() for shape in shapes]
     output = forward(*inputs)
     upstream = torch.rand(*output.shape, generator=generator) * 2 - 1
-    output.backward(upstream)
-    return {
-        "name": name,
-        **settings,
-        "inputs": [x.tolist() for x in inputs],
-        "output": output.tolist(),
-        "upstream": upstream.tolist(),
-        "gradients": [x.grad.tolist() for x in inputs],
-    }
+    return compared(name, inputs, output, upstream, **settings)
 
 
 def convolution(name, channels, outputs, kernel, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1, sides=(6, 5)):

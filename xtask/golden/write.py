@@ -21,3 +21,16 @@ def write(name, cases):
     """Writes a list of cases, one a line."""
     lines = ",\n".join(json.dumps(short(case), allow_nan=False) for case in cases)
     (FOLDER / f"{name}.json").write_text(f"[\n{lines}\n]\n")
+
+
+def compared(name, inputs, output, upstream, **settings):
+    """A case of a layer: its inputs, its output, and the inputs' gradients where the output has the gradient `upstream`."""
+    output.backward(upstream)
+    return {
+        "name": name,
+        **settings,
+        "inputs": [x.tolist() for x in inputs],
+        "output": output.tolist(),
+        "upstream": upstream.tolist(),
+        "gradients": [x.grad.tolist() for x in inputs],
+    }

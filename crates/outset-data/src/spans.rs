@@ -36,7 +36,7 @@ pub fn read(value: &Value) -> Option<Vec<Span>> {
                 for (text, places) in texts.as_object()? {
                     for place in places.as_array()? {
                         let [start, last] = place.as_array()?.as_slice() else { return None };
-                        let (start, end) = (whole(start)?, whole(last)? + 1);
+                        let (start, end) = (whole(start)?, whole(last)?.checked_add(1)?);
                         spans.push(Span { start, end, kind: kind.clone(), text: Some(text.clone()) });
                     }
                 }

@@ -8,6 +8,9 @@ use std::collections::HashMap;
 /// Code of a text cell without a value.
 pub const MISSING: u32 = u32::MAX;
 
+/// Parts the elements of a list within one cell, as sets and given tokens have them; it stands behind a single token, too.
+pub const LIST_SEPARATOR: char = '\u{1f}';
+
 /// Rows in the order of the source; row `i` is the source's row `i + 1`, the first after the header being 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {

@@ -9,9 +9,6 @@ use super::number::{Parsed, parse, trim};
 use crate::table::{Cells, number_text};
 use indexmap::IndexMap;
 
-/// Parts the elements of a list within one cell, as a set column expects them.
-pub(super) const LIST_SEPARATOR: char = '\u{1f}';
-
 /// All columns of a table in the making.
 pub(super) struct Columns<'a> {
     columns: IndexMap<String, Column>,

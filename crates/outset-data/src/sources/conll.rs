@@ -4,10 +4,11 @@
 //! line holds a tab; the first is `text` and the last `tags`, as in the shared tasks of the Conference on Natural
 //! Language Learning (<https://aclanthology.org/W03-0419>).
 
-use super::columns::{Columns, LIST_SEPARATOR};
+use super::columns::Columns;
 use super::encoding::TextFile;
 use super::error::SourceError;
 use super::{Source, locate};
+use crate::table::LIST_SEPARATOR;
 use std::io::{BufRead, BufReader};
 
 /// Bytes that the format is recognised from.

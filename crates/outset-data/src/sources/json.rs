@@ -1,11 +1,11 @@
 //! JSON: an array of objects, or one object a line. Each object is a row, each key a column.
 
-use super::columns::{Column, Columns, LIST_SEPARATOR};
+use super::columns::{Column, Columns};
 use super::encoding::TextFile;
 use super::error::SourceError;
 use super::{Source, locate};
 use crate::spans;
-use crate::table::number_text;
+use crate::table::{LIST_SEPARATOR, number_text};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};

@@ -1,10 +1,10 @@
 //! Parquet files, read column by column.
 
-use super::columns::{Column, Columns, LIST_SEPARATOR};
+use super::columns::{Column, Columns};
 use super::error::SourceError;
 use super::input::Input;
 use super::{Source, delimited};
-use crate::table::number_text;
+use crate::table::{LIST_SEPARATOR, number_text};
 use jiff::civil::{DateTime, date};
 use jiff::{SignedDuration, ToSpan};
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type as Physical};

@@ -7,14 +7,14 @@ use crate::error::DataError;
 use crate::features::{FeatureShape, Features, Targets};
 use crate::lot::Lot;
 use crate::signature::{InputSignature, OutputSignature};
-use crate::table::{Cells, number_text};
+use crate::table::{Cells, LIST_SEPARATOR, number_text};
 use outset_spec::{Bounds, Reader, settings};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::HashMap;
 
 /// Characters that part labels, the surest first; the unit separator joins the items of a list in JSON or Parquet.
-pub(super) const SEPARATORS: [char; 4] = ['\u{1f}', '|', ';', ','];
+pub(super) const SEPARATORS: [char; 4] = [LIST_SEPARATOR, '|', ';', ','];
 
 settings! {
     /// A column that holds any number of labels.

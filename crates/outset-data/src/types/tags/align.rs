@@ -3,9 +3,9 @@
 use super::scheme::{Written, to_iob2};
 use crate::error::DataError;
 use crate::spans::{self, Span};
-use crate::table::{Cells, Text, TextBuilder};
+use crate::table::{Cells, LIST_SEPARATOR, Text, TextBuilder};
 use crate::types::text::is_wide;
-use crate::types::text::units::{self, By, TOKEN_SEPARATOR, Unit};
+use crate::types::text::units::{self, By, Unit};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 
@@ -121,7 +121,7 @@ pub fn align(pair: Pair<'_>, reading: Reading) -> Result<Aligned, DataError> {
             tagged.tags.truncate(reading.max_length);
         }
         kinds.extend(tagged.tags.iter().filter_map(|tag| Some(super::scheme::parts(tag)?.1.to_owned())));
-        builder.push(Some(&tagged.tags.join(TOKEN_SEPARATOR.encode_utf8(&mut [0; 4]))));
+        builder.push(Some(&tagged.tags.join(LIST_SEPARATOR.encode_utf8(&mut [0; 4]))));
     }
     if mended.overlaps.len() as f64 > reading.max_mended * rows as f64 {
         return Err(DataError::TooManyOverlaps {
@@ -133,7 +133,7 @@ pub fn align(pair: Pair<'_>, reading: Reading) -> Result<Aligned, DataError> {
         });
     }
     let source = if of_spans { "spans" } else { written.word() };
-    let given = of_row.iter().any(|text| text.contains(TOKEN_SEPARATOR));
+    let given = of_row.iter().any(|text| text.contains(LIST_SEPARATOR));
     let units = if given { "given tokens" } else { by.units() };
     let types = match (kinds.len(), written) {
         (_, Written::Plain) => String::new(),
@@ -149,9 +149,9 @@ pub fn align(pair: Pair<'_>, reading: Reading) -> Result<Aligned, DataError> {
 /// The texts, where some are lists of tokens all of them so: a list of one came as its only token.
 fn marked(text: &Cells) -> Cells {
     match text {
-        Cells::Text(text) if text.values.iter().any(|text| text.contains(TOKEN_SEPARATOR)) => {
+        Cells::Text(text) if text.values.iter().any(|text| text.contains(LIST_SEPARATOR)) => {
             let list = |text: &String| {
-                let is_list = text.is_empty() || text.contains(TOKEN_SEPARATOR);
+                let is_list = text.is_empty() || text.contains(LIST_SEPARATOR);
                 if is_list { text.clone() } else { units::of_tokens(&[text.as_str()]) }
             };
             let values = text.values.iter().map(list).collect();
@@ -205,7 +205,7 @@ fn said(pair: Pair<'_>) -> Result<Vec<Option<Said>>, DataError> {
         let owned = |tag: &str| tag.trim().to_owned();
         Some(Said::Tags(match cell {
             "" => Vec::new(),
-            cell if cell.contains(TOKEN_SEPARATOR) => cell.split(TOKEN_SEPARATOR).map(owned).collect(),
+            cell if cell.contains(LIST_SEPARATOR) => cell.split(LIST_SEPARATOR).map(owned).collect(),
             cell => cell.split_whitespace().map(owned).collect(),
         }))
     };
@@ -235,7 +235,7 @@ fn choose(texts: &[String], said: &[Option<Said>]) -> By {
         wide += text.chars().filter(|letter| is_wide(*letter)).count();
         letters += text.chars().filter(|letter| letter.is_alphabetic()).count();
     }
-    if texts.iter().any(|text| text.contains(TOKEN_SEPARATOR)) {
+    if texts.iter().any(|text| text.contains(LIST_SEPARATOR)) {
         // The tokens of such a file are words with their marks apart; a text to come is read alike.
         return By::Words;
     }
@@ -271,7 +271,7 @@ fn tag(
     match said {
         Said::Tags(tags) => {
             if tags.len() != units.len() {
-                let units_word = if text.contains(TOKEN_SEPARATOR) { "tokens" } else { by.units() };
+                let units_word = if text.contains(LIST_SEPARATOR) { "tokens" } else { by.units() };
                 return Err(DataError::TagCount {
                     column: pair.tags_name.to_owned(),
                     row: row + 1,
@@ -349,7 +349,7 @@ pub fn looks_like_tags<'a>(cells: impl Iterator<Item = &'a str>) -> bool {
         if spans::is_cell(cell) {
             spans += usize::from(spans::from_cell(cell).is_some());
         } else {
-            let list = cell.split([TOKEN_SEPARATOR, ' ']);
+            let list = cell.split([LIST_SEPARATOR, ' ']);
             let is_tag = |tag: &str| tag == "O" || super::scheme::parts(tag).is_some();
             tags += usize::from(!cell.is_empty() && list.clone().all(is_tag));
             listed |= list.clone().count() > 1;
@@ -363,7 +363,7 @@ pub fn looks_like_tags<'a>(cells: impl Iterator<Item = &'a str>) -> bool {
 pub fn same_lengths(a: &Text, b: &Text) -> bool {
     let count =
         |text: &Text, row: usize| text.get(row).map(|cell| units::tokens(cell).map_or(1, Iterator::count));
-    let listed = a.values.iter().any(|cell| cell.contains(TOKEN_SEPARATOR));
+    let listed = a.values.iter().any(|cell| cell.contains(LIST_SEPARATOR));
     listed && (0..a.codes.len()).all(|row| count(a, row) == count(b, row))
 }
 

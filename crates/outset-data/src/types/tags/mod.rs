@@ -7,13 +7,12 @@ pub use align::{Aligned, Pair, Reading, align, looks_like_tags, same_lengths};
 pub use scheme::{Entity, Written, entities, parts, to_iob2};
 
 use super::classes::natural;
-use super::text::units::TOKEN_SEPARATOR;
 use super::{Classes, Column, Entry, InputType, OutputType};
 use crate::error::DataError;
 use crate::features::{FeatureShape, Features, Targets};
 use crate::lot::Lot;
 use crate::signature::{InputSignature, OutputSignature};
-use crate::table::Cells;
+use crate::table::{Cells, LIST_SEPARATOR};
 use outset_spec::{Reader, choices, settings};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -160,8 +159,7 @@ impl TagsOutput {
 
     /// Indices of the tags of a cell in IOB2; the first type that train lacks is the error.
     fn indices(&self, cell: &str) -> Result<Vec<u32>, String> {
-        let list: Vec<&str> =
-            if cell.is_empty() { Vec::new() } else { cell.split(TOKEN_SEPARATOR).collect() };
+        let list: Vec<&str> = if cell.is_empty() { Vec::new() } else { cell.split(LIST_SEPARATOR).collect() };
         if self.is_plain() {
             return list.iter().map(|tag| self.types.find(tag).ok_or_else(|| (*tag).to_owned())).collect();
         }
@@ -212,7 +210,7 @@ impl OutputType for TagsOutput {
         let (mut rows, mut units) = (0u64, 0u64);
         for cell in cells(column).filter_map(|(_, cell)| cell).filter(|cell| !cell.is_empty()) {
             rows += 1;
-            for tag in cell.split(TOKEN_SEPARATOR) {
+            for tag in cell.split(LIST_SEPARATOR) {
                 units += 1;
                 let kind = match (settings.scheme, parts(tag)) {
                     (Scheme::Plain, _) => tag,

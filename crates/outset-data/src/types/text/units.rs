@@ -5,14 +5,12 @@
 //! of a text without spaces a character belongs to.
 
 use super::is_wide;
+use crate::table::LIST_SEPARATOR;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 use unicode_normalization::UnicodeNormalization as _;
-
-/// Stands between tokens that come apart already, and behind a single one.
-pub const TOKEN_SEPARATOR: char = '\u{1f}';
 
 /// Times that a word or part must stand in train to be known by itself.
 const LEAST: u64 = 2;
@@ -112,22 +110,22 @@ fn is_mark(letter: char) -> bool {
 
 /// The tokens of a text that comes apart already; `None` for any other.
 pub fn tokens(text: &str) -> Option<impl Iterator<Item = &str> + Clone> {
-    let listed = text.contains(TOKEN_SEPARATOR);
-    listed.then(|| text.strip_suffix(TOKEN_SEPARATOR).unwrap_or(text).split(TOKEN_SEPARATOR))
+    let listed = text.contains(LIST_SEPARATOR);
+    listed.then(|| text.strip_suffix(LIST_SEPARATOR).unwrap_or(text).split(LIST_SEPARATOR))
 }
 
 /// A text of tokens that come apart already.
 pub fn of_tokens(tokens: &[&str]) -> String {
-    let mut text = tokens.join(TOKEN_SEPARATOR.encode_utf8(&mut [0; 4]));
+    let mut text = tokens.join(LIST_SEPARATOR.encode_utf8(&mut [0; 4]));
     if tokens.len() == 1 {
-        text.push(TOKEN_SEPARATOR);
+        text.push(LIST_SEPARATOR);
     }
     text
 }
 
 /// The text that places are counted in: tokens that came apart with a space between them.
 pub fn as_read(text: &str) -> String {
-    text.strip_suffix(TOKEN_SEPARATOR).unwrap_or(text).replace(TOKEN_SEPARATOR, " ")
+    text.strip_suffix(LIST_SEPARATOR).unwrap_or(text).replace(LIST_SEPARATOR, " ")
 }
 
 /// What was learned of the words or characters of train.
