@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Levels of instructions whose loops are run; those that the machine lacks run as the next lower one.
-const LEVELS: [&str; 4] = ["scalar", "avx2", "avx512", "avx512_bf16"];
+const LEVELS: [&str; 5] = ["scalar", "avx2", "avx512", "avx512_bf16", "amx"];
 
 /// Runs the tests at each level, built by the stable compiler with its sanitizers unlocked.
 ///

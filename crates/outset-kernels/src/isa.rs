@@ -1,6 +1,6 @@
 //! Instruction sets: what the machine has, and kernels compiled for each level.
 //!
-//! `OUTSET_ISA` (`scalar`, `neon`, `avx2`, `avx512`, `avx512_bf16`) forces a lower level than the detected one, to
+//! `OUTSET_ISA` (`scalar`, `neon`, `avx2`, `avx512`, `avx512_bf16`, `amx`) forces a lower level than the detected one, to
 //! test or measure the other paths. A level that the machine lacks is never used.
 
 use std::{fmt, sync::OnceLock};
@@ -21,11 +21,14 @@ pub enum Level {
     Avx512,
     /// AVX-512 with bf16 dot products.
     Avx512Bf16,
+    /// That, and tiles of bf16 in registers of their own (Intel's AMX, where the system lets a program use it).
+    Amx,
 }
 
 impl Level {
     /// Every level, from the lowest to the highest.
-    pub const ALL: [Level; 5] = [Level::Scalar, Level::Neon, Level::Avx2, Level::Avx512, Level::Avx512Bf16];
+    pub const ALL: [Level; 6] =
+        [Level::Scalar, Level::Neon, Level::Avx2, Level::Avx512, Level::Avx512Bf16, Level::Amx];
 
     /// Returns the name that [`VARIABLE`] takes.
     pub fn name(self) -> &'static str {
@@ -35,6 +38,7 @@ impl Level {
             Level::Avx2 => "avx2",
             Level::Avx512 => "avx512",
             Level::Avx512Bf16 => "avx512_bf16",
+            Level::Amx => "amx",
         }
     }
 
@@ -60,6 +64,7 @@ pub fn detected() -> Level {
                 && std::is_x86_feature_detected!("avx512dq")
                 && std::is_x86_feature_detected!("avx512vl");
             return match avx512 {
+                true if std::is_x86_feature_detected!("avx512bf16") && has_amx() => Level::Amx,
                 true if std::is_x86_feature_detected!("avx512bf16") => Level::Avx512Bf16,
                 true => Level::Avx512,
                 false => Level::Avx2,
@@ -75,6 +80,28 @@ pub fn detected() -> Level {
     {
         Level::Scalar
     }
+}
+
+/// Whether the machine has tile registers for bf16 and the system grants this process their use.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn has_amx() -> bool {
+    // Linux: arch_prctl(2) asks for a part of the register state that is large and hence off at first.
+    const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
+    const XFEATURE_XTILEDATA: libc::c_long = 18;
+    // Bits of cpuid's leaf 7.
+    const AMX_BF16: u32 = 1 << 22;
+    const AMX_TILE: u32 = 1 << 24;
+    let features = std::arch::x86_64::__cpuid_count(7, 0).edx;
+    // SAFETY: the call changes nothing but which registers the process may use.
+    features & AMX_BF16 != 0
+        && features & AMX_TILE != 0
+        && unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) } == 0
+}
+
+/// Other systems aren't asked.
+#[cfg(all(target_arch = "x86_64", not(target_os = "linux")))]
+fn has_amx() -> bool {
+    false
 }
 
 /// Returns the level in use: the detected one, or the lower one that [`VARIABLE`] names.

@@ -8,8 +8,11 @@ use crate::precision;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Elements in a part worth handing to another thread: some 5 to 20 microseconds of work.
+/// Elements in a part: some 5 to 20 microseconds of work.
 const GRAIN: usize = 16_384;
+
+/// Elements from which on other threads are asked to help: waking one takes longer than a part.
+const SHARED_FROM: usize = 4 * GRAIN;
 
 /// Most parts in a loop without partial sums.
 const MOST: usize = 128;
@@ -22,12 +25,15 @@ const MOST_PARTIALS: usize = 16;
 pub(crate) struct Cut {
     rows: usize,
     parts: usize,
+    /// Whether the parts are worth other threads' while.
+    shared: bool,
 }
 
 impl Cut {
     /// Cuts `rows` rows, each costing as much as touching `row_cost` elements.
     pub(crate) fn new(rows: usize, row_cost: usize) -> Cut {
-        Cut { rows, parts: (rows.saturating_mul(row_cost) / GRAIN).clamp(1, MOST).min(rows) }
+        let cost = rows.saturating_mul(row_cost);
+        Cut { rows, parts: (cost / GRAIN).clamp(1, MOST).min(rows), shared: cost >= SHARED_FROM }
     }
 
     /// Cuts a loop whose parts return partial sums.
@@ -43,17 +49,22 @@ impl Cut {
 
     /// Cuts `rows` rows into `parts` parts.
     pub(crate) fn into(rows: usize, parts: usize) -> Cut {
-        Cut { rows, parts: parts.min(rows) }
+        Cut { rows, parts: parts.min(rows), shared: true }
     }
 
     /// Makes each row a part of its own.
     fn each(rows: usize) -> Cut {
-        Cut { rows, parts: rows }
+        Cut { rows, parts: rows, shared: true }
     }
 
     /// Makes each row a part of its own unless all of them together are small.
     pub(crate) fn tasks(rows: usize, cost: usize) -> Cut {
-        if cost < GRAIN { Cut { rows, parts: rows.min(1) } } else { Cut::each(rows) }
+        Cut { shared: cost >= SHARED_FROM, ..if cost < GRAIN { Cut::into(rows, 1) } else { Cut::each(rows) } }
+    }
+
+    /// Returns the rows of each part.
+    pub(crate) fn ranges(self) -> impl Iterator<Item = Range<usize>> {
+        (0..self.parts).map(move |part| self.range(part))
     }
 
     fn range(self, part: usize) -> Range<usize> {
@@ -125,12 +136,12 @@ pub(crate) fn run<S: Split, R: Send>(
         parts => {
             let mut rest = outputs;
             let mut jobs = Vec::with_capacity(parts);
-            for range in (0..parts).map(|part| cut.range(part)) {
+            for range in cut.ranges() {
                 let (mine, others) = rest.split(range.len());
                 jobs.push((range, mine));
                 rest = others;
             }
-            if rayon::current_num_threads() == 1 {
+            if !cut.shared || rayon::current_num_threads() == 1 {
                 return jobs.into_iter().map(|(range, mine)| work(range, mine)).collect();
             }
             let precision = precision::current();

@@ -5,13 +5,16 @@ use std::{
     sync::atomic::{AtomicU8, Ordering},
 };
 
-/// Rows of a mutable slice, each given out once to whoever asks for it first.
+/// Rows of a mutable slice, or parts of rows, each given out once to whoever asks for it first.
 ///
-/// [`Rows`](crate::par::Rows) covers loops whose parts own neighbouring rows; this is for the others, such as a loop over channels of
-/// an image batch.
+/// [`Rows`](crate::par::Rows) covers loops whose parts own neighbouring rows; this is for the others, such as a loop over
+/// channels of an image batch.
 pub(crate) struct Scatter<'a> {
     data: *mut f32,
-    width: usize,
+    /// Distance of the rows.
+    stride: usize,
+    /// Where the parts of a row start, and where the last ends.
+    cuts: Vec<usize>,
     taken: Vec<AtomicU8>,
     borrowed: PhantomData<&'a mut [f32]>,
 }
@@ -23,24 +26,40 @@ impl<'a> Scatter<'a> {
     /// Takes `data` as rows of `width` values.
     pub(crate) fn new(data: &'a mut [f32], width: usize) -> Self {
         let rows = data.len() / width.max(1);
-        Scatter {
-            data: data.as_mut_ptr(),
-            width,
-            taken: (0..rows).map(|_| AtomicU8::new(0)).collect(),
-            borrowed: PhantomData,
-        }
+        Scatter::of_columns(data, rows, width, &[0], width)
     }
 
-    /// Returns a row, for good.
+    /// Takes rows that start `stride` values apart, each in parts from `starts` to the next and the last to `columns`.
     ///
     /// # Panics
-    /// If the row has been taken before or doesn't exist.
-    pub(crate) fn take(&self, row: usize) -> &'a mut [f32] {
-        let before = self.taken[row].swap(1, Ordering::Relaxed);
-        assert_eq!(before, 0, "row {row} is taken twice");
-        // SAFETY: `row` is below the number of whole rows, or the line above had panicked, so the range lies in the
-        // slice that is borrowed for `'a`. No other caller has or gets this row.
-        unsafe { std::slice::from_raw_parts_mut(self.data.add(row * self.width), self.width) }
+    /// If the parts don't lie in the rows, or the last row reaches past the end of `data`.
+    pub(crate) fn of_columns(
+        data: &'a mut [f32],
+        rows: usize,
+        stride: usize,
+        starts: &[usize],
+        columns: usize,
+    ) -> Self {
+        let cuts: Vec<usize> = starts.iter().copied().chain([columns]).collect();
+        assert!(cuts.is_sorted() && columns <= stride, "parts lie in their row, one after the other");
+        assert!(rows == 0 || (rows - 1) * stride + columns <= data.len(), "rows reach past their data");
+        let taken = (0..rows * starts.len()).map(|_| AtomicU8::new(0)).collect();
+        Scatter { data: data.as_mut_ptr(), stride, cuts, taken, borrowed: PhantomData }
+    }
+
+    /// Returns a row for good, or a part of one: parts are numbered through all rows.
+    ///
+    /// # Panics
+    /// If it has been taken before or doesn't exist.
+    pub(crate) fn take(&self, part: usize) -> &'a mut [f32] {
+        let before = self.taken[part].swap(1, Ordering::Relaxed);
+        assert_eq!(before, 0, "row or part {part} is taken twice");
+        let (row, part) = (part / (self.cuts.len() - 1), part % (self.cuts.len() - 1));
+        let (start, end) = (self.cuts[part], self.cuts[part + 1]);
+        // SAFETY: the number is below that of all parts, or the first line had panicked, so that by the assertions of
+        // the constructor the range lies in the slice that is borrowed for `'a`, and in no other part. No other caller
+        // has or gets this one.
+        unsafe { std::slice::from_raw_parts_mut(self.data.add(row * self.stride + start), end - start) }
     }
 }
 
@@ -58,7 +77,15 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "row 1 is taken twice")]
+    fn parts_of_rows_leave_what_is_between_them_alone() {
+        let mut data = vec![0.0; 14];
+        let scatter = Scatter::of_columns(&mut data, 3, 5, &[0, 1], 4);
+        (0..6usize).into_par_iter().for_each(|part| scatter.take(part).fill(1.0 + part as f32));
+        assert_eq!(data, [1.0, 2.0, 2.0, 2.0, 0.0, 3.0, 4.0, 4.0, 4.0, 0.0, 5.0, 6.0, 6.0, 6.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "row or part 1 is taken twice")]
     fn a_row_is_given_once() {
         let mut data = vec![0.0; 4];
         let scatter = Scatter::new(&mut data, 2);

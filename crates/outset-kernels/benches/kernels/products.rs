@@ -120,6 +120,7 @@ fn attentions(show: &Show) {
     let lengths: Vec<usize> = (0..32).map(|n| 16 + n * 112 / 31).collect();
     let starts = outset_kernels::sequences::starts(&lengths);
     let sizes = Sizes { batch: 32, queries: 128, keys: 128, heads: 4, kv_heads: 4, size: 64 };
+    let qkv = vec![0.01f32; starts[32] * 768];
     let inputs = Inputs::packed(&qkv, sizes).one_after_the_other(&starts);
     let scores: usize = lengths.iter().map(|length| length * length).sum();
     let count = 2.0 * (2 * 4 * scores * 64) as f64;
@@ -127,9 +128,9 @@ fn attentions(show: &Show) {
         _ = attention::forward(inputs, sizes, Mask::default());
     });
     let saved = attention::forward(inputs, sizes, Mask::default());
+    let dy = vec![0.01f32; saved.output.len()];
     show.product("…, backward", 2.5 * count, || {
-        let dy = &dy[..saved.output.len()];
-        _ = attention::backward(inputs, sizes, Mask::default(), &saved.output, &saved.log_sums, dy);
+        _ = attention::backward(inputs, sizes, Mask::default(), &saved.output, &saved.log_sums, &dy);
     });
     let mut cache = Cache::new(1, 8, 64, 2048);
     cache.append(&vec![0.01; 2048 * 512], &vec![0.01; 2048 * 512]);

@@ -1,9 +1,9 @@
 //! The gradient of attention, from the output and the logarithms of the sums; scores are computed again.
 
-use super::{Heads, Inputs, KEY_BLOCK, Mask, QUERY_BLOCK, Sequence, Sizes, rows};
+use super::{Heads, Inputs, KEY_BLOCK, Mask, QUERY_BLOCK, Sequence, Sizes, key_blocks, rows};
 use crate::{
     buf::uninit,
-    gemm::{Matrix, Output, matmul_here},
+    gemm::{Matrix, Output, Packed, matmul_here},
     par::{self, Cut},
     scatter::Scatter,
 };
@@ -93,6 +93,13 @@ struct Given<'a> {
     dy: Heads<'a>,
 }
 
+/// Keys and values of a key head, cut into panels once for all blocks of queries.
+struct Panels<'a> {
+    k: Packed<'a>,
+    turned_k: Packed<'a>,
+    turned_v: Packed<'a>,
+}
+
 /// Buffers of a task.
 struct Scratch {
     scores: Vec<f32>,
@@ -119,12 +126,18 @@ impl Given<'_> {
                 let (number, kv_head) = (task / kv_heads, task % kv_heads);
                 let sequence = self.inputs.sequence(self.sizes, number);
                 let Sizes { queries, keys, .. } = sequence.sizes;
+                let [k, v] = self.inputs.keys_and_values(sequence, 0..keys, kv_head);
+                let panels = Panels {
+                    k: Packed::new(k),
+                    turned_k: Packed::new(k.transposed()),
+                    turned_v: Packed::new(v.transposed()),
+                };
                 scratch.dk[..keys * size].fill(0.0);
                 scratch.dv[..keys * size].fill(0.0);
                 for head in kv_head * shared..(kv_head + 1) * shared {
                     for first in (0..queries).step_by(QUERY_BLOCK) {
                         let block = first..(first + QUERY_BLOCK).min(queries);
-                        self.block(&mut scratch, sequence, head, kv_head, block.clone());
+                        self.block(&mut scratch, sequence, &panels, head, block.clone());
                         let rows = sequence.query_row + block.start..sequence.query_row + block.end;
                         dq.write(&scratch.dq, size, rows, head);
                     }
@@ -144,11 +157,11 @@ impl Given<'_> {
         &self,
         scratch: &mut Scratch,
         sequence: Sequence,
+        panels: &Panels,
         head: usize,
-        kv_head: usize,
         block: Range<usize>,
     ) {
-        let Sequence { number, sizes, query_row, key_row } = sequence;
+        let Sequence { number, sizes, query_row, .. } = sequence;
         let (size, count) = (sizes.size, block.len());
         let q_rows = query_row + block.start..query_row + block.end;
         let q = self.inputs.q.matrix(size, q_rows.clone(), head);
@@ -158,16 +171,11 @@ impl Given<'_> {
             .collect();
         let dq = &mut scratch.dq[..count * size];
         dq.fill(0.0);
-        let seen = self.mask.visible_to_any(sizes, number, block.clone());
-        for start in seen.clone().step_by(KEY_BLOCK) {
-            let keys = start..(start + KEY_BLOCK).min(seen.end);
+        for keys in key_blocks(self.mask.visible_to_any(sizes, number, block.clone())) {
             let width = keys.len();
-            let k_rows = key_row + keys.start..key_row + keys.end;
-            let k = self.inputs.k.matrix(size, k_rows.clone(), kv_head);
-            let v = self.inputs.v.matrix(size, k_rows, kv_head);
             let (scores, dp) = (&mut scratch.scores[..count * width], &mut scratch.dp[..count * width]);
-            matmul_here(q, k.transposed(), Output::strided(scores, width));
-            matmul_here(dy, v.transposed(), Output::strided(dp, width));
+            panels.turned_k.multiply_part(q, 0..size, keys.clone(), Output::strided(scores, width));
+            panels.turned_v.multiply_part(dy, 0..size, keys.clone(), Output::strided(dp, width));
             for (i, query) in block.clone().enumerate() {
                 let visible = self.mask.visible(sizes, number, query);
                 let visible = visible.start.clamp(keys.start, keys.end) - keys.start
@@ -188,7 +196,7 @@ impl Given<'_> {
             let dv = Output::strided(&mut scratch.dv[of_keys.clone()], size).adding();
             matmul_here(p.transposed(), dy, dv);
             matmul_here(ds.transposed(), q, Output::strided(&mut scratch.dk[of_keys], size).adding());
-            matmul_here(ds, k, Output::strided(dq, size).adding());
+            panels.k.multiply_part(ds, keys, 0..size, Output::strided(dq, size).adding());
         }
     }
 }

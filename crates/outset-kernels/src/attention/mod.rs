@@ -18,7 +18,7 @@ pub use decode::{Cache, decode};
 use crate::{
     buf::uninit,
     dropout::Keep,
-    gemm::{Matrix, Output, matmul_here},
+    gemm::{Matrix, Output, PART, Packed},
     par::{self, Cut},
     scatter::Scatter,
 };
@@ -188,6 +188,13 @@ impl Sequence {
     }
 }
 
+/// Cuts the keys that some queries see into blocks, each from a multiple of [`PART`] on.
+fn key_blocks(seen: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    (seen.start / PART * PART..seen.end)
+        .step_by(KEY_BLOCK)
+        .map(move |start| start..(start + KEY_BLOCK).min(seen.end))
+}
+
 impl<'a> Inputs<'a> {
     /// Takes rows that hold all query heads, then all key heads, then all value heads.
     pub fn packed(values: &'a [f32], sizes: Sizes) -> Self {
@@ -217,6 +224,12 @@ impl<'a> Inputs<'a> {
     /// Drops weights.
     pub fn with_dropout(self, dropout: Option<Dropout>) -> Self {
         Inputs { dropout: dropout.filter(|dropout| dropout.probability > 0.0), ..self }
+    }
+
+    /// Some keys and values of a key head of a sequence.
+    fn keys_and_values(&self, sequence: Sequence, keys: Range<usize>, kv_head: usize) -> [Matrix<'a>; 2] {
+        let rows = sequence.key_row + keys.start..sequence.key_row + keys.end;
+        [self.k, self.v].map(|heads| heads.matrix(sequence.sizes.size, rows.clone(), kv_head))
     }
 
     /// Rows of queries of all sequences.
@@ -277,9 +290,14 @@ pub fn forward(inputs: Inputs, sizes: Sizes, mask: Mask) -> Forward {
                 (task / chunks / sizes.heads, task / chunks % sizes.heads, task % chunks);
             let sequence = inputs.sequence(sizes, number);
             let last = ((chunk + 1) * TASK_QUERIES).min(sequence.sizes.queries);
-            for first in (chunk * TASK_QUERIES..last).step_by(QUERY_BLOCK) {
+            let chunk = (chunk * TASK_QUERIES).min(last)..last;
+            // Cut into panels once for all blocks of queries.
+            let seen = mask.visible_to_any(sequence.sizes, number, chunk.clone());
+            let [k, v] = inputs.keys_and_values(sequence, 0..seen.end, head / (sizes.heads / sizes.kv_heads));
+            let (k, v) = (Packed::new(k.transposed()), Packed::new(v));
+            for first in chunk.step_by(QUERY_BLOCK) {
                 let queries = first..(first + QUERY_BLOCK).min(last);
-                block.run(&inputs, sequence, &mask, head, queries.clone());
+                block.run(&inputs, sequence, &mask, [&k, &v], head, queries.clone());
                 for (i, query) in queries.enumerate() {
                     let row = (sequence.query_row + query) * sizes.heads + head;
                     scattered.take(row).copy_from_slice(&block.output[i * sizes.size..][..sizes.size]);
@@ -311,21 +329,24 @@ impl Block {
         }
     }
 
-    fn run(&mut self, inputs: &Inputs, sequence: Sequence, mask: &Mask, head: usize, queries: Range<usize>) {
-        let Sequence { number, sizes, query_row, key_row } = sequence;
+    fn run(
+        &mut self,
+        inputs: &Inputs,
+        sequence: Sequence,
+        mask: &Mask,
+        [turned_k, v]: [&Packed; 2],
+        head: usize,
+        queries: Range<usize>,
+    ) {
+        let Sequence { number, sizes, query_row, .. } = sequence;
         let (size, count) = (sizes.size, queries.len());
-        let kv_head = head / (sizes.heads / sizes.kv_heads);
         self.output[..count * size].fill(0.0);
         self.largest.fill(f32::NEG_INFINITY);
         self.sums.fill(0.0);
         let q = inputs.q.matrix(size, query_row + queries.start..query_row + queries.end, head);
-        let seen = mask.visible_to_any(sizes, number, queries.clone());
-        for start in seen.clone().step_by(KEY_BLOCK) {
-            let keys = start..(start + KEY_BLOCK).min(seen.end);
-            let k_rows = key_row + keys.start..key_row + keys.end;
+        for keys in key_blocks(mask.visible_to_any(sizes, number, queries.clone())) {
             let scores = &mut self.scores[..count * keys.len()];
-            let k = inputs.k.matrix(size, k_rows.clone(), kv_head);
-            matmul_here(q, k.transposed(), Output::strided(scores, keys.len()));
+            turned_k.multiply_part(q, 0..size, keys.clone(), Output::strided(scores, keys.len()));
             for (i, query) in queries.clone().enumerate() {
                 let visible = mask.visible(sizes, number, query);
                 let visible = visible.start.clamp(keys.start, keys.end) - keys.start
@@ -338,9 +359,8 @@ impl Block {
                     dropout.apply(sizes, [number, head, query], keys.start, scores);
                 }
             }
-            let v = inputs.v.matrix(size, k_rows, kv_head);
             let output = Output::strided(&mut self.output[..count * size], size).adding();
-            matmul_here(Matrix::new(scores, count, keys.len()), v, output);
+            v.multiply_part(Matrix::new(scores, count, keys.len()), keys, 0..size, output);
         }
         for i in 0..count {
             rows::finish(&mut self.output[i * size..][..size], self.sums[i]);

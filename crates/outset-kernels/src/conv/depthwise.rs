@@ -66,7 +66,7 @@ pub(super) fn input_gradient(w: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
                     sums.resize(rows * columns, 0.0);
                     for j in 0..each {
                         let plane = &buffer[(channel * each + j) * layout.channel()..];
-                        let weights = phase.weights.row(channel, each * phase.taps.len());
+                        let weights = phase.weights.row(channel);
                         let weights = &weights[j * phase.taps.len()..][..phase.taps.len()];
                         slide(plane, layout.row(), &phase.taps, weights, &mut sums, columns.max(1));
                     }

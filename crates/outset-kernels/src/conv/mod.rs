@@ -14,13 +14,12 @@ mod product;
 #[cfg(test)]
 mod tests;
 pub mod transposed;
+mod weights;
+
+pub use weights::weight_gradient;
 
 use crate::{
     buf::uninit,
-    gemm::{
-        Matrix, copy_panel,
-        tile::{Depth, Kernel, Left, Right, Target},
-    },
     isa::kernel,
     par::{self, Cut, Rows},
 };
@@ -29,13 +28,6 @@ use product::{Place, Scratch, Weights, multiply};
 
 /// Columns of patches that a task should have at least, where images are small.
 const TASK_COLUMNS: usize = 128;
-
-/// Pixels of the output that the gradient of the weight sums up before it adds to the sums in memory, where images are
-/// small.
-const SUMMED_PIXELS: usize = 256;
-
-/// Values of all partial weight gradients together.
-const PARTIALS: usize = 1 << 23;
 
 /// Sizes of a convolution. Pairs are height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +133,8 @@ pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, conv: &Conv) -> Vec<f32>
     let (pixels, outputs, channels) = (conv.output_pixels(), conv.group_outputs(), conv.group_channels());
     let layout = conv.layout();
     let taps = conv.taps(&layout);
-    let weights = Weights::new(w.into(), conv.patch());
+    let weights = Weights::new(w.into(), channels, taps.len());
+    let cells = weights.cells(channels);
     let grid = conv.output_image();
     let place = Place { size: grid, step: [1, 1], first: [0, 0] };
     let input = conv.channels * conv.input_pixels();
@@ -149,16 +142,17 @@ pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, conv: &Conv) -> Vec<f32>
     let rows = Rows::new(&mut y, conv.outputs * pixels);
     par::run(rows, conv.tasks(pixels), |range, y| {
         let mut scratch = Scratch::default();
-        let mut buffer = vec![0.0; conv.channels * layout.channel()];
         // Small images are taken together where they have one group.
         let together = if conv.groups == 1 { TASK_COLUMNS.div_ceil(pixels).min(range.len()) } else { 1 };
-        buffer.resize(together * conv.channels * layout.channel(), 0.0);
+        let mut buffer = uninit(together * conv.channels * layout.channel());
+        let mut rounded = Vec::new();
         for (y, first) in y.data.chunks_mut(together * conv.outputs * pixels).zip(range.step_by(together)) {
             let images = y.len() / (conv.outputs * pixels);
             layout.fill(&x[first * input..][..images * input], &mut buffer);
+            let rounded = weights.round(&buffer, &layout, channels, &mut rounded);
             for (group, y) in y.chunks_mut(images * outputs * pixels).enumerate() {
-                let buffer = &buffer[group * channels * layout.channel()..];
-                let patches = Patches { buffer, layout, images, channels, taps: &taps, grid };
+                let buffer = &rounded[group * cells * layout.channel()..];
+                let patches = Patches { buffer, layout, images, channels: cells, taps: &taps, grid };
                 multiply(&weights, group * outputs, outputs, &patches, y, place, &mut scratch);
             }
             if let Some(b) = b {
@@ -188,19 +182,23 @@ pub fn input_gradient(w: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
         let mut scratch = Scratch::default();
         let most = TASK_COLUMNS.div_ceil(grid_pixels.max(1));
         let together = if conv.groups == 1 { most.min(range.len()) } else { 1 };
-        let mut buffer = vec![0.0; together * conv.outputs * layout.channel()];
+        let mut buffer = uninit(together * conv.outputs * layout.channel());
+        let mut rounded = Vec::new();
         for (dx, first) in dx.data.chunks_mut((together * image).max(1)).zip(range.step_by(together)) {
             let images = dx.len() / image.max(1);
             layout.fill(&dy[first * conv.outputs * pixels..][..images * conv.outputs * pixels], &mut buffer);
+            let Some(Phase { weights, .. }) = phases.first() else { continue };
+            let (cells, rounded) =
+                (weights.cells(outputs), weights.round(&buffer, &layout, outputs, &mut rounded));
             for (group, dx) in dx.chunks_mut(images * channels * conv.input_pixels()).enumerate() {
-                let buffer = &buffer[group * outputs * layout.channel()..];
+                let buffer = &rounded[group * cells * layout.channel()..];
                 for phase in &phases {
                     let Phase { taps, weights, grid, place } = phase;
                     if taps.is_empty() {
                         place.clear(dx, *grid);
                         continue;
                     }
-                    let patches = Patches { buffer, layout, images, channels: outputs, taps, grid: *grid };
+                    let patches = Patches { buffer, layout, images, channels: cells, taps, grid: *grid };
                     multiply(weights, group * channels, channels, &patches, dx, *place, &mut scratch);
                 }
             }
@@ -258,8 +256,7 @@ impl Conv {
                     both.map(|(&(ky, y), &(kx, x))| (ky * self.kernel[1] + kx, layout.at(y, x))).unzip();
                 let grid =
                     std::array::from_fn(|d| self.image[d].saturating_sub(first[d]).div_ceil(self.stride[d]));
-                let weights =
-                    Weights::new(self.turned(w, &numbers).into(), self.group_outputs() * taps.len());
+                let weights = Weights::new(self.turned(w, &numbers).into(), self.group_outputs(), taps.len());
                 Phase { taps, weights, grid, place: Place { size: self.image, step: self.stride, first } }
             })
             .collect()
@@ -284,75 +281,6 @@ impl Conv {
         });
         turned
     }
-}
-
-/// Returns the gradient of the weight.
-pub fn weight_gradient(x: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
-    let (pixels, outputs, patch) = (conv.output_pixels(), conv.group_outputs(), conv.patch());
-    conv.check(x.len(), conv.outputs * patch);
-    assert_eq!(dy.len(), conv.batch * conv.outputs * pixels, "the gradient has another size");
-    if depthwise::applies(conv) {
-        return depthwise::weight_gradient(x, dy, conv);
-    }
-    let (kernel, layout) = (Kernel::of_level(), conv.layout());
-    let taps = conv.taps(&layout);
-    let [height, width] = conv.output_image();
-    let len = conv.outputs * patch;
-    let most = (PARTIALS / len.max(1)).max(4);
-    let cut = Cut::with_partials(conv.batch, conv.cost() / conv.batch.max(1)).at_most(most);
-    let (input, output) = (conv.channels * conv.input_pixels(), conv.outputs * pixels);
-    let image_len = conv.channels * layout.channel();
-    // Sums are `[group][patch][group outputs]`: the patches are the rows, as they are read in place.
-    let partials = par::run((), cut, |range, ()| {
-        // Small images are taken together, so that the sums aren't read and written for each.
-        let together = SUMMED_PIXELS.div_ceil(pixels).min(range.len());
-        let (mut dw, mut buffer) = (vec![0.0; len], vec![0.0; together * image_len]);
-        let mut panel = uninit(together * pixels * kernel.columns);
-        for first in range.clone().step_by(together) {
-            let images = together.min(range.end - first);
-            layout.fill(&x[first * input..][..images * input], &mut buffer);
-            let depth =
-                Depth { len: width, runs: height, jump: layout.row(), blocks: images, leap: image_len };
-            for (group, dw) in dw.chunks_exact_mut((outputs * patch).max(1)).enumerate() {
-                let start = |row: usize| {
-                    let channel = group * conv.group_channels() + row / taps.len();
-                    channel * layout.channel() + taps[row % taps.len()]
-                };
-                for column in (0..outputs).step_by(kernel.columns) {
-                    let columns = column..(column + kernel.columns).min(outputs);
-                    for (image, panel) in
-                        panel.chunks_exact_mut(pixels * kernel.columns).take(images).enumerate()
-                    {
-                        let dy = &dy[(first + image) * output + group * outputs * pixels..];
-                        let dy = Matrix::new(dy, outputs, pixels).transposed();
-                        copy_panel(dy, 0..pixels, columns.clone(), panel, kernel.columns);
-                    }
-                    let right = Right { data: &panel, stride: kernel.columns };
-                    for row in (0..patch).step_by(kernel.rows) {
-                        let rows = kernel.rows.min(patch - row);
-                        let starts = std::array::from_fn(|i| start(row + i.min(rows - 1)));
-                        let left = Left { data: &buffer, starts, step: 1 };
-                        let data = &mut dw[row * outputs + column..];
-                        let target =
-                            Target { data, stride: outputs, rows, columns: columns.len(), add: true };
-                        kernel.run(left, right, depth, target);
-                    }
-                }
-            }
-        }
-        dw
-    });
-    let sums = par::add_partials(partials, len);
-    let mut dw = uninit(len);
-    par::run(Rows::new(&mut dw, patch), Cut::new(conv.outputs, 4 * patch), |range, dw| {
-        for (dw, output) in dw.data.chunks_exact_mut(patch.max(1)).zip(range) {
-            let sums = &sums[output / outputs * outputs * patch..];
-            for (row, dw) in dw.iter_mut().enumerate() {
-                *dw = sums[row * outputs + output % outputs];
-            }
-        }
-    });
-    dw
 }
 
 /// Returns the gradient of the bias: the sum of each output channel over batch and space.

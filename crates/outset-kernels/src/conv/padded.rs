@@ -40,19 +40,39 @@ impl Layout {
         (phase * self.plane[0] + y / self.split[0]) * self.plane[1] + x / self.split[1]
     }
 
-    /// Copies channels, one after the other, into a buffer that holds zeros or the last image.
+    /// Writes channels with their zeros, one after the other, to a buffer.
     pub(super) fn fill(&self, channels: &[f32], buffer: &mut [f32]) {
         let [height, width] = self.image;
-        let step = self.split[1];
         for (channel, out) in
             channels.chunks_exact(height * width).zip(buffer.chunks_exact_mut(self.channel()))
         {
-            for (y, row) in channel.chunks_exact(width).enumerate() {
-                for phase in 0..step.min(width) {
-                    let start = self.at(y + self.before[0], phase + self.before[1]);
-                    if step == 1 {
-                        out[start..start + width].copy_from_slice(row);
-                    } else {
+            fill_channel(self, channel, out);
+        }
+    }
+
+    /// Copies rows of a length that the compiler knows.
+    #[inline(always)]
+    fn fill_rows<const WIDTH: usize>(&self, channel: &[f32], out: &mut [f32]) {
+        for (y, row) in channel.as_chunks::<WIDTH>().0.iter().enumerate() {
+            let start = self.at(y + self.before[0], self.before[1]);
+            *out[start..].first_chunk_mut().expect("a row lies in its padded channel") = *row;
+        }
+    }
+}
+
+kernel! {
+    /// Writes a channel with its zeros, which are still in the cache when the image is written over them.
+    fn fill_channel<A>(layout: &Layout, channel: &[f32], out: &mut [f32]) {
+        out.fill(0.0);
+        match (layout.split[1], layout.image[1]) {
+            (1, 32) => layout.fill_rows::<32>(channel, out),
+            (1, 16) => layout.fill_rows::<16>(channel, out),
+            (1, 8) => layout.fill_rows::<8>(channel, out),
+            (1, 4) => layout.fill_rows::<4>(channel, out),
+            (step, width) => {
+                for (y, row) in channel.chunks_exact(width).enumerate() {
+                    for phase in 0..step.min(width) {
+                        let start = layout.at(y + layout.before[0], phase + layout.before[1]);
                         every(&row[phase..], step, &mut out[start..]);
                     }
                 }
@@ -61,11 +81,24 @@ impl Layout {
     }
 }
 
-kernel! {
-    /// Copies every `step`-th value.
-    fn every<A>(row: &[f32], step: usize, out: &mut [f32]) {
-        for (out, value) in out.iter_mut().zip(row.iter().step_by(step)) {
-            *out = *value;
+/// Copies every `step`-th value.
+#[inline(always)]
+fn every(row: &[f32], step: usize, out: &mut [f32]) {
+    match step {
+        1 => out[..row.len()].copy_from_slice(row),
+        2 => {
+            let (pairs, rest) = row.as_chunks::<2>();
+            for (out, pair) in out.iter_mut().zip(pairs) {
+                *out = pair[0];
+            }
+            if let [last] = rest {
+                out[pairs.len()] = *last;
+            }
+        }
+        _ => {
+            for (out, value) in out.iter_mut().zip(row.iter().step_by(step)) {
+                *out = *value;
+            }
         }
     }
 }

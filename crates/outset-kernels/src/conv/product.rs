@@ -1,9 +1,12 @@
 //! Products of weights with patches.
 
-use super::padded::{Patches, Run};
-use crate::gemm::{
-    pair_rows, paired_rows,
-    tile::{Depth, Kernel, Left, MOST_COLUMNS, MOST_ROWS, Right, Target},
+use super::padded::{Layout, Patches, Run};
+use crate::{
+    buf::uninit,
+    gemm::{
+        pair_rows,
+        tile::{Depth, Kernel, Left, Right, Starts, Target},
+    },
 };
 use std::borrow::Cow;
 
@@ -47,28 +50,70 @@ impl Place {
 #[derive(Default)]
 pub(super) struct Scratch {
     panels: Vec<f32>,
-    /// A panel before it is rounded.
-    single: Vec<f32>,
     runs: Vec<Vec<Run>>,
+    /// A tile whose columns lie apart in the output.
+    tile: Vec<f32>,
 }
 
-/// Weights as rows of the left factor.
+/// Weights as rows of the left factor. Where cells are pairs of bf16 they are those of neighbouring channels.
 pub(super) struct Weights<'a> {
     cells: Cow<'a, [f32]>,
+    /// Cells of a row.
+    columns: usize,
     kernel: Kernel,
 }
 
 impl<'a> Weights<'a> {
-    /// Takes rows of `columns` values, in the precision that holds here.
-    pub(super) fn new(values: Cow<'a, [f32]>, columns: usize) -> Weights<'a> {
+    /// Takes rows `[channels, taps]`, in the precision that holds here.
+    pub(super) fn new(values: Cow<'a, [f32]>, channels: usize, taps: usize) -> Weights<'a> {
         let kernel = Kernel::current();
-        let cells = if kernel.pairs == 1 { values } else { paired_rows(&values, columns).into() };
-        Weights { cells, kernel }
+        if kernel.pairs == 1 {
+            return Weights { cells: values, columns: channels * taps, kernel };
+        }
+        let columns = (channels.div_ceil(kernel.pairs) * taps).next_multiple_of(kernel.block);
+        let rows = values.len().checked_div(channels * taps).unwrap_or(0);
+        let mut cells = uninit(kernel.filled(rows) * columns);
+        cells[rows * columns..].fill(0.0);
+        for (cells, row) in
+            cells.chunks_exact_mut(columns.max(1)).zip(values.chunks_exact((channels * taps).max(1)))
+        {
+            let whole = channels.div_ceil(kernel.pairs) * taps;
+            pair_rows(row, taps, channels, &mut cells[..whole], taps);
+            cells[whole..].fill(0.0);
+        }
+        Weights { cells: cells.into(), columns, kernel }
     }
 
-    /// Borrows a row of `columns` values that were taken in single precision.
-    pub(super) fn row(&self, row: usize, columns: usize) -> &[f32] {
-        &self.cells[row * columns..][..columns]
+    /// Borrows a row of one channel that was taken in single precision.
+    pub(super) fn row(&self, row: usize) -> &[f32] {
+        &self.cells[row * self.columns..][..self.columns]
+    }
+
+    /// Channels of the patches that are multiplied with rows of `channels` channels.
+    pub(super) fn cells(&self, channels: usize) -> usize {
+        channels.div_ceil(self.kernel.pairs)
+    }
+
+    /// Rounds the channels of images where cells are pairs: `[image][group][cells of a group][channel]`.
+    pub(super) fn round<'b>(
+        &self,
+        images: &'b [f32],
+        layout: &Layout,
+        group: usize,
+        out: &'b mut Vec<f32>,
+    ) -> &'b [f32] {
+        if self.kernel.pairs == 1 {
+            return images;
+        }
+        let (channel, cells) = (layout.channel(), self.cells(group) * layout.channel());
+        let groups = images.len().checked_div(group * channel).unwrap_or(0);
+        out.resize(groups * cells, 0.0);
+        for (out, group_channels) in
+            out.chunks_exact_mut(cells.max(1)).zip(images.chunks_exact((group * channel).max(1)))
+        {
+            pair_rows(group_channels, channel, group, out, channel);
+        }
+        out
     }
 }
 
@@ -82,13 +127,12 @@ pub(super) fn multiply(
     place: Place,
     scratch: &mut Scratch,
 ) {
-    let Weights { cells: weights, kernel } = weights;
-    let (width, taps, pairs) = (kernel.columns, patches.taps.len(), kernel.pairs);
-    // Where cells are pairs, every part of the depth but the last has an even number of steps.
-    let depth = (DEPTH / taps).next_multiple_of(pairs).clamp(pairs, patches.channels.max(pairs));
-    let row_cells = (patches.channels * taps).div_ceil(pairs);
+    let Weights { cells: weights, columns: row_cells, kernel } = weights;
+    let (width, taps, block) = (kernel.columns, patches.taps.len(), kernel.block);
+    // Every part of the depth but the last fills whole blocks.
+    let depth = (DEPTH / taps / block * block).clamp(block, patches.channels.max(1).next_multiple_of(block));
     scratch.panels.resize(COLUMNS * depth * taps, 0.0);
-    scratch.single.resize(if pairs == 1 { 0 } else { depth * taps * width }, 0.0);
+    scratch.tile.resize(kernel.rows * width, 0.0);
     scratch.runs.resize_with(COLUMNS / width, Vec::new);
     for start in (0..patches.columns()).step_by(COLUMNS) {
         let end = (start + COLUMNS).min(patches.columns());
@@ -99,27 +143,22 @@ pub(super) fn multiply(
         }
         for channel in (0..patches.channels).step_by(depth) {
             let channels = channel..(channel + depth).min(patches.channels);
-            let steps = (channels.len() * taps).div_ceil(pairs);
+            let steps = (channels.len() * taps).next_multiple_of(block);
             let panels = scratch.panels.chunks_exact_mut(steps * width);
             for (panel, runs) in panels.zip(&scratch.runs[..count]) {
-                if pairs == 1 {
-                    patches.read(channels.clone(), runs, panel, width);
-                } else {
-                    let single = &mut scratch.single[..channels.len() * taps * width];
-                    patches.read(channels.clone(), runs, single, width);
-                    pair_rows(single, width, channels.len() * taps, panel, width);
-                }
+                let (panel, beyond) = panel.split_at_mut(channels.len() * taps * width);
+                patches.read(channels.clone(), runs, panel, width);
+                beyond.fill(0.0);
             }
             for first in (0..rows).step_by(kernel.rows) {
                 let tile_rows = kernel.rows.min(rows - first);
-                let at = |i: usize| {
-                    (first_row + first + i.min(tile_rows - 1)) * row_cells + channel * taps / pairs
-                };
-                let left = Left { data: weights, starts: std::array::from_fn(at), step: 1 };
+                let start = (first_row + first) * row_cells + channel * taps;
+                let starts = Starts::Even { first: start, apart: *row_cells };
+                let left = Left { data: weights, starts, step: 1 };
                 for (panel, runs) in scratch.panels.chunks_exact(steps * width).zip(&scratch.runs[..count]) {
                     let right = Right { data: panel, stride: width };
                     let write = Write { rows, first, tile_rows, place, add: channel > 0 };
-                    write.tile(kernel, left, right, steps, runs, out);
+                    write.tile(kernel, left, right, steps, runs, out, &mut scratch.tile);
                 }
             }
         }
@@ -136,7 +175,17 @@ struct Write {
 }
 
 impl Write {
-    fn tile(&self, kernel: &Kernel, left: Left, right: Right, steps: usize, runs: &[Run], out: &mut [f32]) {
+    #[allow(clippy::too_many_arguments)]
+    fn tile(
+        &self,
+        kernel: &Kernel,
+        left: Left,
+        right: Right,
+        steps: usize,
+        runs: &[Run],
+        out: &mut [f32],
+        tile: &mut [f32],
+    ) {
         let Write { rows, first, tile_rows, place, add } = *self;
         let pixels = place.pixels();
         let start = |run: &Run| (run.image * rows + first) * pixels + place.at(run.place);
@@ -149,9 +198,8 @@ impl Write {
             kernel.run(left, right, depth, Target { data, stride: pixels, rows: tile_rows, columns, add });
             return;
         }
-        let mut tile = [0.0f32; MOST_ROWS * MOST_COLUMNS];
         let stride = kernel.columns;
-        let target = Target { data: &mut tile, stride, rows: kernel.rows, columns: stride, add: false };
+        let target = Target { data: &mut *tile, stride, rows: tile_rows, columns: stride, add: false };
         kernel.run(left, right, depth, target);
         for (row, tile) in tile.chunks_exact(stride).take(tile_rows).enumerate() {
             let mut rest = tile;

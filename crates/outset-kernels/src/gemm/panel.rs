@@ -1,6 +1,10 @@
 //! The right factor of a product, cut into panels as the innermost loop reads them.
 
-use super::{Matrix, pairs::pair_rows, tile::Kernel};
+use super::{
+    Matrix,
+    pairs::{pair_rows, pair_values},
+    tile::Kernel,
+};
 use crate::{
     buf::uninit,
     isa::kernel,
@@ -13,24 +17,23 @@ pub(crate) struct Panels {
     data: Vec<f32>,
     rows: usize,
     width: usize,
-    pairs: usize,
+    kernel: Kernel,
 }
 
 impl Panels {
     /// Makes room for panels of up to `rows` rows.
     pub(crate) fn new(kernel: &Kernel, rows: usize, columns: usize) -> Panels {
-        let width = kernel.columns;
-        let rows = rows.div_ceil(kernel.pairs);
-        Panels { data: uninit(columns.div_ceil(width) * rows * width), rows, width, pairs: kernel.pairs }
+        let (width, rows) = (kernel.columns, kernel.cells(rows));
+        Panels { data: uninit(columns.div_ceil(width) * rows * width), rows, width, kernel: *kernel }
     }
 
     /// Copies some rows of `b`, in parallel where that pays.
     pub(crate) fn fill(&mut self, b: Matrix, rows: Range<usize>, parallel: bool) {
-        self.rows = rows.len().div_ceil(self.pairs);
+        self.rows = self.kernel.cells(rows.len());
         let (panel, width, count) = (self.rows * self.width, self.width, b.columns.div_ceil(self.width));
         let data = &mut self.data[..panel * count];
         let cut = if parallel { Cut::new(count, 2 * panel) } else { Cut::new(count, 0) };
-        let pairs = self.pairs;
+        let pairs = self.kernel.pairs;
         par::run(Rows::new(data, panel), cut, |panels, data| {
             let mut scratch = Vec::new();
             for (out, at) in data.data.chunks_exact_mut(panel.max(1)).zip(panels) {
@@ -63,6 +66,18 @@ fn copy_pairs(
     if b.column_stride == 1 && columns.len() == width {
         let first = rows.start * b.row_stride + columns.start;
         pair_rows(&b.data[first..], b.row_stride, rows.len(), out, width);
+        return;
+    }
+    if b.row_stride == 1 && b.column_stride != 1 {
+        // Pairs lie side by side: half as much is turned.
+        let cells = rows.len().div_ceil(2);
+        scratch.resize(columns.len() * cells, 0.0);
+        for (column, out) in columns.clone().zip(scratch.chunks_exact_mut(cells.max(1))) {
+            pair_values(&b.data[rows.start + column * b.column_stride..][..rows.len()], out);
+        }
+        let (whole, beyond) = out.split_at_mut(cells * width);
+        transpose(scratch, cells, cells, columns.len(), whole, width);
+        beyond.fill(0.0);
         return;
     }
     scratch.resize(rows.len() * width, 0.0);
@@ -129,7 +144,7 @@ const SIDE: usize = 8;
 
 kernel! {
     /// Turns columns that lie `stride` apart, each of neighbouring values, into rows.
-    fn transpose<A>(source: &[f32], stride: usize, rows: usize, columns: usize, out: &mut [f32], width: usize) {
+    pub(super) fn transpose<A>(source: &[f32], stride: usize, rows: usize, columns: usize, out: &mut [f32], width: usize) {
         for group in (0..width).step_by(SIDE) {
             if group + SIDE > columns {
                 for (r, out) in out.chunks_exact_mut(width).enumerate() {

@@ -3,27 +3,44 @@
 //! A tile is [`Kernel::rows`] by [`Kernel::columns`] values of the output. Each step along the depth multiplies one
 //! value of each row with a run of neighbouring columns. The left factor is read in place, wherever its rows start;
 //! the right one from a panel, whose steps are rows of exactly that many columns. All `unsafe` of the products is
-//! here: [`Kernel::run`] checks every extent once and the loops then go without checks.
+//! here and in [`super::amx`]: [`Kernel::run`] checks every extent once and the loops then go without checks.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::amx;
 use crate::{
     isa::{self, Level},
     precision::{self, Precision},
 };
 
-/// Most rows of a tile at any level.
+/// Most rows of a tile in vector registers.
 pub(crate) const MOST_ROWS: usize = 8;
-/// Most columns of a tile at any level.
-pub(crate) const MOST_COLUMNS: usize = 32;
+/// Most columns of a tile in vector registers.
+const MOST_COLUMNS: usize = 32;
 
 /// Rows of the left factor, read in place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Left<'a> {
     /// Where the rows live.
     pub(crate) data: &'a [f32],
-    /// Where each row starts; entries beyond the tile's rows repeat one that is valid.
-    pub(crate) starts: [usize; MOST_ROWS],
+    /// Where each row starts.
+    pub(crate) starts: Starts,
     /// Distance of neighbouring values of a row.
     pub(crate) step: usize,
+}
+
+/// Where the rows of a tile start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Starts {
+    /// The first, and each so far from the one before it. Where the factor is filled up ([`Kernel::filled`]) rows of a
+    /// whole tile can be read.
+    Even {
+        /// The first row.
+        first: usize,
+        /// Distance of neighbouring rows.
+        apart: usize,
+    },
+    /// Anywhere, for loops in vector registers; entries beyond the tile's rows repeat one that is valid.
+    Each([usize; MOST_ROWS]),
 }
 
 /// Columns of the right factor.
@@ -83,6 +100,16 @@ type Loop = unsafe fn(
     add: bool,
 );
 
+/// How a loop holds its tile.
+#[derive(Clone, Copy)]
+enum Body {
+    /// In vector registers.
+    Vectors(Loop),
+    /// In tile registers.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    Tiles,
+}
+
 /// The loop of an instruction set.
 #[derive(Clone, Copy)]
 pub(crate) struct Kernel {
@@ -95,7 +122,9 @@ pub(crate) struct Kernel {
     pub(crate) depth: usize,
     /// Steps in a cell: 1, or 2 where factors are pairs of bf16.
     pub(crate) pairs: usize,
-    body: Loop,
+    /// Cells that rows of both factors are filled up to a multiple of, with zeros.
+    pub(crate) block: usize,
+    body: Body,
 }
 
 impl Kernel {
@@ -103,9 +132,19 @@ impl Kernel {
     pub(crate) fn current() -> Kernel {
         #[cfg(target_arch = "x86_64")]
         if precision::current() == Precision::Bf16 && precision::has_bf16() {
-            return Kernel { rows: 8, columns: 32, depth: 1024, pairs: 2, body: x86::bf16 };
+            #[cfg(target_os = "linux")]
+            if isa::level() >= Level::Amx {
+                let (rows, columns) = (amx::SIDE, amx::SIDE);
+                return Kernel { rows, columns, depth: 1024, pairs: 2, block: amx::CELLS, body: Body::Tiles };
+            }
+            return Kernel { depth: 1024, pairs: 2, ..Kernel::of_vectors(8, 32, x86::bf16) };
         }
         Kernel::of_level()
+    }
+
+    /// Returns the loop for a left factor of some rows: rounding the right one is not worth it for few.
+    pub(crate) fn for_rows(rows: usize) -> Kernel {
+        if rows < super::FEWEST_ROWS_OF_PAIRS { Kernel::of_level() } else { Kernel::current() }
     }
 
     /// Returns the loop for single precision.
@@ -114,14 +153,28 @@ impl Kernel {
         #[cfg(target_arch = "x86_64")]
         {
             if level >= Level::Avx512 {
-                return Kernel { rows: 8, columns: 32, depth: 512, pairs: 1, body: x86::avx512 };
+                return Kernel::of_vectors(8, 32, x86::avx512);
             }
             if level >= Level::Avx2 {
-                return Kernel { rows: 6, columns: 16, depth: 512, pairs: 1, body: x86::avx2 };
+                return Kernel::of_vectors(6, 16, x86::avx2);
             }
         }
         let _: Level = level;
-        Kernel { rows: 4, columns: 8, depth: 32, pairs: 1, body: plain }
+        Kernel { depth: 32, ..Kernel::of_vectors(4, 8, plain) }
+    }
+
+    const fn of_vectors(rows: usize, columns: usize, body: Loop) -> Kernel {
+        Kernel { rows, columns, depth: 256, pairs: 1, block: 1, body: Body::Vectors(body) }
+    }
+
+    /// Number of cells of some steps of the depth.
+    pub(crate) fn cells(&self, steps: usize) -> usize {
+        steps.div_ceil(self.pairs).next_multiple_of(self.block)
+    }
+
+    /// Number of rows that a left factor of cells is filled up to, so that a tile can be read whole wherever it starts.
+    pub(crate) fn filled(&self, rows: usize) -> usize {
+        if self.block == 1 { rows } else { rows + self.rows - 1 }
     }
 
     /// Computes a tile.
@@ -129,33 +182,74 @@ impl Kernel {
     /// # Panics
     /// If a factor or the target is smaller than the tile needs.
     pub(crate) fn run(&self, left: Left, right: Right, depth: Depth, target: Target) {
-        let Target { data, stride, rows, columns, add } = target;
-        assert!((1..=self.rows).contains(&rows) && (1..=self.columns).contains(&columns));
+        let Target { data, stride, rows, columns, add: _ } = &target;
+        assert!((1..=self.rows).contains(rows) && (1..=self.columns).contains(columns));
         assert!((rows - 1) * stride + columns <= data.len(), "the tile reaches past its output");
         let steps = depth.len * depth.runs * depth.blocks;
         if steps > 0 {
-            let furthest = left.starts.iter().max().expect("a tile has rows");
+            assert!((steps - 1) * right.stride + self.columns <= right.data.len(), "the panel is too short");
+        }
+        match self.body {
+            Body::Vectors(body) => self.run_vectors(body, left, right, depth, target),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Body::Tiles => self.run_tiles(left, right, depth, target),
+        }
+    }
+
+    fn run_vectors(&self, body: Loop, left: Left, right: Right, depth: Depth, target: Target) {
+        let starts = match left.starts {
+            Starts::Even { first, apart } => {
+                std::array::from_fn(|row| first + row.min(target.rows - 1) * apart)
+            }
+            Starts::Each(starts) => starts,
+        };
+        if depth.len * depth.runs * depth.blocks > 0 {
+            let furthest = starts.iter().max().expect("a tile has rows");
             let last = furthest
                 + (depth.blocks - 1) * depth.leap
                 + (depth.runs - 1) * depth.jump
                 + (depth.len - 1) * left.step;
             assert!(last < left.data.len(), "the left factor is too short");
-            assert!((steps - 1) * right.stride + self.columns <= right.data.len(), "the panel is too short");
         }
-        let a = left.starts.map(|start| left.data.as_ptr().wrapping_add(start));
+        let a = starts.map(|start| left.data.as_ptr().wrapping_add(start));
         let b = right.data.as_ptr();
-        if rows == self.rows && columns == self.columns {
+        self.write::<{ MOST_ROWS * MOST_COLUMNS }>(target, |out, stride, add| {
             // SAFETY: the level in use has the instructions of its loop, and every value that the loop touches lies in
-            // the slices by the assertions above.
-            unsafe { (self.body)(depth, a, left.step, b, right.stride, data.as_mut_ptr(), stride, add) };
+            // the slices by the assertions here, in `run` and in `write`.
+            unsafe { body(depth, a, left.step, b, right.stride, out.as_mut_ptr(), stride, add) };
+        });
+    }
+
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    fn run_tiles(&self, left: Left, right: Right, depth: Depth, target: Target) {
+        let Starts::Even { first, apart } = left.starts else {
+            panic!("rows of tiles lie at even distances");
+        };
+        assert!(depth.runs == 1 && depth.blocks == 1 && left.step == 1, "rows of tiles have no gaps");
+        assert!(depth.len.is_multiple_of(self.block), "rows of tiles are filled up");
+        let reach = if depth.len == 0 { 0 } else { first + (self.rows - 1) * apart + depth.len };
+        assert!(reach <= left.data.len(), "the left factor is too short");
+        let a = left.data.as_ptr().wrapping_add(first);
+        let b = right.data.as_ptr();
+        self.write::<{ amx::SIDE * amx::SIDE }>(target, |out, stride, add| {
+            // SAFETY: the level in use has the instructions, and every value that the loop touches lies in the slices by
+            // the assertions here, in `run` and in `write`.
+            unsafe { amx::tile(depth.len, a, apart, b, right.stride, out.as_mut_ptr(), stride, add) };
+        });
+    }
+
+    /// Lets `tile` write a whole tile to the target with its stride, adding if told so; by way of a buffer of `LEN`
+    /// values where the target is only a part of a tile.
+    fn write<const LEN: usize>(&self, target: Target, tile: impl FnOnce(&mut [f32], usize, bool)) {
+        let Target { data, stride, rows, columns, add } = target;
+        if rows == self.rows && columns == self.columns {
+            tile(data, stride, add);
             return;
         }
-        let mut tile = [0.0f32; MOST_ROWS * MOST_COLUMNS];
-        // SAFETY: as above; the whole tile fits the buffer.
-        unsafe {
-            (self.body)(depth, a, left.step, b, right.stride, tile.as_mut_ptr(), self.columns, false);
-        }
-        for (out, row) in data.chunks_mut(stride.max(columns)).zip(tile.chunks(self.columns)).take(rows) {
+        let mut buffer = [0.0f32; LEN];
+        assert!(self.rows * self.columns <= LEN, "the buffer is smaller than a tile");
+        tile(&mut buffer, self.columns, false);
+        for (out, row) in data.chunks_mut(stride.max(columns)).zip(buffer.chunks(self.columns)).take(rows) {
             for (out, value) in out.iter_mut().zip(&row[..columns]) {
                 *out = if add { *out + value } else { *value };
             }
@@ -212,6 +306,9 @@ mod x86 {
     use super::{Depth, MOST_ROWS};
     use std::arch::x86_64::*;
 
+    /// Steps between two tests of the loop's end.
+    const UNROLLED: usize = 4;
+
     macro_rules! tile_loop {
         (
             $(#[$doc:meta])* $name:ident, $features:literal, $rows:literal x $vectors:literal of $lanes:literal,
@@ -233,25 +330,55 @@ mod x86 {
                 out_stride: usize,
                 add: bool,
             ) {
+                const PANEL: usize = $vectors * $lanes;
+                // The output is on its way while the sums are made.
+                for i in 0..$rows {
+                    for j in 0..$vectors {
+                        _mm_prefetch::<_MM_HINT_ET0>(out.wrapping_add(i * out_stride + j * $lanes).cast());
+                    }
+                }
                 let mut sums = [[$zero(); $vectors]; $rows];
                 let mut b = b;
-                for run in 0..depth.blocks * depth.runs {
-                    let mut at = run / depth.runs * depth.leap + run % depth.runs * depth.jump;
-                    for _ in 0..depth.len {
+                // One step: distances that are constants become parts of the instructions.
+                macro_rules! step {
+                    ($at:expr, $b:expr) => {
                         let mut columns = [$zero(); $vectors];
                         for (j, columns) in columns.iter_mut().enumerate() {
                             // SAFETY: by this function's contract.
-                            *columns = unsafe { $load(b.add(j * $lanes)) };
+                            *columns = unsafe { $load($b.add(j * $lanes)) };
                         }
                         for (row, sums) in rows.iter().zip(&mut sums) {
                             // SAFETY: as above.
-                            let a = $splat(unsafe { *row.add(at) });
+                            let a = $splat(unsafe { *row.add($at) });
                             for (sum, columns) in sums.iter_mut().zip(columns) {
                                 *sum = $fma(a, columns, *sum);
                             }
                         }
-                        b = b.wrapping_add(b_stride);
-                        at += step;
+                    };
+                }
+                macro_rules! run {
+                    ($at:expr, $step:expr, $b_stride:expr) => {
+                        let mut at = $at;
+                        for _ in 0..depth.len / UNROLLED {
+                            for i in 0..UNROLLED {
+                                step!(at + i * $step, b.wrapping_add(i * $b_stride));
+                            }
+                            b = b.wrapping_add(UNROLLED * $b_stride);
+                            at += UNROLLED * $step;
+                        }
+                        for _ in 0..depth.len % UNROLLED {
+                            step!(at, b);
+                            b = b.wrapping_add($b_stride);
+                            at += $step;
+                        }
+                    };
+                }
+                for run in 0..depth.blocks * depth.runs {
+                    let at = run / depth.runs * depth.leap + run % depth.runs * depth.jump;
+                    match (step, b_stride) {
+                        (1, PANEL) => { run!(at, 1, PANEL); }
+                        ($rows, PANEL) => { run!(at, $rows, PANEL); }
+                        _ => { run!(at, step, b_stride); }
                     }
                 }
                 for (i, sums) in sums.into_iter().enumerate() {

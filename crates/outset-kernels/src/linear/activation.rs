@@ -1,6 +1,6 @@
 //! Activations of a linear map and their derivatives.
 
-use super::{map, map_to, multiply_by_derivative};
+use super::{map, map_with_derivative, multiply, multiply_by_derivative};
 use crate::{isa::Arithmetic, math};
 
 /// What is applied to each output of a linear map.
@@ -24,8 +24,8 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Whether the derivative needs the value before the activation; the others have it from the output.
-    pub fn needs_input(self) -> bool {
+    /// Whether the derivative comes from the value before the activation; the others have it from the output.
+    pub(super) fn needs_input(self) -> bool {
         matches!(self, Activation::Gelu | Activation::Silu)
     }
 
@@ -50,26 +50,22 @@ impl Activation {
         }
     }
 
-    /// Writes the activation of each value to `y`.
-    pub(super) fn apply_to(self, x: &[f32], y: &mut [f32]) {
+    /// Writes the activation of each value to `y` and puts the derivative in its place.
+    pub(super) fn apply_keeping_derivative(self, x: &mut [f32], y: &mut [f32]) {
         match self {
-            Activation::Gelu => map_to(x, y, Gelu),
-            Activation::Silu => map_to(x, y, Silu),
-            _ => {
-                y.copy_from_slice(x);
-                self.apply(y);
-            }
+            Activation::Gelu => map_with_derivative(x, y, Gelu),
+            Activation::Silu => map_with_derivative(x, y, Silu),
+            _ => unreachable!("this derivative comes from the output"),
         }
     }
 
-    /// Multiplies `dy` by the derivative, from the values before the activation or the outputs.
+    /// Multiplies `dy` by the derivative, which is `saved` itself or comes from the outputs there.
     pub(super) fn multiply_by_gradient(self, dy: &mut [f32], saved: &[f32]) {
         match self {
             Activation::Identity => {}
             Activation::Relu => multiply_by_derivative(dy, saved, Leaky(0.0)),
             Activation::LeakyRelu(slope) => multiply_by_derivative(dy, saved, Leaky(slope)),
-            Activation::Gelu => multiply_by_derivative(dy, saved, Gelu),
-            Activation::Silu => multiply_by_derivative(dy, saved, Silu),
+            Activation::Gelu | Activation::Silu => multiply(dy, saved),
             Activation::Sigmoid => multiply_by_derivative(dy, saved, Sigmoid),
             Activation::Tanh => multiply_by_derivative(dy, saved, Tanh),
         }
@@ -80,8 +76,18 @@ impl Activation {
 pub(super) trait Function: Copy {
     /// Returns the function at `x`.
     fn value<A: Arithmetic>(self, x: f32) -> f32;
-    /// Returns the derivative, given what the backward pass has saved.
-    fn derivative<A: Arithmetic>(self, saved: f32) -> f32;
+}
+
+/// A function whose derivative comes from its output.
+pub(super) trait FromOutput: Function {
+    /// Returns the derivative where the function is `y`.
+    fn derivative<A: Arithmetic>(self, y: f32) -> f32;
+}
+
+/// A function whose derivative comes from its input.
+pub(super) trait FromInput: Function {
+    /// Returns the function and its derivative at `x`.
+    fn both<A: Arithmetic>(self, x: f32) -> (f32, f32);
 }
 
 #[derive(Clone, Copy)]
@@ -101,10 +107,12 @@ impl Function for Leaky {
         // The comparison is false for a NaN, which so goes through; `0 * -inf` is kept from making one.
         if x < 0.0 { if self.0 == 0.0 { 0.0 } else { self.0 * x } } else { x }
     }
+}
 
+impl FromOutput for Leaky {
     #[inline(always)]
-    fn derivative<A: Arithmetic>(self, saved: f32) -> f32 {
-        if saved <= 0.0 { self.0 } else { 1.0 }
+    fn derivative<A: Arithmetic>(self, y: f32) -> f32 {
+        if y <= 0.0 { self.0 } else { 1.0 }
     }
 }
 
@@ -113,10 +121,12 @@ impl Function for Gelu {
     fn value<A: Arithmetic>(self, x: f32) -> f32 {
         math::gelu::<A>(x)
     }
+}
 
+impl FromInput for Gelu {
     #[inline(always)]
-    fn derivative<A: Arithmetic>(self, saved: f32) -> f32 {
-        math::gelu_gradient::<A>(saved)
+    fn both<A: Arithmetic>(self, x: f32) -> (f32, f32) {
+        math::gelu_and_gradient::<A>(x)
     }
 }
 
@@ -125,10 +135,12 @@ impl Function for Silu {
     fn value<A: Arithmetic>(self, x: f32) -> f32 {
         math::silu::<A>(x)
     }
+}
 
+impl FromInput for Silu {
     #[inline(always)]
-    fn derivative<A: Arithmetic>(self, saved: f32) -> f32 {
-        math::silu_gradient::<A>(saved)
+    fn both<A: Arithmetic>(self, x: f32) -> (f32, f32) {
+        math::silu_and_gradient::<A>(x)
     }
 }
 
@@ -137,10 +149,12 @@ impl Function for Sigmoid {
     fn value<A: Arithmetic>(self, x: f32) -> f32 {
         math::sigmoid::<A>(x)
     }
+}
 
+impl FromOutput for Sigmoid {
     #[inline(always)]
-    fn derivative<A: Arithmetic>(self, saved: f32) -> f32 {
-        saved * (1.0 - saved)
+    fn derivative<A: Arithmetic>(self, y: f32) -> f32 {
+        y * (1.0 - y)
     }
 }
 
@@ -149,9 +163,11 @@ impl Function for Tanh {
     fn value<A: Arithmetic>(self, x: f32) -> f32 {
         math::tanh::<A>(x)
     }
+}
 
+impl FromOutput for Tanh {
     #[inline(always)]
-    fn derivative<A: Arithmetic>(self, saved: f32) -> f32 {
-        A::mul_add(-saved, saved, 1.0)
+    fn derivative<A: Arithmetic>(self, y: f32) -> f32 {
+        A::mul_add(-y, y, 1.0)
     }
 }

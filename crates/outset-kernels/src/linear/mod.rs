@@ -12,15 +12,15 @@ use crate::{
     isa::kernel,
     par::{self, Cut, Rows},
 };
-use activation::Function;
+use activation::{FromInput, FromOutput, Function};
 
 /// What [`forward_saving`] returns: the output, and what the backward pass needs beside it.
 #[derive(Debug)]
 pub struct Forward {
     /// `y [rows, outputs]`.
     pub output: Vec<f32>,
-    /// `x W + b`, where the activation's derivative can't be had from the output.
-    pub before_activation: Option<Vec<f32>>,
+    /// The activation's derivative, where it can't be had from the output: the forward pass has half of it at hand.
+    pub derivative: Option<Vec<f32>>,
 }
 
 /// Returns `act(x W + b)`.
@@ -54,20 +54,20 @@ pub fn forward_saving(
     activation: Activation,
 ) -> Forward {
     if !activation.needs_input() {
-        return Forward { output: forward(x, w, b, outputs, activation), before_activation: None };
+        return Forward { output: forward(x, w, b, outputs, activation), derivative: None };
     }
     let len = rows(x, w, outputs) * outputs;
-    let (mut before, mut output) = (uninit(len), uninit(len));
-    product_then(x, w, outputs, &mut before, &mut output, |_, before, y| {
-        add_bias(before, b, outputs);
-        activation.apply_to(before, y);
+    let (mut derivative, mut output) = (uninit(len), uninit(len));
+    product_then(x, w, outputs, &mut derivative, &mut output, |_, x, y| {
+        add_bias(x, b, outputs);
+        activation.apply_keeping_derivative(x, y);
     });
-    Forward { output, before_activation: Some(before) }
+    Forward { output, derivative: Some(derivative) }
 }
 
 /// Turns the gradient of `y` into that of `x W + b`, in place, and returns the gradient of the bias.
 ///
-/// `saved` is [`Forward::before_activation`] where there is one and otherwise the output; the identity ignores it.
+/// `saved` is [`Forward::derivative`] where there is one and otherwise the output; the identity ignores it.
 pub fn activation_backward(
     dy: &mut [f32],
     saved: &[f32],
@@ -179,19 +179,28 @@ kernel! {
 }
 
 kernel! {
-    /// Writes `f` of each value to `y`.
-    fn map_to<A>(x: &[f32], y: &mut [f32], f: impl Function) {
-        for (y, x) in y.iter_mut().zip(x) {
-            *y = f.value::<A>(*x);
+    /// Writes `f` of each value to `y` and puts the derivative in its place.
+    fn map_with_derivative<A>(x: &mut [f32], y: &mut [f32], f: impl FromInput) {
+        for (x, y) in x.iter_mut().zip(y) {
+            (*y, *x) = f.both::<A>(*x);
         }
     }
 }
 
 kernel! {
-    /// Multiplies each gradient by the derivative of `f` at the saved value.
-    fn multiply_by_derivative<A>(dy: &mut [f32], saved: &[f32], f: impl Function) {
-        for (d, s) in dy.iter_mut().zip(saved) {
-            *d *= f.derivative::<A>(*s);
+    /// Multiplies value by value.
+    fn multiply<A>(x: &mut [f32], factors: &[f32]) {
+        for (x, factor) in x.iter_mut().zip(factors) {
+            *x *= factor;
+        }
+    }
+}
+
+kernel! {
+    /// Multiplies each gradient by the derivative of `f` where it is `y`.
+    fn multiply_by_derivative<A>(dy: &mut [f32], y: &[f32], f: impl FromOutput) {
+        for (d, y) in dy.iter_mut().zip(y) {
+            *d *= f.derivative::<A>(*y);
         }
     }
 }

@@ -91,7 +91,7 @@ fn matches_the_twin() {
             close(&saved.output, &expected.y);
 
             let mut dh = dy.clone();
-            let kept = saved.before_activation.as_deref().unwrap_or(&saved.output);
+            let kept = saved.derivative.as_deref().unwrap_or(&saved.output);
             let db = activation_backward(&mut dh, kept, outputs, activation);
             close(&db, &expected.db);
             close(&weight_gradient(&x, &dh, inputs, outputs), &expected.dw);
@@ -156,7 +156,7 @@ fn bits_do_not_depend_on_threads() {
         same_bits_with_one_and_two_threads(|| {
             let saved = forward_saving(&x, &w, Some(&b), outputs, activation);
             let mut dh = dy.clone();
-            let kept = saved.before_activation.as_deref().unwrap_or(&saved.output);
+            let kept = saved.derivative.as_deref().unwrap_or(&saved.output);
             let db = activation_backward(&mut dh, kept, outputs, activation);
             let (dw, dx) =
                 (weight_gradient(&x, &dh, inputs, outputs), input_gradient(&dh, &w, inputs, outputs));

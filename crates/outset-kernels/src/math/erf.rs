@@ -39,11 +39,12 @@ pub(crate) fn gelu<A: Arithmetic>(x: f32) -> f32 {
     A::mul_add(half, erf::<A>(x * FRAC_1_SQRT_2), half)
 }
 
-/// Returns the derivative of [`gelu`]: `Φ(x) + x φ(x)`.
+/// Returns [`gelu`] and its derivative, `Φ(x) + x φ(x)`.
 #[inline(always)]
-pub(crate) fn gelu_gradient<A: Arithmetic>(x: f32) -> f32 {
+pub(crate) fn gelu_and_gradient<A: Arithmetic>(x: f32) -> (f32, f32) {
     // 1 / √(2π)
     const SCALE: f32 = 0.398_942_3;
-    let cumulative = A::mul_add(0.5, erf::<A>(x * FRAC_1_SQRT_2), 0.5);
-    A::mul_add(x * SCALE, exp::<A>(-0.5 * x * x), cumulative)
+    let (half, erf) = (0.5 * x, erf::<A>(x * FRAC_1_SQRT_2));
+    let cumulative = A::mul_add(0.5, erf, 0.5);
+    (A::mul_add(half, erf, half), A::mul_add(x * SCALE, exp::<A>(-0.5 * x * x), cumulative))
 }

@@ -50,9 +50,9 @@ pub(crate) fn silu<A: Arithmetic>(x: f32) -> f32 {
     x * sigmoid::<A>(x)
 }
 
-/// Returns the derivative of [`silu`]: `s + x s (1 - s)` with `s = sigmoid(x)`.
+/// Returns [`silu`] and its derivative, `s + x s (1 - s)` with `s = sigmoid(x)`.
 #[inline(always)]
-pub(crate) fn silu_gradient<A: Arithmetic>(x: f32) -> f32 {
+pub(crate) fn silu_and_gradient<A: Arithmetic>(x: f32) -> (f32, f32) {
     let s = sigmoid::<A>(x);
-    A::mul_add(x * s, 1.0 - s, s)
+    (x * s, A::mul_add(x * s, 1.0 - s, s))
 }

@@ -7,8 +7,8 @@ mod erf;
 mod exp;
 mod tanh;
 
-pub(crate) use erf::{erf, gelu, gelu_gradient};
-pub(crate) use exp::{exp, sigmoid, silu, silu_gradient};
+pub(crate) use erf::{erf, gelu, gelu_and_gradient};
+pub(crate) use exp::{exp, sigmoid, silu, silu_and_gradient};
 pub(crate) use tanh::tanh;
 
 use crate::isa::{Arithmetic, kernel};

@@ -6,7 +6,7 @@
 use super::{Gradients, Sizes, Weights, at_step, check_start, finish, input_products};
 use crate::{
     buf::uninit,
-    gemm::{Matrix, Output, Packed, matmul_packed_here},
+    gemm::{Matrix, Output, Packed},
     isa::kernel,
     linear::{add_to_rows, bias_gradient},
     math::{sigmoid, tanh},
@@ -75,11 +75,11 @@ pub fn forward(
                 (0, None) => s.fill(0.0),
                 (0, Some(start)) => {
                     let state = Matrix::new(&start[range.start * hidden..], range.len(), hidden);
-                    matmul_packed_here(state, &w_hidden, Output::strided(&mut s, width));
+                    w_hidden.multiply(state, Output::strided(&mut s, width));
                 }
                 _ => {
                     let state = at_step(h.data, range.len(), step - 1, time, hidden);
-                    matmul_packed_here(state, &w_hidden, Output::strided(&mut s, width));
+                    w_hidden.multiply(state, Output::strided(&mut s, width));
                 }
             }
             add_to_rows(&mut s, b_hidden);
@@ -132,7 +132,7 @@ pub fn backward(x: &[f32], w: Weights, saved: Saved, dh: &[f32], sizes: Sizes) -
             }
             if step > 0 || saved.start.is_some() {
                 let ds = at_step(ds.data, range.len(), step, time, width);
-                matmul_packed_here(ds, &w_hidden, Output::strided(&mut dh_next, hidden).adding());
+                w_hidden.multiply(ds, Output::strided(&mut dh_next, hidden).adding());
             }
         }
         dh_next

@@ -6,7 +6,7 @@
 use super::{Gradients, Sizes, Weights, add_at_step, at_step, check_start, finish, input_products};
 use crate::{
     buf::uninit,
-    gemm::{Matrix, Output, Packed, matmul_packed_here},
+    gemm::{Matrix, Output, Packed},
     isa::kernel,
     math::{sigmoid, tanh},
     par::{self, Rows},
@@ -114,7 +114,7 @@ pub fn backward(x: &[f32], w: Weights, saved: Saved, dh: &[f32], sizes: Sizes) -
             }
             if step > 0 || saved.start.is_some() {
                 let d = at_step(d.data, range.len(), step, time, GATES * hidden);
-                matmul_packed_here(d, &w_hidden, Output::strided(&mut dh_next, hidden));
+                w_hidden.multiply(d, Output::strided(&mut dh_next, hidden));
             }
         }
         (dh_next, dc)

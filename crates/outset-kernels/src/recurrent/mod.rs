@@ -11,7 +11,7 @@ mod tests;
 
 use crate::{
     buf::uninit,
-    gemm::{Matrix, Output, Packed, matmul, matmul_packed_here},
+    gemm::{Matrix, Output, Packed, matmul},
     linear::{self, Activation},
     par::Cut,
 };
@@ -132,5 +132,5 @@ fn at_step(values: &[f32], sequences: usize, step: usize, time: usize, width: us
 
 /// Adds `a b` to the rows of one step inside `[sequences, time, width]`.
 fn add_at_step(a: Matrix, b: &Packed, values: &mut [f32], step: usize, time: usize, width: usize) {
-    matmul_packed_here(a, b, Output::strided(&mut values[step * width..], time * width).adding());
+    b.multiply(a, Output::strided(&mut values[step * width..], time * width).adding());
 }

@@ -56,14 +56,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = Device::flex().autodiff();
     device.seed(1);
     let build = ROWS.iter().find(|known| known.0 == row).ok_or_else(|| format!("no row `{row}`"))?.1;
-    let mut step = build(&device);
+    // On a thread of the pool, as training is: a loop is then shared without a change of threads.
+    rayon::scope(|_| answer(build, precision, &device)).map_err(Into::into)
+}
+
+/// Warms up and answers each line.
+fn answer(build: fn(&Device) -> Step, precision: Precision, device: &Device) -> Result<(), String> {
+    let mut step = build(device);
     let mut step = || precision::with(precision, &mut step);
     for _ in 0..WARM_UP {
         step();
     }
     println!("{}", isa::level());
     for line in std::io::stdin().lock().lines() {
-        let seconds: f64 = line?.trim().parse()?;
+        let line = line.map_err(|error| error.to_string())?;
+        let seconds: f64 = line.trim().parse().map_err(|_| format!("no number: `{line}`"))?;
         let (clock, mut times, mut loss) = (Instant::now(), Vec::new(), f32::NAN);
         while times.is_empty() || clock.elapsed().as_secs_f64() < seconds {
             let start = Instant::now();

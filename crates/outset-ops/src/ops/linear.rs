@@ -180,15 +180,15 @@ fn forward_saving(
     let result = kernel::forward_saving(values(&x), values(&w), b.as_ref().map(values), outputs, activation);
     let shape = flex::shape_with_width(&x, outputs);
     let y = flex::tensor(result.output, shape.clone());
-    let kept = match result.before_activation {
-        Some(before) => Some(flex::tensor(before, shape)),
+    let kept = match result.derivative {
+        Some(derivative) => Some(flex::tensor(derivative, shape)),
         None if activation == Activation::Identity => None,
         None => Some(y.clone()),
     };
     (y, Saved { x, w, kept, activation })
 }
 
-/// Kept for the backward pass: both factors, and what the activation's derivative is computed from.
+/// Kept for the backward pass: both factors, and the activation's derivative or the output that it comes from.
 #[derive(Clone, Debug)]
 struct Saved {
     x: FlexTensor,

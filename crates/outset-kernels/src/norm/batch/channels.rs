@@ -7,6 +7,7 @@ use crate::{
     reduce::{LANES, add_lanes},
     scatter::Scatter,
 };
+use std::ops::Range;
 
 pub(super) fn statistics(x: &[f32], sizes: Sizes) -> Statistics {
     let cut = Cut::new(sizes.channels, sizes.count());
@@ -17,14 +18,32 @@ pub(super) fn statistics(x: &[f32], sizes: Sizes) -> Statistics {
     Statistics { mean, variance }
 }
 
+/// Gives each part of a loop over channels its channels of every example, one slice for each.
+fn by_channels<R: Send>(
+    values: &mut [f32],
+    sizes: Sizes,
+    cut: Cut,
+    work: impl Fn(Range<usize>, Vec<&mut [f32]>) -> R + Sync,
+) -> Vec<R> {
+    let Sizes { batch, channels, spatial } = sizes;
+    let firsts: Vec<usize> = cut.ranges().map(|range| range.start).collect();
+    let starts: Vec<usize> = firsts.iter().map(|first| first * spatial).collect();
+    let scattered = Scatter::of_columns(values, batch, channels * spatial, &starts, channels * spatial);
+    par::run((), cut, |range, ()| {
+        let part = firsts.partition_point(|first| *first < range.start);
+        let examples = (0..batch).map(|example| scattered.take(example * firsts.len() + part)).collect();
+        work(range, examples)
+    })
+}
+
 pub(super) fn apply(x: &[f32], y: &mut [f32], sizes: Sizes, factors: &Factors, relu: bool) {
-    let y = Scatter::new(y, sizes.spatial);
-    par::run((), Cut::new(sizes.channels, sizes.count()), |range, ()| {
-        for channel in range {
-            for example in 0..sizes.batch {
-                let run = example * sizes.channels + channel;
-                let x = &x[run * sizes.spatial..][..sizes.spatial];
-                apply_run(x, y.take(run), factors.scale[channel], factors.shift[channel], relu);
+    let Sizes { channels, spatial, .. } = sizes;
+    by_channels(y, sizes, Cut::new(channels, sizes.count()), |range, mut y| {
+        for (at, channel) in range.enumerate() {
+            for (example, y) in y.iter_mut().enumerate() {
+                let x = &x[(example * channels + channel) * spatial..][..spatial];
+                let y = &mut y[at * spatial..][..spatial];
+                apply_run(x, y, factors.scale[channel], factors.shift[channel], relu);
             }
         }
     });
@@ -33,11 +52,11 @@ pub(super) fn apply(x: &[f32], y: &mut [f32], sizes: Sizes, factors: &Factors, r
 /// Returns the gradients of beta and of gamma.
 pub(super) fn backward(pass: &Backward, dx: &mut [f32]) -> (Vec<f32>, Vec<f32>) {
     let Sizes { batch, channels, spatial } = pass.sizes;
-    let dx = Scatter::new(dx, spatial);
     let threshold = pass.threshold();
-    let parts = par::run((), Cut::new(channels, 2 * pass.sizes.count()), |range, ()| {
+    let cut = Cut::new(channels, 2 * pass.sizes.count());
+    let parts = by_channels(dx, pass.sizes, cut, |range, mut dx| {
         let mut gradients = Vec::with_capacity(range.len());
-        for channel in range {
+        for (place, channel) in range.enumerate() {
             let (scale, shift, mean) =
                 (pass.factors.scale[channel], pass.factors.shift[channel], pass.mean[channel]);
             let at = |example: usize| (example * channels + channel) * spatial;
@@ -48,9 +67,9 @@ pub(super) fn backward(pass: &Backward, dx: &mut [f32]) -> (Vec<f32>, Vec<f32>) 
                 sums = [sums[0] + run[0], sums[1] + run[1]];
             }
             let (a, b, c) = pass.coefficients(channel, sums[0], sums[1]);
-            for example in 0..batch {
+            for (example, dx) in dx.iter_mut().enumerate() {
                 let (x, dy) = (&pass.x[at(example)..][..spatial], &pass.dy[at(example)..][..spatial]);
-                let dx = dx.take(example * channels + channel);
+                let dx = &mut dx[place * spatial..][..spatial];
                 input_gradient(x, dy, dx, [scale, shift, mean, threshold], [a, b, c]);
             }
             gradients.push((sums[0] as f32, (sums[1] * f64::from(pass.factors.inverse[channel])) as f32));
