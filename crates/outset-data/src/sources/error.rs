@@ -6,7 +6,8 @@ use std::io;
 use thiserror::Error;
 
 /// What can be read, for messages.
-pub(super) const READABLE: &str = "CSV, TSV, JSON, JSON Lines, CoNLL or Parquet, plain, `.gz` or `.zst`";
+pub(super) const READABLE: &str =
+    "CSV, TSV, JSON, JSON Lines, CoNLL or Parquet, plain, `.gz`, `.zst` or a `.zip` of one file";
 
 /// Why a source could not be read.
 #[derive(Debug, Error)]

@@ -3,7 +3,7 @@
 use super::error::SourceError;
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, BufReader, Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +37,8 @@ pub(super) enum Compression {
     None,
     Gzip,
     Zstd,
+    /// The only file of a zip archive.
+    Zip(Member),
 }
 
 impl Compression {
@@ -54,8 +56,42 @@ impl Compression {
             Self::None => "",
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
+            Self::Zip(_) => "zip",
         }
     }
+}
+
+/// Where a file lies in an archive.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Member {
+    start: u64,
+    length: u64,
+    deflated: bool,
+}
+
+/// How a zip archive that holds something begins.
+const ZIP: &[u8] = b"PK\x03\x04";
+
+/// Finds the only file of a zip archive beside what macOS adds; `None` if there are several or it cannot be read in place.
+fn only_member(archive: impl Read + Seek) -> io::Result<Option<Member>> {
+    let mut archive = zip::ZipArchive::new(archive)?;
+    let mut found = None;
+    for index in 0..archive.len() {
+        let entry = archive.by_index_raw(index)?;
+        if entry.is_dir() || entry.name()?.starts_with("__MACOSX/") {
+            continue;
+        }
+        let deflated = match entry.compression() {
+            zip::CompressionMethod::Stored => false,
+            zip::CompressionMethod::Deflated => true,
+            _ => return Ok(None),
+        };
+        let (Some(start), None, false) = (entry.data_start(), found, entry.encrypted()) else {
+            return Ok(None);
+        };
+        found = Some(Member { start, length: entry.compressed_size(), deflated });
+    }
+    Ok(found)
 }
 
 impl Input {
@@ -81,11 +117,26 @@ impl Input {
             return Err(SourceError::Empty { path: input.shown });
         }
         input.compression = Compression::of(&magic);
+        if let Some(member) = input.only_member(&magic) {
+            input.compression = Compression::Zip(member);
+        }
         input.head = input.read_head(HEAD)?.into();
         if input.head.is_empty() {
             return Err(SourceError::Empty { path: input.shown });
         }
         Ok(input)
+    }
+
+    /// The only file of a zip archive; `None` for any other file, and for an archive that cannot be read as one.
+    fn only_member(&self, magic: &[u8]) -> Option<Member> {
+        if magic != ZIP {
+            return None;
+        }
+        let found = match &self.place {
+            Place::File(path) => File::open(path).and_then(|file| only_member(BufReader::new(file))),
+            Place::Memory(bytes) => only_member(Cursor::new(bytes.clone())),
+        };
+        found.ok().flatten()
     }
 
     fn read_head(&self, size: usize) -> Result<Vec<u8>, SourceError> {
@@ -107,6 +158,13 @@ impl Input {
             Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(raw)),
             Compression::Zstd => {
                 Box::new(zstd::stream::read::Decoder::new(raw).map_err(|source| self.failed(source))?)
+            }
+            Compression::Zip(Member { start, length, deflated }) => {
+                let mut raw = raw;
+                io::copy(&mut raw.by_ref().take(start), &mut io::sink())
+                    .map_err(|source| self.failed(source))?;
+                let raw = raw.take(length);
+                if deflated { Box::new(flate2::read::DeflateDecoder::new(raw)) } else { Box::new(raw) }
             }
         })
     }

@@ -84,7 +84,7 @@ fn a_binary_file() {
         [0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 1],
         expect![[r#"
         exit 2
-        error: `data.csv` is a PNG picture, which is not supported yet, but must be CSV, TSV, JSON, JSON Lines, CoNLL or Parquet, plain, `.gz` or `.zst`
+        error: `data.csv` is a PNG picture, which is not supported yet, but must be CSV, TSV, JSON, JSON Lines, CoNLL or Parquet, plain, `.gz`, `.zst` or a `.zip` of one file
     "#]],
     );
 }

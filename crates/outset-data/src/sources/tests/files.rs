@@ -1,5 +1,6 @@
 //! Which files are read, and what is said of those that cannot be.
 
+use super::pictures::zipped;
 use super::*;
 
 #[test]
@@ -94,7 +95,7 @@ fn missing_and_empty_files() {
 
 #[test]
 fn foreign_files() {
-    let readable = "but must be CSV, TSV, JSON, JSON Lines, CoNLL or Parquet, plain, `.gz` or `.zst`";
+    let readable = "but must be CSV, TSV, JSON, JSON Lines, CoNLL or Parquet, plain, `.gz`, `.zst` or a `.zip` of one file";
     let check = |name, bytes: &[u8], expected: &str| {
         check_error(name, bytes, &expected.replace("{readable}", readable));
     };
@@ -136,7 +137,19 @@ fn compressed_files() {
     let whole = gzip(text);
     let damaged = "`a.csv.gz` cannot be decompressed as gzip: the file is damaged or cut off";
     check_error("a.csv.gz", &whole[..whole.len() - 9], damaged);
+    let zipped = zipped(&[("data/a.csv", text), ("__MACOSX/._a.csv", b"\0")]);
+    check("a.zip", &zipped, "CSV, UTF-8, comma, header line, zip", expected);
     check_error("a.csv.gz", &gzip(b""), "`a.csv.gz` is empty, but must hold at least one row");
+}
+
+#[test]
+fn an_archive_of_several_tables_is_left_to_the_user() {
+    check_error(
+        "a.zip",
+        &zipped(&[("a.csv", b"x\n1\n"), ("b.csv", b"x\n2\n")]),
+        "`a.zip` is a zip archive, which is not supported yet, but must be CSV, TSV, JSON, JSON Lines, CoNLL or \
+         Parquet, plain, `.gz`, `.zst` or a `.zip` of one file\nhint: unpack it and name the data files inside",
+    );
 }
 
 #[test]

@@ -135,6 +135,6 @@ fn parquet_errors() {
         "a.parquet.zst",
         &zstd::encode_all(&infinite[..], 3).unwrap(),
         "`a.parquet.zst` is a Parquet file that is compressed as a whole or comes through a pipe, which is not \
-         supported yet, but must be CSV, TSV, JSON, JSON Lines, CoNLL or Parquet, plain, `.gz` or `.zst`",
+         supported yet, but must be CSV, TSV, JSON, JSON Lines, CoNLL or Parquet, plain, `.gz`, `.zst` or a `.zip` of one file",
     );
 }

@@ -82,7 +82,7 @@ fn a_link_that_leads_out_is_not_followed() {
     assert_eq!(shown(&loaded), "cat/1.png cat\ncat/2.png cat lies outside the folder of the data\n");
 }
 
-fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub(super) fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (index, (name, bytes)) in files.iter().enumerate() {
         let method =
