@@ -32,12 +32,21 @@ impl std::error::Error for Wrong {}
 fn main() -> ExitCode {
     allocator::keep_memory();
     let arguments = arguments::Arguments::parse();
-    let printer = Printer::new(&arguments.global);
-    match commands::dispatch(&arguments, &printer) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            printer.error(&failure.message, failure.hint.as_deref());
-            ExitCode::from(if failure.is_users { WRONG } else { FAILED })
+    let threads = commands::start_threads(&arguments.global);
+    let work = || {
+        let printer = Printer::new(&arguments.global);
+        match threads.and_then(|()| commands::dispatch(&arguments, &printer)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                printer.error(&failure.message, failure.hint.as_deref());
+                ExitCode::from(if failure.is_users { WRONG } else { FAILED })
+            }
         }
+    };
+    // A loop that begins on a thread of the pool is shared without waking another first. A server waits on its own.
+    if matches!(arguments.command, arguments::Command::Serve { .. }) {
+        work()
+    } else {
+        rayon::scope(|_| work())
     }
 }

@@ -15,7 +15,7 @@ mod test;
 mod track;
 mod tune;
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, Global};
 use crate::printer::Printer;
 use clap::CommandFactory as _;
 use outset_learn::LearnError;
@@ -88,12 +88,15 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     message
 }
 
+/// Starts as many threads as are asked for.
+pub fn start_threads(global: &Global) -> Result<(), Failure> {
+    let Some(threads) = global.threads else { return Ok(()) };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+    pool.map_err(|error| Failure::failed(format!("cannot start {threads} threads: {error}")))
+}
+
 /// Runs the command that the arguments name.
 pub fn dispatch(arguments: &Arguments, printer: &Printer) -> Result<(), Failure> {
-    if let Some(threads) = arguments.global.threads {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
-        pool.map_err(|error| Failure::failed(format!("cannot start {threads} threads: {error}")))?;
-    }
     match &arguments.command {
         Command::New { dir, from, target, example } => {
             new::new(dir.as_deref(), from.as_deref(), target, example.as_deref(), printer)
