@@ -14,6 +14,10 @@ const COPIES: u64 = 6;
 /// Share of the free memory that a pass may take: the rest is for what follows, and for others.
 const SHARE: f64 = 0.9;
 
+/// Share of the memory for a pass that even a generous guess must take before it is looked at more closely: memory that is
+/// touched here counts to the peak of the rehearsal.
+const CLOSE: f64 = 0.25;
+
 /// Tells whether a pass would take more memory than there is, from the growth between two small passes.
 pub fn too_large(network: &Network, prepared: &Prepared, device: &Device) -> Option<MicroBatch> {
     let asked = prepared.recipe.micro_batch_size;
@@ -22,7 +26,9 @@ pub fn too_large(network: &Network, prepared: &Prepared, device: &Device) -> Opt
     let parameters: usize = network.parts().iter().map(|(_, _, count)| count).sum();
     let kept = 4 * parameters as u64 * COPIES;
     let one = pass(network, prepared, device, small);
-    if asked < 4 * small {
+    // A pass of `asked` rows takes at most as many times more.
+    let guess = kept as f64 + one * asked.div_ceil(small) as f64;
+    if asked < 4 * small || guess < CLOSE * available {
         return None;
     }
     let two = pass(network, prepared, device, 2 * small);

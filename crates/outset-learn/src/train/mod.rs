@@ -23,6 +23,7 @@ use indexmap::IndexMap;
 use outset_data::{Features, Targets};
 use outset_ops::{precision, with_recompute};
 use outset_spec::record::MetricLine;
+use std::cmp::Reverse;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -136,17 +137,24 @@ impl<'a> Training<'a> {
     fn order(&self) -> Vec<u32> {
         let Recipe { seed, batch_size, .. } = *self.recipe;
         let order = shuffled(self.examples.train, seed, self.progress.epoch);
-        if !self.examples.features.iter().any(|features| matches!(features, Features::Tokens { .. })) {
+        if !self.has_sequences() {
             return order;
         }
-        let length = |row: u32| -> usize {
-            let of_column = |features: &Features| match features {
-                Features::Tokens { offsets, .. } => offsets[row as usize + 1] - offsets[row as usize],
-                _ => 0,
-            };
-            self.examples.features.iter().map(of_column).sum()
+        by_length(order, |row| self.length(row), batch_size, seed, self.progress.epoch)
+    }
+
+    /// Whether there are inputs of tokens.
+    fn has_sequences(&self) -> bool {
+        self.examples.features.iter().any(|features| matches!(features, Features::Tokens { .. }))
+    }
+
+    /// Tokens of a row.
+    fn length(&self, row: u32) -> usize {
+        let of_column = |features: &Features| match features {
+            Features::Tokens { offsets, .. } => offsets[row as usize + 1] - offsets[row as usize],
+            _ => 0,
         };
-        by_length(order, length, batch_size, seed, self.progress.epoch)
+        self.examples.features.iter().map(of_column).sum()
     }
 
     fn network(&self) -> &Network {
@@ -361,7 +369,7 @@ impl<'a> Training<'a> {
     }
 
     /// Makes steps without evaluation: `warm_up` of them, then more for about `budget`, at most `most`. Gives rows, steps and
-    /// seconds after the warm-up.
+    /// seconds after the warm-up, which begins with the longest sequences, since they take the most memory.
     ///
     /// # Errors
     /// If the loss is not finite.
@@ -373,6 +381,14 @@ impl<'a> Training<'a> {
     ) -> Result<(usize, usize, f64), LearnError> {
         let (mut clock, mut rows, mut steps) = (Instant::now(), 0, 0);
         let mut made = 0;
+        if self.has_sequences() {
+            self.open_epoch();
+            let mut longest = self.examples.train.to_vec();
+            longest.sort_by_key(|row| Reverse(self.length(*row)));
+            longest.truncate(self.recipe.batch_size);
+            self.step(&longest, None)?;
+            made = 1;
+        }
         while made < warm_up.max(1) || (clock.elapsed() < budget && made < most) {
             if !self.progress.open {
                 self.open_epoch();
