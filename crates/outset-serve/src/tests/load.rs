@@ -74,7 +74,7 @@ fn memory_that_bodies_may_take_together_is_bounded() {
         held.push(client);
     }
     let mut refused = false;
-    for _ in 0..100 {
+    for _ in 0..1000 {
         let answer = server.predict(&row(1.0));
         if answer.status == 503 {
             answer.check_error(503, "the server has too much to do");
