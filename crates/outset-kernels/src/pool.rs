@@ -4,6 +4,7 @@
 
 use crate::{
     buf::uninit,
+    isa::kernel,
     par::{self, Cut, Rows},
 };
 use std::ops::Range;
@@ -63,6 +64,12 @@ impl Pool {
         }
     }
 
+    /// Whether the windows are squares of 2×2 side by side that fill the plane.
+    fn halves(&self) -> bool {
+        let even = self.image.iter().all(|size| size.is_multiple_of(2));
+        self.kernel == [2, 2] && self.stride == [2, 2] && self.padding == [0, 0] && even
+    }
+
     fn cut(&self) -> Cut {
         let [height, width] = self.output_image();
         Cut::new(self.planes, self.input_pixels() + height * width * self.kernel[0] * self.kernel[1])
@@ -78,6 +85,10 @@ pub fn max(x: &[f32], pool: &Pool) -> (Vec<f32>, Vec<u32>) {
         for (i, plane) in range.enumerate() {
             let x = &x[plane * pool.input_pixels()..][..pool.input_pixels()];
             let (y, at) = (&mut y.data[i * pixels..][..pixels], &mut at.data[i * pixels..][..pixels]);
+            if pool.halves() {
+                max_of_fours(x, pool.image[1], y, at);
+                continue;
+            }
             pool.for_each_window(|output, rows, columns| {
                 let mut best = rows.start * pool.image[1] + columns.start;
                 for row in rows {
@@ -92,6 +103,27 @@ pub fn max(x: &[f32], pool: &Pool) -> (Vec<f32>, Vec<u32>) {
         }
     });
     (y, at)
+}
+
+kernel! {
+    /// The largest of each 2×2 pixels and its position, in the order of [`max`].
+    fn max_of_fours<A>(x: &[f32], width: usize, y: &mut [f32], at: &mut [u32]) {
+        let rows = x.chunks_exact(2 * width.max(1)).zip(y.chunks_exact_mut((width / 2).max(1)).zip(at.chunks_exact_mut((width / 2).max(1))));
+        for (row, (pair, (y, at))) in rows.enumerate() {
+            let (above, below) = pair.split_at(width);
+            let first = (2 * row * width) as u32;
+            let pixels = above.as_chunks::<2>().0.iter().zip(below.as_chunks::<2>().0);
+            for (column, (([a, b], [c, d]), (y, at))) in pixels.zip(y.iter_mut().zip(at)).enumerate() {
+                let place = first + 2 * column as u32;
+                let mut best = (*a, place);
+                for (value, place) in [(*b, place + 1), (*c, place + width as u32), (*d, place + width as u32 + 1)] {
+                    let larger = value > best.0 || value.is_nan();
+                    best = (if larger { value } else { best.0 }, if larger { place } else { best.1 });
+                }
+                (*y, *at) = best;
+            }
+        }
+    }
 }
 
 /// Returns the gradient of the input of [`max`]: each window's goes to its largest value.
@@ -159,6 +191,7 @@ mod tests {
         vec![
             base,
             Pool { kernel: [3, 3], stride: [1, 1], padding: [1, 1], ..base },
+            Pool { image: [6, 44], ..base },
             Pool { kernel: [3, 2], stride: [2, 1], padding: [1, 0], ..base },
             Pool { image: [1, 11], kernel: [1, 4], stride: [1, 3], ..base },
             Pool { image: [1, 1], kernel: [1, 1], stride: [1, 1], ..base },
@@ -237,8 +270,9 @@ mod tests {
 
     #[test]
     fn nan_is_the_maximum() {
-        let pool = Pool { planes: 1, image: [1, 4], kernel: [1, 4], stride: [1, 4], padding: [0, 0] };
-        for at in 0..4 {
+        let row = Pool { planes: 1, image: [1, 4], kernel: [1, 4], stride: [1, 4], padding: [0, 0] };
+        let square = Pool { image: [2, 2], kernel: [2, 2], stride: [2, 2], ..row };
+        for (at, pool) in (0..4).flat_map(|at| [(at, row), (at, square)]) {
             let mut x = [1.0, 2.0, 3.0, 4.0];
             x[at] = f32::NAN;
             assert!(max(&x, &pool).0[0].is_nan() && average(&x, &pool)[0].is_nan());

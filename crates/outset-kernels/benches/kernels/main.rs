@@ -6,6 +6,8 @@
 //! the machine's own.
 #![allow(clippy::print_stdout)]
 
+#[path = "../../../outset/src/allocator.rs"]
+mod allocator;
 mod machine;
 mod products;
 mod streams;
@@ -58,6 +60,12 @@ impl Show {
 }
 
 fn main() {
+    allocator::keep_memory();
+    // On a thread of the pool, as training is.
+    rayon::scope(|_| show());
+}
+
+fn show() {
     let (flops, bytes) = machine::peaks();
     println!("{}\t{}\t{flops:.0}\t{bytes:.1}", isa::level(), rayon::current_num_threads());
     let show = Show { flops, bytes };

@@ -83,20 +83,30 @@ pub(super) fn gradient_rows(
 ) -> f64 {
     let cut = Cut::new(logits.len() / classes.max(1), 4 * classes);
     let sums = par::run(Rows::new(logits, classes), cut, |range, rows| {
-        let mut sum = 0.0;
-        for (x, row) in rows.data.chunks_exact_mut(classes).zip(range) {
-            let weight = f64::from(weighing.of(first + row));
-            if weight == 0.0 {
-                x.fill(0.0);
-            } else {
-                let (target, scale) =
-                    (weighing.targets[first + row] as usize, (weight / weighing.total) as f32);
-                sum += weight * f64::from(gradient_row(x, target, smoothing, scale));
-            }
-        }
-        sum
+        gradient_rows_here(rows.data, classes, first + range.start, weighing, smoothing)
     });
     sums.into_iter().sum()
+}
+
+/// The same on the calling thread.
+pub(super) fn gradient_rows_here(
+    logits: &mut [f32],
+    classes: usize,
+    first: usize,
+    weighing: &Weighing,
+    smoothing: f32,
+) -> f64 {
+    let mut sum = 0.0;
+    for (row, x) in logits.chunks_exact_mut(classes.max(1)).enumerate() {
+        let weight = f64::from(weighing.of(first + row));
+        if weight == 0.0 {
+            x.fill(0.0);
+        } else {
+            let (target, scale) = (weighing.targets[first + row] as usize, (weight / weighing.total) as f32);
+            sum += weight * f64::from(gradient_row(x, target, smoothing, scale));
+        }
+    }
+    sum
 }
 
 /// Returns the weighted sum of losses of rows of logits, the first of them row `first` of the batch.
@@ -109,18 +119,29 @@ pub(super) fn loss_rows(
 ) -> f64 {
     let cut = Cut::new(logits.len() / classes.max(1), 4 * classes);
     let sums = par::run((), cut, |range, ()| {
-        let mut sum = 0.0;
-        for row in range {
-            let weight = weighing.of(first + row);
-            if weight != 0.0 {
-                let x = &logits[row * classes..][..classes];
-                let target = weighing.targets[first + row] as usize;
-                sum += f64::from(weight) * f64::from(loss_row(x, target, smoothing));
-            }
-        }
-        sum
+        let logits = &logits[range.start * classes..range.end * classes];
+        loss_rows_here(logits, classes, first + range.start, weighing, smoothing)
     });
     sums.into_iter().sum()
+}
+
+/// The same on the calling thread.
+pub(super) fn loss_rows_here(
+    logits: &[f32],
+    classes: usize,
+    first: usize,
+    weighing: &Weighing,
+    smoothing: f32,
+) -> f64 {
+    let mut sum = 0.0;
+    for (row, x) in logits.chunks_exact(classes.max(1)).enumerate() {
+        let weight = weighing.of(first + row);
+        if weight != 0.0 {
+            let target = weighing.targets[first + row] as usize;
+            sum += f64::from(weight) * f64::from(loss_row(x, target, smoothing));
+        }
+    }
+    sum
 }
 
 kernel! {

@@ -1,18 +1,21 @@
 //! The cross-entropy of `x W` without ever holding all logits.
 //!
-//! A language model's logits are by far its largest tensor. Here they exist for some rows at a time: each block is
-//! multiplied out, turned into its loss and gradient, and multiplied back. Shapes: `x [rows, width]`,
-//! `W [width, classes]`.
+//! A language model's logits are by far its largest tensor. Here they exist for some rows at a time: a task multiplies its
+//! rows out, turns them into their loss and gradient while they are in the cache, and multiplies them back. Shapes:
+//! `x [rows, width]`, `W [width, classes]`.
 
-use super::cross_entropy::{Weighing, gradient_rows, loss_rows};
+use super::cross_entropy::{Weighing, gradient_rows_here, loss_rows_here};
 use crate::{
     buf::uninit,
-    gemm::{Matrix, Output, matmul, matmul_into},
+    gemm::{Matrix, Output, Packed, matmul_into},
+    par::{self, Cut, Rows},
 };
 
-/// Logits held at a time; blocks have at least [`FEWEST_ROWS`].
+/// Logits held at a time; blocks have at least the rows of a task.
 const BLOCK: usize = 1 << 21;
-const FEWEST_ROWS: usize = 64;
+
+/// Rows of a task.
+const TASK_ROWS: usize = 64;
 
 /// What [`linear_cross_entropy_gradients`] returns.
 #[derive(Debug)]
@@ -34,19 +37,21 @@ pub fn linear_cross_entropy(
     weights: Option<&[f32]>,
     smoothing: f32,
 ) -> f32 {
-    let width = w.len() / classes.max(1);
+    let (width, rows) = (w.len() / classes.max(1), targets.len());
     let weighing = Weighing::new(targets, weights, classes);
-    let rows = targets.len();
-    let block = block_rows(rows, classes);
-    let mut logits = uninit(block * classes);
-    let mut sum = 0.0;
-    for start in (0..rows).step_by(block.max(1)) {
-        let count = block.min(rows - start);
-        let logits = &mut logits[..count * classes];
-        matmul(Matrix::new(&x[start * width..], count, width), Matrix::new(w, width, classes), logits);
-        sum += loss_rows(logits, classes, start, &weighing, smoothing);
-    }
-    weighing.mean(sum)
+    let packed = Packed::new(Matrix::new(w, width, classes));
+    let sums = par::run((), tasks(rows, width * classes), |range, ()| {
+        let mut logits = uninit(TASK_ROWS.min(rows) * classes);
+        let loss = |first: usize| {
+            let count = TASK_ROWS.min(rows - first);
+            let logits = &mut logits[..count * classes];
+            let x = Matrix::new(&x[first * width..], count, width);
+            packed.multiply(x, Output::strided(logits, classes));
+            loss_rows_here(logits, classes, first, &weighing, smoothing)
+        };
+        range.map(|task| task * TASK_ROWS).map(loss).sum::<f64>()
+    });
+    weighing.mean(sums.into_iter().sum())
 }
 
 /// Returns the loss and the gradients of both factors.
@@ -58,32 +63,44 @@ pub fn linear_cross_entropy_gradients(
     weights: Option<&[f32]>,
     smoothing: f32,
 ) -> LinearCrossEntropy {
-    let width = w.len() / classes.max(1);
+    let (width, rows) = (w.len() / classes.max(1), targets.len());
     let weighing = Weighing::new(targets, weights, classes);
-    let rows = targets.len();
-    let block = block_rows(rows, classes);
+    let block = (BLOCK / classes.max(1)).max(TASK_ROWS).min(rows);
+    let matrix = Matrix::new(w, width, classes);
+    let (packed, turned) = (Packed::new(matrix), Packed::new(matrix.transposed()));
     let (mut logits, mut dx) = (uninit(block * classes), uninit(rows * width));
     let mut dw = vec![0.0; w.len()];
     let mut sum = 0.0;
     for start in (0..rows).step_by(block.max(1)) {
         let count = block.min(rows - start);
         let logits = &mut logits[..count * classes];
-        let x = Matrix::new(&x[start * width..], count, width);
-        matmul(x, Matrix::new(w, width, classes), logits);
-        sum += gradient_rows(logits, classes, start, &weighing, smoothing);
-        let logits = Matrix::new(logits, count, classes);
-        matmul(
-            logits,
-            Matrix::new(w, width, classes).transposed(),
-            &mut dx[start * width..][..count * width],
-        );
-        matmul_into(x.transposed(), logits, Output::strided(&mut dw, classes).adding());
+        let dx = &mut dx[start * width..][..count * width];
+        let owned =
+            (Rows::new(logits, classes).in_groups(TASK_ROWS), Rows::new(dx, width).in_groups(TASK_ROWS));
+        let sums = par::run(owned, tasks(count, 2 * width * classes), |range, (logits, dx)| {
+            let mut sum = 0.0;
+            for (at, task) in range.enumerate() {
+                let first = task * TASK_ROWS;
+                let count = TASK_ROWS.min(count - first);
+                let logits = &mut logits.data[at * TASK_ROWS * classes..][..count * classes];
+                let dx = &mut dx.data[at * TASK_ROWS * width..][..count * width];
+                let x = Matrix::new(&x[(start + first) * width..], count, width);
+                packed.multiply(x, Output::strided(logits, classes));
+                sum += gradient_rows_here(logits, classes, start + first, &weighing, smoothing);
+                turned.multiply(Matrix::new(logits, count, classes), Output::strided(dx, width));
+            }
+            sum
+        });
+        sum += sums.into_iter().sum::<f64>();
+        let x = Matrix::new(&x[start * width..], count, width).transposed();
+        matmul_into(x, Matrix::new(logits, count, classes), Output::strided(&mut dw, classes).adding());
     }
     LinearCrossEntropy { loss: weighing.mean(sum), dx, dw }
 }
 
-fn block_rows(rows: usize, classes: usize) -> usize {
-    (BLOCK / classes.max(1)).max(FEWEST_ROWS).min(rows)
+/// Cuts rows into tasks, given the products of a row.
+fn tasks(rows: usize, row_products: usize) -> Cut {
+    Cut::tasks(rows.div_ceil(TASK_ROWS), rows * row_products)
 }
 
 #[cfg(test)]
