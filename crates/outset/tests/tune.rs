@@ -147,6 +147,29 @@ fn a_conclusion_that_was_killed_goes_on_in_its_run() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_search_that_another_machine_concluded_is_not_tested_again() {
+    let sandbox = experiment(SPACE);
+    sandbox.ok(&["-q", "--threads", "1", "tune"]);
+    // As it is where two machines share the folder: a name of the same length leaves the file whole.
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned();
+    let [here, there] = [&name, &"z".repeat(name.len())].map(|name| format!("\"machine\":\"{name}\""));
+    let file = sandbox.path("runs/it.study/study.db");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let places: Vec<usize> =
+        (0..bytes.len()).filter(|at| bytes[*at..].starts_with(here.as_bytes())).collect();
+    assert!(!places.is_empty(), "the study says which machine has its best trial");
+    for at in places {
+        bytes[at..at + there.len()].copy_from_slice(there.as_bytes());
+    }
+    std::fs::write(&file, bytes).unwrap();
+    let said = sandbox.transcript(&["tune"]);
+    assert!(said.starts_with("exit 0\n") && said.contains("it-1 on `zz"), "{said}");
+    assert!(said.contains("set `tune.trials` higher to go on with it"), "{said}");
+    assert!(!sandbox.path("runs/it-2").exists());
+}
+
+#[test]
 fn a_server_has_an_address() {
     let said = "exit 2\nerror: the address of a study's server must be `postgres://USER@HOST:PORT/DATABASE`\n\
                 hint: a password may follow the user after `:`, or be given in `PGPASSWORD`\n";
@@ -166,6 +189,14 @@ fn slips_are_named_before_time_is_spent() {
     assert!(said.contains("unknown key `train.optimizer.learning_rat`"), "{said}");
     assert!(said.contains("`model.dropout` is `2") && said.contains("must be from 0 to 0.95"), "{said}");
     assert!(!sandbox.path("runs/it.study").exists());
+    let kinds = "space.\"model.kind\" = { choice = [\"mlp\", \"linear\"] }\n";
+    let sandbox = experiment(&format!("{kinds}space.\"model.dropout\" = {{ range = [0.0, 0.5] }}\n"));
+    let file = sandbox.read("outset.toml").replace("members = 2\nhidden_size = 16\nnum_layers = 1\n", "");
+    sandbox.write("outset.toml", file);
+    let said = sandbox.transcript(&["tune"]);
+    let expected = "error: `tune.space` names `model.dropout`, which does not go with `model.kind` = \"linear\"\n\
+                    hint: `when = { \"model.kind\" = … }` names the choices that it counts beside\n";
+    assert!(said.starts_with("exit 2\n") && said.ends_with(expected), "{said}");
 }
 
 #[test]

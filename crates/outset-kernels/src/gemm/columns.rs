@@ -3,10 +3,7 @@
 //! A task copies its panels itself and has each in the first-level cache for all rows; sums stay with the task until they
 //! are whole.
 
-use super::{
-    Matrix, Output, PARALLEL_FROM, Pass, TASKS, extent, left::LeftRows, most_tasks, panel::Panels,
-    tile::Kernel,
-};
+use super::{Matrix, Output, Pass, TASKS, extent, left::LeftRows, most_tasks, panel::Panels, tile::Kernel};
 use crate::{
     buf::uninit,
     par::{self, Cut},
@@ -34,8 +31,8 @@ pub(super) fn product(a: Matrix, b: Matrix, out: Output) {
         .collect();
     let piece = PIECE_TILES * kernel.rows;
     let pieces = a.rows.div_ceil(piece);
-    let count = if a.rows * a.columns * b.columns < PARALLEL_FROM { 1 } else { pieces * passes.len() };
-    let left = par::run((), Cut::into(pieces * passes.len(), count), |range, ()| {
+    let count = pieces * passes.len();
+    let left = par::run((), Cut::into(count, count), |range, ()| {
         range
             .map(|at| {
                 let first = at % pieces * piece;

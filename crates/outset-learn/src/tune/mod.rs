@@ -21,13 +21,13 @@ use crate::resume;
 use crate::run::{Finished, Options};
 use database::{Database, Place, Trial};
 use engine::Piece;
-use outset_spec::{Experiment, Problems};
+use outset_spec::{Experiment, Problem, Problems};
 use pruner::Next;
 use sampler::{Search, Tried};
 use serde_json::Value;
 use settings::Settings;
 use sha2::{Digest as _, Sha256};
-use space::{Parameter, assignment};
+use space::{Domain, Parameter, assignment};
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -169,7 +169,7 @@ fn check(experiment: &Experiment, prepared: &Prepared, space: &[Parameter]) -> R
                 crate::prepare::declared(&changed).or(())?;
                 if space::at(&changed.to_table().to_json(), &parameter.key).is_none() {
                     let message = format!("`tune.space` names `{}`, which no experiment has", parameter.key);
-                    return Err(outset_spec::Problem::new(message).into());
+                    return Err(Problem::new(message).into());
                 }
                 crate::redesign::redesign(prepared, &changed).map(|_| ())
             });
@@ -179,7 +179,42 @@ fn check(experiment: &Experiment, prepared: &Prepared, space: &[Parameter]) -> R
             }
         }
     }
-    Ok(problems.or(())?)
+    problems.or(())?;
+    match space.iter().find_map(|parameter| unsound_beside(experiment, parameter, space)) {
+        Some(problem) => Err(Problems::from(problem).into()),
+        None => Ok(()),
+    }
+}
+
+/// A key of the space that is sound by itself, but not beside one of the words that another key may become: settings of
+/// one kind of network beside another kind.
+fn unsound_beside(experiment: &Experiment, parameter: &Parameter, space: &[Parameter]) -> Option<Problem> {
+    let declared = experiment.to_table().to_json();
+    let value = parameter.extremes().into_iter().next()?;
+    for other in space.iter().filter(|other| other.key != parameter.key) {
+        let Domain::Choice(words) = &other.domain else { continue };
+        for word in words.iter().filter(|word| word.is_string()) {
+            let settings = space::Settings::from([(other.key.clone(), word.clone())]);
+            if !parameter.is_active(&settings, &declared) {
+                continue;
+            }
+            let both = [assignment(&other.key, word), assignment(&parameter.key, &value)];
+            let sound = experiment.with(&both).is_ok_and(|changed| {
+                crate::prepare::declared(&changed).or(()).is_ok()
+                    && space::at(&changed.to_table().to_json(), &parameter.key).is_some()
+            });
+            if !sound {
+                let message = format!(
+                    "`tune.space` names `{}`, which does not go with `{}` = {word}",
+                    parameter.key, other.key
+                );
+                let hint =
+                    format!("`when = {{ \"{}\" = … }}` names the choices that it counts beside", other.key);
+                return Some(Problem::new(message).hint(hint));
+            }
+        }
+    }
+    None
 }
 
 impl Study<'_> {
