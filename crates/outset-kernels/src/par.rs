@@ -52,14 +52,10 @@ impl Cut {
         Cut { rows, parts: parts.min(rows), shared: true }
     }
 
-    /// Makes each row a part of its own.
-    fn each(rows: usize) -> Cut {
-        Cut { rows, parts: rows, shared: true }
-    }
-
     /// Makes each row a part of its own unless all of them together are small.
     pub(crate) fn tasks(rows: usize, cost: usize) -> Cut {
-        Cut { shared: cost >= SHARED_FROM, ..if cost < GRAIN { Cut::into(rows, 1) } else { Cut::each(rows) } }
+        let parts = if cost < GRAIN { 1 } else { rows };
+        Cut { shared: cost >= SHARED_FROM, ..Cut::into(rows, parts) }
     }
 
     /// Returns the rows of each part.

@@ -1,5 +1,6 @@
 //! Rows of one output written by many threads in an order that isn't the rows'.
 
+use crate::par::Cut;
 use std::{
     marker::PhantomData,
     sync::atomic::{AtomicU8, Ordering},
@@ -26,25 +27,37 @@ impl<'a> Scatter<'a> {
     /// Takes `data` as rows of `width` values.
     pub(crate) fn new(data: &'a mut [f32], width: usize) -> Self {
         let rows = data.len() / width.max(1);
-        Scatter::of_columns(data, rows, width, &[0], width)
+        Scatter::of_parts(data, rows, width, vec![0, width])
     }
 
-    /// Takes rows that start `stride` values apart, each in parts from `starts` to the next and the last to `columns`.
+    /// Takes rows that start `stride` values apart, their first `columns` cut as a loop over units of `unit` columns is.
     ///
     /// # Panics
-    /// If the parts don't lie in the rows, or the last row reaches past the end of `data`.
+    /// If the columns don't lie in the rows, or the last row reaches past the end of `data`.
     pub(crate) fn of_columns(
         data: &'a mut [f32],
-        rows: usize,
+        [rows, columns]: [usize; 2],
         stride: usize,
-        starts: &[usize],
-        columns: usize,
+        cut: Cut,
+        unit: usize,
     ) -> Self {
-        let cuts: Vec<usize> = starts.iter().copied().chain([columns]).collect();
+        let starts = cut.ranges().map(|range| range.start * unit);
+        Scatter::of_parts(data, rows, stride, starts.chain([columns]).collect())
+    }
+
+    fn of_parts(data: &'a mut [f32], rows: usize, stride: usize, cuts: Vec<usize>) -> Self {
+        let columns = cuts[cuts.len() - 1];
         assert!(cuts.is_sorted() && columns <= stride, "parts lie in their row, one after the other");
         assert!(rows == 0 || (rows - 1) * stride + columns <= data.len(), "rows reach past their data");
-        let taken = (0..rows * starts.len()).map(|_| AtomicU8::new(0)).collect();
+        let taken = (0..rows * (cuts.len() - 1)).map(|_| AtomicU8::new(0)).collect();
         Scatter { data: data.as_mut_ptr(), stride, cuts, taken, borrowed: PhantomData }
+    }
+
+    /// Returns the columns from `start` to the next part's, of each row, for good.
+    pub(crate) fn take_columns(&self, start: usize) -> impl Iterator<Item = &'a mut [f32]> {
+        let parts = self.cuts.len() - 1;
+        let part = self.cuts[..parts].partition_point(|cut| *cut < start);
+        (0..self.taken.len().checked_div(parts).unwrap_or(0)).map(move |row| self.take(row * parts + part))
     }
 
     /// Returns a row for good, or a part of one: parts are numbered through all rows.
@@ -65,7 +78,7 @@ impl<'a> Scatter<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::Scatter;
+    use super::{Cut, Scatter};
     use rayon::prelude::*;
 
     #[test]
@@ -79,9 +92,14 @@ mod tests {
     #[test]
     fn parts_of_rows_leave_what_is_between_them_alone() {
         let mut data = vec![0.0; 14];
-        let scatter = Scatter::of_columns(&mut data, 3, 5, &[0, 1], 4);
+        let scatter = Scatter::of_parts(&mut data, 3, 5, vec![0, 1, 4]);
         (0..6usize).into_par_iter().for_each(|part| scatter.take(part).fill(1.0 + part as f32));
         assert_eq!(data, [1.0, 2.0, 2.0, 2.0, 0.0, 3.0, 4.0, 4.0, 4.0, 0.0, 5.0, 6.0, 6.0, 6.0]);
+        let scatter = Scatter::of_columns(&mut data, [3, 4], 5, Cut::into(2, 2), 2);
+        [0, 2].into_par_iter().for_each(|start| {
+            scatter.take_columns(start).for_each(|part| part.fill(start as f32));
+        });
+        assert_eq!(data, [0.0, 0.0, 2.0, 2.0, 0.0, 0.0, 0.0, 2.0, 2.0, 0.0, 0.0, 0.0, 2.0, 2.0]);
     }
 
     #[test]

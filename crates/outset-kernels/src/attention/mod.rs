@@ -188,11 +188,14 @@ impl Sequence {
     }
 }
 
+/// The keys that some queries see, from a multiple of [`PART`] on.
+fn evenly(seen: Range<usize>) -> Range<usize> {
+    seen.start / PART * PART..seen.end
+}
+
 /// Cuts the keys that some queries see into blocks, each from a multiple of [`PART`] on.
 fn key_blocks(seen: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    (seen.start / PART * PART..seen.end)
-        .step_by(KEY_BLOCK)
-        .map(move |start| start..(start + KEY_BLOCK).min(seen.end))
+    evenly(seen.clone()).step_by(KEY_BLOCK).map(move |start| start..(start + KEY_BLOCK).min(seen.end))
 }
 
 impl<'a> Inputs<'a> {
@@ -292,12 +295,13 @@ pub fn forward(inputs: Inputs, sizes: Sizes, mask: Mask) -> Forward {
             let last = ((chunk + 1) * TASK_QUERIES).min(sequence.sizes.queries);
             let chunk = (chunk * TASK_QUERIES).min(last)..last;
             // Cut into panels once for all blocks of queries.
-            let seen = mask.visible_to_any(sequence.sizes, number, chunk.clone());
-            let [k, v] = inputs.keys_and_values(sequence, 0..seen.end, head / (sizes.heads / sizes.kv_heads));
-            let (k, v) = (Packed::new(k.transposed()), Packed::new(v));
+            let seen = evenly(mask.visible_to_any(sequence.sizes, number, chunk.clone()));
+            let first_key = seen.start;
+            let [k, v] = inputs.keys_and_values(sequence, seen, head / (sizes.heads / sizes.kv_heads));
+            let panels = Panels { first_key, turned_k: Packed::new(k.transposed()), v: Packed::new(v) };
             for first in chunk.step_by(QUERY_BLOCK) {
                 let queries = first..(first + QUERY_BLOCK).min(last);
-                block.run(&inputs, sequence, &mask, [&k, &v], head, queries.clone());
+                block.run(&inputs, sequence, &mask, &panels, head, queries.clone());
                 for (i, query) in queries.enumerate() {
                     let row = (sequence.query_row + query) * sizes.heads + head;
                     scattered.take(row).copy_from_slice(&block.output[i * sizes.size..][..sizes.size]);
@@ -308,6 +312,13 @@ pub fn forward(inputs: Inputs, sizes: Sizes, mask: Mask) -> Forward {
         log_sums
     });
     Forward { output, log_sums: parts.concat() }
+}
+
+/// The keys and values that the queries of a task see, cut into panels once for all their blocks.
+struct Panels<'a> {
+    first_key: usize,
+    turned_k: Packed<'a>,
+    v: Packed<'a>,
 }
 
 /// The state of a block of queries while it goes over its keys: a running maximum, sum and output for each query.
@@ -334,7 +345,7 @@ impl Block {
         inputs: &Inputs,
         sequence: Sequence,
         mask: &Mask,
-        [turned_k, v]: [&Packed; 2],
+        panels: &Panels,
         head: usize,
         queries: Range<usize>,
     ) {
@@ -345,8 +356,10 @@ impl Block {
         self.sums.fill(0.0);
         let q = inputs.q.matrix(size, query_row + queries.start..query_row + queries.end, head);
         for keys in key_blocks(mask.visible_to_any(sizes, number, queries.clone())) {
+            let here = keys.start - panels.first_key..keys.end - panels.first_key;
             let scores = &mut self.scores[..count * keys.len()];
-            turned_k.multiply_part(q, 0..size, keys.clone(), Output::strided(scores, keys.len()));
+            let of_scores = Output::strided(scores, keys.len());
+            panels.turned_k.multiply_part(q, 0..size, here.clone(), of_scores);
             for (i, query) in queries.clone().enumerate() {
                 let visible = mask.visible(sizes, number, query);
                 let visible = visible.start.clamp(keys.start, keys.end) - keys.start
@@ -360,7 +373,7 @@ impl Block {
                 }
             }
             let output = Output::strided(&mut self.output[..count * size], size).adding();
-            v.multiply_part(Matrix::new(scores, count, keys.len()), keys, 0..size, output);
+            panels.v.multiply_part(Matrix::new(scores, count, keys.len()), here, 0..size, output);
         }
         for i in 0..count {
             rows::finish(&mut self.output[i * size..][..size], self.sums[i]);

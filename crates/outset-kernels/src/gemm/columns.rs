@@ -43,11 +43,9 @@ pub(super) fn product(a: Matrix, b: Matrix, out: Output) {
     let left: Vec<LeftRows> = left.into_iter().flatten().collect();
     let panels = b.columns.div_ceil(kernel.columns);
     let cut = Cut::into(panels, TASKS.min(most_tasks(a, b)));
-    let starts: Vec<usize> = cut.ranges().map(|range| range.start * kernel.columns).collect();
-    let out = Scatter::of_columns(data, a.rows, row_stride, &starts, b.columns);
+    let out = Scatter::of_columns(data, [a.rows, b.columns], row_stride, cut, kernel.columns);
     par::run((), cut, |range, ()| {
         let columns = range.start * kernel.columns..(range.end * kernel.columns).min(b.columns);
-        let part = starts.partition_point(|start| *start < columns.start);
         let width = columns.len();
         let b = Matrix { data: &b.data[columns.start * b.column_stride..], columns: width, ..b };
         let mut sums = uninit(a.rows * width);
@@ -60,8 +58,7 @@ pub(super) fn product(a: Matrix, b: Matrix, out: Output) {
                 pass.run(left, sums, width, depth.start > 0);
             }
         }
-        for (row, sums) in sums.chunks_exact(width).enumerate() {
-            let out = out.take(row * starts.len() + part);
+        for (sums, out) in sums.chunks_exact(width).zip(out.take_columns(columns.start)) {
             if add {
                 out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
             } else {

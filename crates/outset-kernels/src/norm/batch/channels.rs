@@ -26,12 +26,10 @@ fn by_channels<R: Send>(
     work: impl Fn(Range<usize>, Vec<&mut [f32]>) -> R + Sync,
 ) -> Vec<R> {
     let Sizes { batch, channels, spatial } = sizes;
-    let firsts: Vec<usize> = cut.ranges().map(|range| range.start).collect();
-    let starts: Vec<usize> = firsts.iter().map(|first| first * spatial).collect();
-    let scattered = Scatter::of_columns(values, batch, channels * spatial, &starts, channels * spatial);
+    let columns = channels * spatial;
+    let scattered = Scatter::of_columns(values, [batch, columns], columns, cut, spatial);
     par::run((), cut, |range, ()| {
-        let part = firsts.partition_point(|first| *first < range.start);
-        let examples = (0..batch).map(|example| scattered.take(example * firsts.len() + part)).collect();
+        let examples = scattered.take_columns(range.start * spatial).collect();
         work(range, examples)
     })
 }
