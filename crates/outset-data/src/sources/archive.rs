@@ -4,7 +4,7 @@ use super::error::SourceError;
 use super::folders::Listed;
 use crate::pictures::{Fault, Place};
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -78,9 +78,18 @@ fn listed(name: &str, place: Result<Place, Fault>) -> Listed {
     }
 }
 
-fn zip(path: &Path) -> io::Result<Vec<Listed>> {
-    let mut archive = zip::ZipArchive::new(BufReader::new(File::open(path)?))?;
-    let whole: Arc<Path> = Arc::from(path);
+/// Where a file lies in a zip archive.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Member {
+    pub(super) start: u64,
+    /// Bytes as they lie there.
+    pub(super) length: u64,
+    pub(super) deflated: bool,
+}
+
+/// The files of a zip archive by their names: where each lies, or why it cannot be read there.
+pub(super) fn members(archive: impl Read + Seek) -> io::Result<Vec<(String, Result<Member, Fault>)>> {
+    let mut archive = zip::ZipArchive::new(archive)?;
     let mut files = Vec::new();
     for index in 0..archive.len() {
         let entry = archive.by_index_raw(index)?;
@@ -92,17 +101,24 @@ fn zip(path: &Path) -> io::Result<Vec<Listed>> {
             zip::CompressionMethod::Deflated => Some(true),
             _ => None,
         };
-        let place = match (deflated, entry.data_start()) {
+        let member = match (deflated, entry.data_start()) {
             (Some(deflated), Some(start)) if !entry.encrypted() => {
-                Ok(Place::Part { archive: whole.clone(), start, length: entry.compressed_size(), deflated })
+                Ok(Member { start, length: entry.compressed_size(), deflated })
             }
             (_, _) if entry.encrypted() => Err(Fault::Unreadable("it is encrypted".to_owned())),
             _ => Err(Fault::Unreadable(format!("it is compressed as {}", entry.compression()))),
         };
-        let name = entry.name()?.into_owned();
-        files.push(listed(&name, place));
+        files.push((entry.name()?.into_owned(), member));
     }
     Ok(files)
+}
+
+fn zip(path: &Path) -> io::Result<Vec<Listed>> {
+    let whole: Arc<Path> = Arc::from(path);
+    let place =
+        |Member { start, length, deflated }| Place::Part { archive: whole.clone(), start, length, deflated };
+    let files = members(BufReader::new(File::open(path)?))?;
+    Ok(files.into_iter().map(|(name, member)| listed(&name, member.map(place))).collect())
 }
 
 /// Lists the files of a tar stream: by their place where the archive can be read again, else with their bytes.

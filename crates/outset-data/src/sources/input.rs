@@ -1,9 +1,10 @@
 //! Files and standard input as streams of bytes that can be read again, decompressed on the way.
 
+use super::archive::{Member, members};
 use super::error::SourceError;
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read, Seek};
+use std::io::{self, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,38 +62,8 @@ impl Compression {
     }
 }
 
-/// Where a file lies in an archive.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Member {
-    start: u64,
-    length: u64,
-    deflated: bool,
-}
-
 /// How a zip archive that holds something begins.
 const ZIP: &[u8] = b"PK\x03\x04";
-
-/// Finds the only file of a zip archive beside what macOS adds; `None` if there are several or it cannot be read in place.
-fn only_member(archive: impl Read + Seek) -> io::Result<Option<Member>> {
-    let mut archive = zip::ZipArchive::new(archive)?;
-    let mut found = None;
-    for index in 0..archive.len() {
-        let entry = archive.by_index_raw(index)?;
-        if entry.is_dir() || entry.name()?.starts_with("__MACOSX/") {
-            continue;
-        }
-        let deflated = match entry.compression() {
-            zip::CompressionMethod::Stored => false,
-            zip::CompressionMethod::Deflated => true,
-            _ => return Ok(None),
-        };
-        let (Some(start), None, false) = (entry.data_start(), found, entry.encrypted()) else {
-            return Ok(None);
-        };
-        found = Some(Member { start, length: entry.compressed_size(), deflated });
-    }
-    Ok(found)
-}
 
 impl Input {
     /// Opens a file; `shown` is its path as the user wrote it.
@@ -132,11 +103,16 @@ impl Input {
         if magic != ZIP {
             return None;
         }
-        let found = match &self.place {
-            Place::File(path) => File::open(path).and_then(|file| only_member(BufReader::new(file))),
-            Place::Memory(bytes) => only_member(Cursor::new(bytes.clone())),
+        let files = match &self.place {
+            Place::File(path) => File::open(path).and_then(|file| members(BufReader::new(file))),
+            Place::Memory(bytes) => members(Cursor::new(bytes.clone())),
         };
-        found.ok().flatten()
+        // What macOS adds is not the user's.
+        let mut files = files.ok()?.into_iter().filter(|(name, _)| !name.starts_with("__MACOSX/"));
+        match (files.next(), files.next()) {
+            (Some((_, member)), None) => member.ok(),
+            _ => None,
+        }
     }
 
     fn read_head(&self, size: usize) -> Result<Vec<u8>, SourceError> {
