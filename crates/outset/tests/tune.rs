@@ -197,6 +197,15 @@ fn slips_are_named_before_time_is_spent() {
     let expected = "error: `tune.space` names `model.dropout`, which does not go with `model.kind` = \"linear\"\n\
                     hint: `when = { \"model.kind\" = … }` names the choices that it counts beside\n";
     assert!(said.starts_with("exit 2\n") && said.ends_with(expected), "{said}");
+    // A choice that only one kind has stands beside keys of every kind.
+    let activation = "space.\"model.activation\" = { choice = [\"relu\", \"gelu\"], when = { \"model.kind\" = \"mlp\" } }\n\
+                      space.\"train.optimizer.learning_rate\" = { log = [1e-4, 1e-1] }\n";
+    let sandbox = experiment(&format!("trials = 1\n{kinds}{activation}"));
+    let file = sandbox
+        .read("outset.toml")
+        .replace("members = 2\nhidden_size = 16\nnum_layers = 1\n", "kind = \"linear\"\n");
+    sandbox.write("outset.toml", file);
+    sandbox.ok(&["-q", "--threads", "1", "tune"]);
 }
 
 #[test]

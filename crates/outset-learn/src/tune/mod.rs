@@ -189,16 +189,12 @@ fn check(experiment: &Experiment, prepared: &Prepared, space: &[Parameter]) -> R
 /// A key of the space that is sound by itself, but not beside one of the words that another key may become: settings of
 /// one kind of network beside another kind.
 fn unsound_beside(experiment: &Experiment, parameter: &Parameter, space: &[Parameter]) -> Option<Problem> {
-    let declared = experiment.to_table().to_json();
     let value = parameter.extremes().into_iter().next()?;
     for other in space.iter().filter(|other| other.key != parameter.key) {
         let Domain::Choice(words) = &other.domain else { continue };
         for word in words.iter().filter(|word| word.is_string()) {
-            let settings = space::Settings::from([(other.key.clone(), word.clone())]);
-            if !parameter.is_active(&settings, &declared) {
-                continue;
-            }
-            let both = [assignment(&other.key, word), assignment(&parameter.key, &value)];
+            let Some(mut both) = conditions(&[other, parameter], &other.key, word) else { continue };
+            both.push(assignment(&parameter.key, &value));
             let sound = experiment.with(&both).is_ok_and(|changed| {
                 crate::prepare::declared(&changed).or(()).is_ok()
                     && space::at(&changed.to_table().to_json(), &parameter.key).is_some()
@@ -215,6 +211,19 @@ fn unsound_beside(experiment: &Experiment, parameter: &Parameter, space: &[Param
         }
     }
     None
+}
+
+/// Settings beside which all the parameters count and `key` is `word`; `None` where they never do.
+fn conditions(parameters: &[&Parameter], key: &str, word: &Value) -> Option<Vec<String>> {
+    let mut settings = space::Settings::from([(key.to_owned(), word.clone())]);
+    for (key, values) in parameters.iter().flat_map(|parameter| &parameter.when) {
+        match settings.get(key) {
+            Some(value) if values.contains(value) => {}
+            Some(_) => return None,
+            None => _ = settings.insert(key.clone(), values.first()?.clone()),
+        }
+    }
+    Some(settings.iter().map(|(key, value)| assignment(key, value)).collect())
 }
 
 impl Study<'_> {
