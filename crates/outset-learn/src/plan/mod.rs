@@ -211,6 +211,7 @@ fn measure(
     let examples = prepared.examples();
     let device = Device::flex().autodiff();
     let mut training = Training::new(&prepared.design, network, &prepared.recipe, &examples, &device);
+    training.probe_longest()?;
     let (rows, timed, seconds) = training.probe(WARM_UP, rehearsal.steps.max(WARM_UP + 1), BUDGET)?;
     (rehearsal.row_seconds, rehearsal.steps_timed) = (seconds / rows.max(1) as f64, timed);
     // The first evaluation finds cold caches, as only one of the run's does.

@@ -3,6 +3,7 @@
 //! A [`Training`] is all that the loop knows: it can be saved after any step and go on from there, and then comes to the
 //! same weights and metrics, bit for bit, as if nothing had happened.
 
+mod probe;
 mod state;
 
 pub use state::Progress;
@@ -23,7 +24,6 @@ use indexmap::IndexMap;
 use outset_data::{Features, Targets};
 use outset_ops::{precision, with_recompute};
 use outset_spec::record::MetricLine;
-use std::cmp::Reverse;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -366,60 +366,6 @@ impl<'a> Training<'a> {
             return Some("time limit");
         }
         reached(self.recipe.cost_limit, seconds * self.price_per_second).then_some("cost limit")
-    }
-
-    /// Makes steps without evaluation: `warm_up` of them, then more for about `budget`, at most `most`. Gives rows, steps and
-    /// seconds after the warm-up, which begins with the longest sequences, since they take the most memory.
-    ///
-    /// # Errors
-    /// If the loss is not finite.
-    pub fn probe(
-        &mut self,
-        warm_up: usize,
-        most: usize,
-        budget: Duration,
-    ) -> Result<(usize, usize, f64), LearnError> {
-        let (mut clock, mut rows, mut steps) = (Instant::now(), 0, 0);
-        let mut made = 0;
-        if self.has_sequences() {
-            self.open_epoch();
-            let mut longest = self.examples.train.to_vec();
-            longest.sort_by_key(|row| Reverse(self.length(*row)));
-            longest.truncate(self.recipe.batch_size);
-            self.step(&longest, None)?;
-            made = 1;
-        }
-        while made < warm_up.max(1) || (clock.elapsed() < budget && made < most) {
-            if !self.progress.open {
-                self.open_epoch();
-            }
-            let order = self.order();
-            for batch in order.chunks(self.recipe.batch_size) {
-                if made == warm_up {
-                    (clock, rows, steps) = (Instant::now(), 0, 0);
-                }
-                self.step(batch, None)?;
-                (made, rows, steps) = (made + 1, rows + batch.len(), steps + 1);
-                if made > warm_up && (clock.elapsed() >= budget || made >= most) {
-                    break;
-                }
-            }
-            self.progress.open = false;
-        }
-        Ok((rows, steps, clock.elapsed().as_secs_f64()))
-    }
-
-    /// Makes a step and evaluates on val as after an epoch whose state is the best so far, which holds more states at once
-    /// than any other; gives the seconds that the evaluation took.
-    ///
-    /// # Errors
-    /// If loss or objective are not finite.
-    pub fn probe_evaluation(&mut self) -> Result<f64, LearnError> {
-        self.probe(1, 1, Duration::ZERO)?;
-        self.progress.best = None;
-        let clock = Instant::now();
-        self.close_epoch(None, &mut |_| {})?;
-        Ok(clock.elapsed().as_secs_f64())
     }
 
     /// Why training is over after an epoch, if it is.

@@ -1,0 +1,71 @@
+//! A few steps and an evaluation, to foresee what the whole will take.
+
+use super::Training;
+use crate::error::LearnError;
+use std::cmp::Reverse;
+use std::time::{Duration, Instant};
+
+impl Training<'_> {
+    /// Makes a step with the longest sequences, where there are any: no other takes as much memory.
+    ///
+    /// # Errors
+    /// If the loss is not finite.
+    pub fn probe_longest(&mut self) -> Result<(), LearnError> {
+        if !self.has_sequences() {
+            return Ok(());
+        }
+        let mut longest = self.examples.train.to_vec();
+        longest.sort_by_key(|row| Reverse(self.length(*row)));
+        longest.truncate(self.recipe.batch_size);
+        self.open_epoch();
+        self.step(&longest, None)?;
+        self.progress.open = false;
+        Ok(())
+    }
+
+    /// Makes steps without evaluation: `warm_up` of them, then more for about `budget`, at most `most`. Gives rows, steps and
+    /// seconds after the warm-up.
+    ///
+    /// # Errors
+    /// If the loss is not finite.
+    pub fn probe(
+        &mut self,
+        warm_up: usize,
+        most: usize,
+        budget: Duration,
+    ) -> Result<(usize, usize, f64), LearnError> {
+        let (mut clock, mut rows, mut steps) = (Instant::now(), 0, 0);
+        let mut made = 0;
+        while made < warm_up.max(1) || (clock.elapsed() < budget && made < most) {
+            if !self.progress.open {
+                self.open_epoch();
+            }
+            let order = self.order();
+            for batch in order.chunks(self.recipe.batch_size) {
+                if made == warm_up {
+                    (clock, rows, steps) = (Instant::now(), 0, 0);
+                }
+                self.step(batch, None)?;
+                (made, rows, steps) = (made + 1, rows + batch.len(), steps + 1);
+                if made > warm_up && (clock.elapsed() >= budget || made >= most) {
+                    break;
+                }
+            }
+            self.progress.open = false;
+        }
+        Ok((rows, steps, clock.elapsed().as_secs_f64()))
+    }
+
+    /// Makes a step and evaluates on val as after an epoch whose state is the best so far, which holds more states at once
+    /// than any other; gives the seconds that the evaluation took.
+    ///
+    /// # Errors
+    /// If loss or objective are not finite.
+    pub fn probe_evaluation(&mut self) -> Result<f64, LearnError> {
+        self.probe(1, 1, Duration::ZERO)?;
+        self.progress.best = None;
+        let clock = Instant::now();
+        self.close_epoch(None, &mut |_| {})?;
+        Ok(clock.elapsed().as_secs_f64())
+    }
+}
