@@ -3,7 +3,7 @@
 use crate::combiner::{self, Combiner};
 use crate::decoders::{self, Decoder, Needs, Raw, TargetBatch};
 use crate::encoders::{self, Encoded, Encoder, Gathered, Mixing, Wishes};
-use crate::evidence::{self, Evidence};
+use crate::evidence::{self, Counted, Evidence};
 use crate::init::Init;
 use crate::losses::Loss;
 use crate::order::mix;
@@ -129,6 +129,9 @@ impl Design {
     }
 }
 
+/// Numbers that the evidence about a category may take: more would fill the memory of a small machine.
+const EVIDENCE: usize = 1 << 26;
+
 /// Evidence for each category, where there are texts whose n-grams are counted.
 fn evidence(
     encoders: &[Encoder],
@@ -137,13 +140,15 @@ fn evidence(
     device: &Device,
 ) -> Vec<Evidence> {
     let counted = encoders.iter().enumerate();
-    let inputs: Vec<(usize, usize)> =
+    let inputs: Vec<(usize, Counted)> =
         counted.filter_map(|(index, encoder)| Some((index, encoder.counted()?))).collect();
     if inputs.is_empty() || members > 1 {
         return Vec::new();
     }
+    let size: usize = inputs.iter().map(|(_, counted)| counted.size).sum();
     let categories = preprocessor.outputs.values().enumerate().filter(|(_, o)| o.kind() == "category");
-    categories.map(|(index, output)| Evidence::new(&inputs, index, output.classes().len(), device)).collect()
+    let small = categories.filter(|(_, output)| size * output.classes().len() <= EVIDENCE);
+    small.map(|(index, output)| Evidence::new(&inputs, index, output.classes().len(), device)).collect()
 }
 
 /// What decoders and encoders ask of training, decoders first; `rows` are those to train on.
@@ -182,16 +187,27 @@ impl Network {
     pub fn settle(&mut self, examples: &Examples<'_>, device: &Device) {
         for index in 0..self.evidence.len() {
             let evidence = &self.evidence[index];
-            let output = evidence.output();
-            let (mut raw, mut said) = (Vec::new(), Vec::new());
+            let mut by_margin = evidence.by_margin(examples, &self.features_of(evidence, examples), device);
+            for encoder in evidence.encoders() {
+                if let (Some(other), Some(emphasis)) = (&mut by_margin, self.encoders[*encoder].emphasis()) {
+                    other.divide(*encoder, &emphasis, device);
+                }
+            }
+            let (mut raw, mut said_by) = (Vec::new(), Vec::new());
             for rows in examples.val.chunks(self.chunk) {
                 let inputs = self.gather(examples.features, rows, device);
-                let values = |tensor: Tensor<2>| tensor.into_data().try_into_vec::<f32>().unwrap_or_default();
-                raw.extend(values(self.forward(&inputs, None).swap_remove(output).values));
-                said.extend(values(evidence.forward(&bags(evidence, &inputs))));
+                let values = self.forward(&inputs, None).swap_remove(evidence.output()).values;
+                raw.extend(values.into_data().try_into_vec::<f32>().unwrap_or_default());
+                said_by.push(bags(evidence, &inputs));
             }
-            self.evidence[index].settle(&raw, &said, examples, device);
+            let others = by_margin.into_iter().collect();
+            self.evidence[index].settle(others, &raw, &said_by, examples, device);
         }
+    }
+
+    /// The features of an evidence's inputs.
+    fn features_of<'a>(&self, evidence: &Evidence, examples: &Examples<'a>) -> Vec<&'a Features> {
+        evidence.encoders().iter().map(|encoder| &examples.features[self.columns[*encoder][0]]).collect()
     }
 
     /// Adds the evidence to raw outputs, `[rows, width]` each.

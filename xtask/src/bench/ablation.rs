@@ -10,6 +10,7 @@ use super::{Outcome, document};
 const VARIANTS: &[(&str, &[&str])] = &[
     ("the default", &[]),
     ("without naive Bayes", &["inputs.{}.encoder.naive_bayes=false"]),
+    ("without the margin", &["inputs.{}.encoder.margin=false"]),
     ("n-grams of two rows at least", &["inputs.{}.min_count=2"]),
     ("half the learning rate", &["train.optimizer.learning_rate=1.5e-3"]),
     ("twice the learning rate", &["train.optimizer.learning_rate=6e-3"]),

@@ -4,6 +4,7 @@
 //! <https://arxiv.org/abs/1607.01759>). The vectors begin at 0, so that a rare n-gram says no more than it was seen to.
 
 use super::{Encode, Encoded, Gathered, Wishes};
+use crate::evidence::Counted;
 use crate::init::Init;
 use crate::size::Size;
 use burn::module::{Module, Param};
@@ -16,12 +17,14 @@ use std::sync::Arc;
 settings! {
     /// Settings of the bag of words.
     pub struct Settings {
-        /// Length of the vectors; 8, 16 or 32 by `model.size`.
+        /// Length of the vectors; 16, 32 or 64 by `model.size`.
         embedding_size: Option<usize> = None, in Bounds::between(1.0, 4096.0);
         /// Share of the vector's numbers that are dropped while training.
         dropout: f64 = 0.0, in Bounds::between(0.0, 0.95);
         /// Whether naive Bayes stands beside the network for categories, and n-grams of short texts weigh more the more they tell.
         naive_bayes: bool = true;
+        /// Whether a linear support vector machine of the n-grams stands beside the network for categories.
+        margin: bool = true;
     }
 }
 
@@ -32,6 +35,8 @@ pub struct Encoder {
     table: Param<Tensor<2>>,
     /// `[n-grams]`: what each n-gram's weight is multiplied by; counted, not trained.
     emphasis: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    margin: bool,
     #[module(skip)]
     width: usize,
     #[module(skip)]
@@ -52,8 +57,13 @@ impl Encoder {
 impl Encode for Encoder {
     type Settings = Settings;
 
-    fn counted(&self) -> Option<usize> {
-        self.emphasis.as_ref().map(|emphasis| emphasis.val().dims()[0])
+    fn counted(&self) -> Option<Counted> {
+        let (size, naive_bayes) = (self.table.val().dims()[0], self.emphasis.is_some());
+        (naive_bayes || self.margin).then_some(Counted { size, naive_bayes, margin: self.margin })
+    }
+
+    fn emphasis(&self) -> Option<Vec<f32>> {
+        self.emphasis.as_ref()?.val().into_data().try_into_vec().ok()
     }
 
     fn emphasize(&mut self, factors: Vec<f32>, device: &Device) {
@@ -63,9 +73,9 @@ impl Encode for Encoder {
 
     fn resolve(mut settings: Settings, _: &FeatureShape, size: Size, _: usize) -> Settings {
         settings.embedding_size.get_or_insert(match size {
-            Size::Tiny => 8,
-            Size::Small => 16,
-            Size::Base => 32,
+            Size::Tiny => 16,
+            Size::Small => 32,
+            Size::Base => 64,
         });
         settings
     }
@@ -93,9 +103,10 @@ impl Encode for Encoder {
             [FeatureShape::Weighted { size }] => *size,
             _ => 0,
         };
-        let width = settings.embedding_size.unwrap_or(16);
+        let width = settings.embedding_size.unwrap_or(32);
         let emphasis = settings.naive_bayes.then(|| init.constant([size.max(1)], 1.0));
-        Self { table: init.constant([size.max(1), width], 0.0), emphasis, width, dropout: settings.dropout }
+        let table = init.constant([size.max(1), width], 0.0);
+        Self { table, emphasis, margin: settings.margin, width, dropout: settings.dropout }
     }
 
     fn width(&self) -> usize {

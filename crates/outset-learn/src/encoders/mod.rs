@@ -29,6 +29,7 @@ pub use wishes::Wishes;
 
 use resnet::{resnet8, resnet18, resnet20, resnet34, resnet50};
 
+use crate::evidence::Counted;
 use crate::init::Init;
 use crate::size::Size;
 use burn::module::Module;
@@ -93,8 +94,13 @@ pub trait Encode: Sized {
     /// Encodes a batch; `dropout` is the key of this step's dropout and augmentation, `None` outside of training.
     fn forward(&self, gathered: &Gathered, dropout: Option<u64>) -> Encoded;
 
-    /// How many n-grams there are that are counted beside training, of an encoder that has such.
-    fn counted(&self) -> Option<usize> {
+    /// The n-grams that models beside the network go by, of an encoder that has such.
+    fn counted(&self) -> Option<Counted> {
+        None
+    }
+
+    /// What the weights of those n-grams are multiplied by, if they are.
+    fn emphasis(&self) -> Option<Vec<f32>> {
         None
     }
 
@@ -197,9 +203,14 @@ macro_rules! encoders {
                 match self { $( Self::$variant(encoder) => encoder.forward(gathered, dropout), )* }
             }
 
-            /// How many n-grams there are that are counted beside training, of an encoder that has such.
-            pub fn counted(&self) -> Option<usize> {
+            /// The n-grams that models beside the network go by, of an encoder that has such.
+            pub fn counted(&self) -> Option<Counted> {
                 match self { $( Self::$variant(encoder) => encoder.counted(), )* }
+            }
+
+            /// What the weights of those n-grams are multiplied by, if they are.
+            pub fn emphasis(&self) -> Option<Vec<f32>> {
+                match self { $( Self::$variant(encoder) => encoder.emphasis(), )* }
             }
 
             /// Sets what the weights of those n-grams are multiplied by.
