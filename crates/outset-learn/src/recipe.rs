@@ -67,15 +67,15 @@ const PASS: usize = 1024;
 
 /// Epochs where the file says nothing: by the rows that all epochs together go through.
 ///
-/// Classes are learned in fewer passes than quantities, and overfitted sooner, above all where there are but two of them
-/// (`docs/benchmarks.md` has the figures).
+/// Two classes are learned in fewer passes than quantities, and overfitted sooner; many classes of few rows go on getting
+/// better for long, and where they don't, training stops early (`docs/benchmarks.md` has the figures).
 fn default_epochs(rows: usize, truths: &[Truth]) -> usize {
     let (rows_to_see, most) = if truths.iter().any(Truth::is_number) {
         (600_000, 60)
     } else if truths.iter().any(|truth| truth.classes.len() <= 2) {
         (250_000, 16)
     } else {
-        (250_000, 32)
+        (250_000, 100)
     };
     (rows_to_see / rows.max(1)).clamp(2, most)
 }
