@@ -67,6 +67,8 @@ pub(crate) struct App {
     pub key: Option<access::Key>,
     /// Bytes of bodies that may be held at once by all requests together.
     pub body_budget: Arc<Semaphore>,
+    /// What bodies may take together.
+    pub body_bytes: usize,
     page: page::Page,
     openapi: Bytes,
     signature: Bytes,
@@ -81,6 +83,7 @@ impl App {
         let metrics = Arc::new(Metrics::new(&model));
         let queue = Queue::start(answer, Arc::clone(&metrics)).map_err(ServeError::Threads)?;
         let locked = settings.api_key.is_some();
+        let body_bytes = settings.max_body.saturating_mul(4).clamp(16 << 20, Semaphore::MAX_PERMITS);
         Ok(Self {
             queue,
             metrics,
@@ -88,9 +91,8 @@ impl App {
             max_rows: settings.max_rows,
             timeout: settings.timeout,
             key: settings.api_key.as_deref().map(access::Key::new),
-            body_budget: Arc::new(Semaphore::new(
-                settings.max_body.saturating_mul(4).clamp(16 << 20, Semaphore::MAX_PERMITS),
-            )),
+            body_budget: Arc::new(Semaphore::new(body_bytes)),
+            body_bytes,
             page: page::render(&model, locked),
             openapi: openapi::describe(&model, settings).to_string().into(),
             signature: page::signature(&model).to_string().into(),
@@ -146,7 +148,8 @@ async fn show_signature(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn show_metrics(State(app): State<Arc<App>>) -> Response {
-    let mut response = Response::new(Body::from(app.metrics.render()));
+    let mut response =
+        Response::new(Body::from(app.metrics.render(app.body_bytes - app.body_budget.available_permits())));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response

@@ -100,8 +100,8 @@ impl Metrics {
         }
     }
 
-    /// Writes everything.
-    pub fn render(&self) -> String {
+    /// Writes everything; `body_bytes` are those of the bodies of requests that are held.
+    pub fn render(&self, body_bytes: usize) -> String {
         let mut text = Page(String::with_capacity(4096));
         let Model { name, version, trained_by, .. } = &self.model;
         text.head("outset_build_info", "gauge", "Version of the server.");
@@ -118,6 +118,8 @@ impl Metrics {
         text.line("outset_connections", &[], self.connections.load(Relaxed));
         text.head("outset_requests_in_progress", "gauge", "Requests under way.");
         text.line("outset_requests_in_progress", &[], self.running.load(Relaxed));
+        text.head("outset_body_bytes", "gauge", "Bytes of the bodies of requests under way.");
+        text.line("outset_body_bytes", &[], body_bytes);
         text.head("outset_requests_total", "counter", "Requests answered, by route and status.");
         for ((route, status), count) in locked(&self.requests).iter() {
             text.line("outset_requests_total", &[("route", route), ("status", &status.to_string())], count);
@@ -201,7 +203,7 @@ mod tests {
             json!({"in\"come": {"prediction": "low"}}),
             json!({"in\"come": {"prediction": "low"}}),
         ]);
-        let text = metrics.render();
+        let text = metrics.render(5);
         for line in [
             r#"outset_requests_total{route="/predict",status="200"} 2"#,
             r#"outset_request_seconds_bucket{route="/predict",le="0.00025"} 0"#,
