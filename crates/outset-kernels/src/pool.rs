@@ -64,10 +64,9 @@ impl Pool {
         }
     }
 
-    /// Whether the windows are squares of 2×2 side by side that fill the plane.
+    /// Whether the windows are squares of 2×2 side by side; a last odd row or column is in none.
     fn halves(&self) -> bool {
-        let even = self.image.iter().all(|size| size.is_multiple_of(2));
-        self.kernel == [2, 2] && self.stride == [2, 2] && self.padding == [0, 0] && even
+        self.kernel == [2, 2] && self.stride == [2, 2] && self.padding == [0, 0]
     }
 
     fn cut(&self) -> Cut {
@@ -112,6 +111,7 @@ kernel! {
         for (row, (pair, (y, at))) in rows.enumerate() {
             let (above, below) = pair.split_at(width);
             let first = (2 * row * width) as u32;
+            // An odd last pixel is left over.
             let pixels = above.as_chunks::<2>().0.iter().zip(below.as_chunks::<2>().0);
             for (column, (([a, b], [c, d]), (y, at))) in pixels.zip(y.iter_mut().zip(at)).enumerate() {
                 let place = first + 2 * column as u32;
@@ -130,15 +130,42 @@ kernel! {
 pub fn max_backward(dy: &[f32], at: &[u32], pool: &Pool) -> Vec<f32> {
     let pixels: usize = pool.output_image().iter().product();
     assert!(dy.len() == pool.planes * pixels && at.len() == dy.len(), "the gradient has another size");
-    let mut dx = vec![0.0; pool.planes * pool.input_pixels()];
+    let mut dx = uninit(pool.planes * pool.input_pixels());
     par::run(Rows::new(&mut dx, pool.input_pixels()), pool.cut(), |range, dx| {
         for (dx, plane) in dx.data.chunks_exact_mut(pool.input_pixels().max(1)).zip(range) {
-            for output in plane * pixels..(plane + 1) * pixels {
-                dx[at[output] as usize] += dy[output];
+            let (dy, at) = (&dy[plane * pixels..][..pixels], &at[plane * pixels..][..pixels]);
+            if pool.halves() {
+                spread_to_fours(dy, at, pool.image[1], dx);
+                continue;
             }
+            dx.fill(0.0);
+            dy.iter().zip(at).for_each(|(dy, at)| dx[*at as usize] += dy);
         }
     });
     dx
+}
+
+kernel! {
+    /// The gradient of [`max_of_fours`]; pixels that are in no window have none.
+    fn spread_to_fours<A>(dy: &[f32], at: &[u32], width: usize, dx: &mut [f32]) {
+        let half = (width / 2).max(1);
+        let mut pairs = dx.chunks_exact_mut(2 * width.max(1));
+        for (row, (pair, (dy, at))) in pairs.by_ref().zip(dy.chunks_exact(half).zip(at.chunks_exact(half))).enumerate() {
+            let (above, below) = pair.split_at_mut(width);
+            let first = (2 * row * width) as u32;
+            let (above, odd_above) = above.as_chunks_mut::<2>();
+            let (below, odd_below) = below.as_chunks_mut::<2>();
+            odd_above.fill(0.0);
+            odd_below.fill(0.0);
+            for (column, ((above, below), (dy, at))) in above.iter_mut().zip(below).zip(dy.iter().zip(at)).enumerate() {
+                let from = *at - (first + 2 * column as u32);
+                let share = |place: u32| if from == place { *dy } else { 0.0 };
+                *above = [share(0), share(1)];
+                *below = [share(width as u32), share(width as u32 + 1)];
+            }
+        }
+        pairs.into_remainder().fill(0.0);
+    }
 }
 
 /// Returns the mean of each window; pixels beyond the plane count as zeros.
@@ -192,6 +219,8 @@ mod tests {
             base,
             Pool { kernel: [3, 3], stride: [1, 1], padding: [1, 1], ..base },
             Pool { image: [6, 44], ..base },
+            Pool { image: [7, 45], ..base },
+            Pool { image: [3, 2], ..base },
             Pool { kernel: [3, 2], stride: [2, 1], padding: [1, 0], ..base },
             Pool { image: [1, 11], kernel: [1, 4], stride: [1, 3], ..base },
             Pool { image: [1, 1], kernel: [1, 1], stride: [1, 1], ..base },

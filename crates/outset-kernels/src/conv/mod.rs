@@ -149,7 +149,8 @@ pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, conv: &Conv) -> Vec<f32>
         for (y, first) in y.data.chunks_mut(together * conv.outputs * pixels).zip(range.step_by(together)) {
             let images = y.len() / (conv.outputs * pixels);
             layout.fill(&x[first * input..][..images * input], &mut buffer);
-            let rounded = weights.round(&buffer, &layout, channels, &mut rounded);
+            let filled = &buffer[..images * conv.channels * layout.channel()];
+            let rounded = weights.round(filled, &layout, channels, &mut rounded);
             for (group, y) in y.chunks_mut(images * outputs * pixels).enumerate() {
                 let buffer = &rounded[group * cells * layout.channel()..];
                 let patches = Patches { buffer, layout, images, channels: cells, taps: &taps, grid };
@@ -188,8 +189,9 @@ pub fn input_gradient(w: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
             let images = dx.len() / image.max(1);
             layout.fill(&dy[first * conv.outputs * pixels..][..images * conv.outputs * pixels], &mut buffer);
             let Some(Phase { weights, .. }) = phases.first() else { continue };
+            let filled = &buffer[..images * conv.outputs * layout.channel()];
             let (cells, rounded) =
-                (weights.cells(outputs), weights.round(&buffer, &layout, outputs, &mut rounded));
+                (weights.cells(outputs), weights.round(filled, &layout, outputs, &mut rounded));
             for (group, dx) in dx.chunks_mut(images * channels * conv.input_pixels()).enumerate() {
                 let buffer = &rounded[group * cells * layout.channel()..];
                 for phase in &phases {

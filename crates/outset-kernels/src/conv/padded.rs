@@ -50,26 +50,34 @@ impl Layout {
         }
     }
 
-    /// Copies rows of a length that the compiler knows.
+    /// Copies rows of a length that the compiler knows, of one phase, and clears what is round them.
     #[inline(always)]
     fn fill_rows<const WIDTH: usize>(&self, channel: &[f32], out: &mut [f32]) {
-        for (y, row) in channel.as_chunks::<WIDTH>().0.iter().enumerate() {
-            let start = self.at(y + self.before[0], self.before[1]);
-            *out[start..].first_chunk_mut().expect("a row lies in its padded channel") = *row;
+        let start = self.at(self.before[0], self.before[1]);
+        let (above, mut rest) = out.split_at_mut(start);
+        above.fill(0.0);
+        let between = self.row() - WIDTH;
+        for row in channel.as_chunks::<WIDTH>().0 {
+            let (now, later) = rest.split_first_chunk_mut().expect("a row lies in its padded channel");
+            *now = *row;
+            let (beside, later) = later.split_at_mut(between.min(later.len()));
+            beside.iter_mut().for_each(|value| *value = 0.0);
+            rest = later;
         }
+        rest.fill(0.0);
     }
 }
 
 kernel! {
-    /// Writes a channel with its zeros, which are still in the cache when the image is written over them.
+    /// Writes a channel with its zeros; where they go first, they are still in the cache when the image is written over them.
     fn fill_channel<A>(layout: &Layout, channel: &[f32], out: &mut [f32]) {
-        out.fill(0.0);
-        match (layout.split[1], layout.image[1]) {
-            (1, 32) => layout.fill_rows::<32>(channel, out),
-            (1, 16) => layout.fill_rows::<16>(channel, out),
-            (1, 8) => layout.fill_rows::<8>(channel, out),
-            (1, 4) => layout.fill_rows::<4>(channel, out),
-            (step, width) => {
+        match (layout.split, layout.image[1]) {
+            ([1, 1], 32) => layout.fill_rows::<32>(channel, out),
+            ([1, 1], 16) => layout.fill_rows::<16>(channel, out),
+            ([1, 1], 8) => layout.fill_rows::<8>(channel, out),
+            ([1, 1], 4) => layout.fill_rows::<4>(channel, out),
+            ([_, step], width) => {
+                out.fill(0.0);
                 for (y, row) in channel.chunks_exact(width).enumerate() {
                     for phase in 0..step.min(width) {
                         let start = layout.at(y + layout.before[0], phase + layout.before[1]);

@@ -107,13 +107,20 @@ impl<'a> Weights<'a> {
         }
         let (channel, cells) = (layout.channel(), self.cells(group) * layout.channel());
         let groups = images.len().checked_div(group * channel).unwrap_or(0);
-        out.resize(groups * cells, 0.0);
+        make_room(out, groups * cells);
         for (out, group_channels) in
             out.chunks_exact_mut(cells.max(1)).zip(images.chunks_exact((group * channel).max(1)))
         {
             pair_rows(group_channels, channel, group, out, channel);
         }
         out
+    }
+}
+
+/// Makes a buffer hold at least `len` values, whatever they are.
+fn make_room(buffer: &mut Vec<f32>, len: usize) {
+    if buffer.len() < len {
+        *buffer = uninit(len);
     }
 }
 
@@ -131,8 +138,8 @@ pub(super) fn multiply(
     let (width, taps, block) = (kernel.columns, patches.taps.len(), kernel.block);
     // Every part of the depth but the last fills whole blocks.
     let depth = (DEPTH / taps / block * block).clamp(block, patches.channels.max(1).next_multiple_of(block));
-    scratch.panels.resize(COLUMNS * depth * taps, 0.0);
-    scratch.tile.resize(kernel.rows * width, 0.0);
+    make_room(&mut scratch.panels, COLUMNS * depth * taps);
+    make_room(&mut scratch.tile, kernel.rows * width);
     scratch.runs.resize_with(COLUMNS / width, Vec::new);
     for start in (0..patches.columns()).step_by(COLUMNS) {
         let end = (start + COLUMNS).min(patches.columns());

@@ -21,6 +21,10 @@ fn cases() -> Vec<Conv> {
         Conv { kernel: [1, 1], padding: [0, 0], stride: [2, 2], ..base },
         Conv { batch: 1, channels: 1, outputs: 1, image: [1, 1], ..base },
         Conv { stride: [2, 2], ..base },
+        // Widths of which rows are copied whole.
+        Conv { image: [3, 32], ..base },
+        Conv { image: [2, 16], padding: [2, 0], ..base },
+        Conv { image: [3, 8], padding: [0, 2], ..base },
         Conv { stride: [2, 3], padding: [0, 2], kernel: [2, 5], ..base },
         Conv { dilation: [2, 2], padding: [2, 2], ..base },
         Conv { channels: 4, outputs: 6, groups: 2, ..base },

@@ -2,7 +2,7 @@
 
 use crate::init::Init;
 use burn::module::{Module, Param};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData, ops::PadMode};
 use outset_ops::{Convolution, conv2d};
 
 /// Filters that whiten 2 × 2 patches, a bias that is learned, and ReLU (Jordan 2024,
@@ -32,8 +32,10 @@ impl Whitened {
         8 * channels
     }
 
-    /// `[batch, channels, height, width]` to `[batch, outputs, height - 1, width - 1]`.
+    /// `[batch, channels, height, width]` to `[batch, outputs, height, width]`; a patch beyond the right or lower edge sees
+    /// the mean colour there. So the sides of the maps stay powers of two where the picture's are, which is faster.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = x.pad((0, 1, 0, 1), PadMode::Constant(0.0));
         let map = conv2d(x, self.weight.val(), Some(self.bias.val()), Convolution::default());
         burn::tensor::activation::relu(map)
     }
