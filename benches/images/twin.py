@@ -98,7 +98,7 @@ class Whitened(nn.Module):
         self.bias = nn.Parameter(torch.zeros(2 * size))
 
     def forward(self, x):
-        return F.relu(F.conv2d(x, self.weight, self.bias))
+        return F.relu(F.conv2d(F.pad(x, (0, 1, 0, 1)), self.weight, self.bias))
 
 
 class Network(nn.Module):
@@ -211,7 +211,9 @@ for epoch in range(epochs):
         factor = (step + 1) / (rise + 1) if step < rise else (1 + math.cos(math.pi * (step - rise) / (steps - rise))) / 2
         for each in optimizers:
             each.param_groups[0]["lr"] = rate * factor
-        loss = F.cross_entropy(network(varied(pictures[batch])), labels[batch], label_smoothing=smoothing)
+        with torch.autocast("cpu", torch.bfloat16, enabled=train["precision"] == "bf16"):
+            answers = network(varied(pictures[batch]))
+        loss = F.cross_entropy(answers.float(), labels[batch], label_smoothing=smoothing)
         loss.backward()
         nn.utils.clip_grad_norm_(weights, train["clip_norm"])
         for each in optimizers:

@@ -127,6 +127,7 @@ pub fn resolve(
         micro_batch_size: train.micro_batch_size.or(wishes.rows_at_once).unwrap_or(PASS).min(batch_size),
         precision: match train.precision {
             Precision::Bf16 => outset_ops::Precision::Bf16,
+            Precision::Auto if wishes.rounded && precision::has_bf16() => outset_ops::Precision::Bf16,
             Precision::Auto | Precision::F32 => outset_ops::Precision::F32,
         },
         recompute: train.recompute,
@@ -272,6 +273,9 @@ impl Recipe {
     pub fn words(&self) -> String {
         let mut words =
             format!("{}, learning rate {}", self.optimizer.kind(), self.optimizer.learning_rate());
+        if self.precision == outset_ops::Precision::Bf16 {
+            words.push_str(", products in bf16");
+        }
         if let Some(limit) = self.time_limit {
             words.push_str(&format!(", at most {} s", limit.as_secs_f64()));
         }

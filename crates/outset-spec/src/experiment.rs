@@ -117,7 +117,7 @@ settings! {
 choices! {
     /// Numbers that a step of training multiplies; weights and sums are always `f32`.
     pub enum Precision {
-        /// Chosen by Outset: at present always `f32`.
+        /// `bf16` for pictures where the processor multiplies that, else `f32`.
         Auto = "auto",
         /// Single precision.
         F32 = "f32",

@@ -48,7 +48,7 @@ pub trait Decode: Sized {
 
     /// What it asks of training, which goes before what encoders ask.
     fn wishes(_rows: usize) -> Wishes {
-        Wishes { ready: true, ..Wishes::default() }
+        Wishes { ready: true, rounded: true, ..Wishes::default() }
     }
 
     /// The linear maps to raw outputs.

@@ -131,6 +131,7 @@ pub fn wishes(rows: usize) -> Wishes {
         label_smoothing: Some(0.1),
         rows_at_once: Some(256),
         ready: true,
+        rounded: true,
         ..Wishes::default()
     }
 }

@@ -22,10 +22,13 @@ pub struct Wishes {
     pub rows_at_once: Option<usize>,
     /// Whether the vector is ready for the decoders, so that hidden layers and an ensemble after it bring nothing.
     pub ready: bool,
+    /// Whether the products of a step may be rounded to bf16 where the processor multiplies that: shown by measuring to
+    /// cost no accuracy (`docs/benchmarks.md`).
+    pub rounded: bool,
 }
 
 impl Wishes {
-    /// The wishes of several encoders: of each kind the first, of rows at a time the fewest; ready if all are.
+    /// The wishes of several encoders: of each kind the first, of rows at a time the fewest; ready and rounded if all are.
     pub fn of_all(wishes: impl IntoIterator<Item = Self>) -> Self {
         let fewest = |a: Option<usize>, b: Option<usize>| a.into_iter().chain(b).min();
         let together = wishes.into_iter().reduce(|first, next| Self {
@@ -41,6 +44,7 @@ impl Wishes {
             label_smoothing: first.label_smoothing.or(next.label_smoothing),
             rows_at_once: fewest(first.rows_at_once, next.rows_at_once),
             ready: first.ready && next.ready,
+            rounded: first.rounded && next.rounded,
         });
         together.unwrap_or_default()
     }
@@ -65,11 +69,12 @@ mod tests {
             ema: Some(0.9),
             rows_at_once: Some(32),
             ready: true,
+            rounded: true,
             ..Wishes::default()
         };
         let both = Wishes::of_all([text.clone(), image]);
         assert_eq!((both.learning_rate, both.ema, both.rows_at_once), (Some(0.1), Some(0.9), Some(32)));
-        assert!(both.ready);
+        assert!(both.ready && !both.rounded);
         assert!(!Wishes::of_all([table, text]).ready);
     }
 }

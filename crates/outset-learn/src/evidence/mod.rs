@@ -182,29 +182,26 @@ impl Evidence {
             voices.push(said.collect());
         }
         let found = shares(&voices, &actual, &weights);
-        let joined = |tensors: Vec<Tensor<2>>| {
-            tensors
-                .into_iter()
-                .zip(&found[1..])
-                .map(|(tensor, share)| tensor * *share)
-                .reduce(|sum, more| sum + more)
-        };
         for (input, table) in self.tables.iter_mut().enumerate() {
-            if let Some(sum) = joined(others.iter().map(|evidence| evidence.tables[input].val()).collect()) {
-                *table = Param::from_tensor(sum);
-            }
+            let tables = others.iter().map(|evidence| evidence.tables[input].val());
+            joined(tables, &found[1..]).into_iter().for_each(|sum| *table = Param::from_tensor(sum));
         }
-        if let Some(sum) = joined(others.iter().map(|evidence| evidence.bias.val().unsqueeze()).collect()) {
-            self.bias = Param::from_tensor(sum.squeeze_dim(0));
-        }
+        let biases = others.iter().map(|evidence| evidence.bias.val());
+        joined(biases, &found[1..]).into_iter().for_each(|sum| self.bias = Param::from_tensor(sum));
         let speaks = found[1..].iter().any(|share| *share > 0.0);
+        // The shares of the evidence are in its tables by now.
         self.shares = vector(vec![found[0] as f32, if speaks { 1.0 } else { 0.0 }], device);
     }
 }
 
+/// The sum of what several models say, each times its share.
+fn joined<const D: usize>(said: impl Iterator<Item = Tensor<D>>, shares: &[f64]) -> Option<Tensor<D>> {
+    said.zip(shares).map(|(said, share)| said * *share).reduce(|sum, more| sum + more)
+}
+
 /// What the raw outputs of several models, the network's first, are to be multiplied by, so that their sum fits best.
 ///
-/// A model that misleads is left out; where that is the network or all others, the network's own answer stands as it is.
+/// A model that misleads is left out; where only one is left, its answer stands as it is.
 fn shares(voices: &[Vec<f32>], actual: &[usize], weights: &[f64]) -> Vec<f64> {
     let width = voices[0].len() / actual.len().max(1);
     let total: f64 = weights.iter().sum();
@@ -238,11 +235,9 @@ fn shares(voices: &[Vec<f32>], actual: &[usize], weights: &[f64]) -> Vec<f64> {
             heard.iter().zip(&found).for_each(|(voice, share)| shares[*voice] = *share);
             return shares;
         }
-        if heard.remove(least) == 0 {
-            break;
-        }
+        heard.remove(least);
     }
-    shares[0] = 1.0;
+    shares[heard[0]] = 1.0;
     shares
 }
 
@@ -304,6 +299,7 @@ mod tests {
         let mixed = [0.5, 0.0, 0.0, 0.5, 0.0, 0.5, 0.0, 0.5];
         assert_eq!(find(&[right], 1), [1.0]);
         assert_eq!(find(&[right, wrong], 100), [1.0, 0.0]);
+        assert_eq!(find(&[wrong, right, wrong], 100), [0.0, 1.0, 0.0]);
         let (few, many) = (find(&[mixed, right], 1), find(&[mixed, right], 100));
         assert!(few[1] > 0.5 && few[1] < many[1] && many[1] > 2.0 && many[0] > 0.0, "{few:?} {many:?}");
         let found = find(&[mixed, wrong, right], 100);
