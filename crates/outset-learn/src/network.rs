@@ -166,12 +166,10 @@ impl Network {
     pub fn count(&mut self, examples: &Examples<'_>, device: &Device) {
         let mut told: Vec<Vec<f64>> = vec![Vec::new(); self.encoders.len()];
         for evidence in &mut self.evidence {
-            let encoders = evidence.encoders().to_vec();
-            let inputs: Vec<&Features> =
-                encoders.iter().map(|encoder| &examples.features[self.columns[*encoder][0]]).collect();
-            for (encoder, squares) in encoders.iter().zip(evidence.count(examples, &inputs, device)) {
-                told[*encoder].resize(squares.len(), 0.0);
-                told[*encoder].iter_mut().zip(squares).for_each(|(told, square)| *told += square);
+            let inputs = features_of(evidence, &self.columns, examples);
+            for (encoder, squares) in evidence.count(examples, &inputs, device) {
+                told[encoder].resize(squares.len(), 0.0);
+                told[encoder].iter_mut().zip(squares).for_each(|(told, square)| *told += square);
             }
         }
         for (index, (encoder, told)) in self.encoders.iter_mut().zip(told).enumerate() {
@@ -185,29 +183,30 @@ impl Network {
 
     /// Finds by the val rows how much the network's answers and the evidence count, after training.
     pub fn settle(&mut self, examples: &Examples<'_>, device: &Device) {
-        for index in 0..self.evidence.len() {
-            let evidence = &self.evidence[index];
-            let mut by_margin = evidence.by_margin(examples, &self.features_of(evidence, examples), device);
+        if self.evidence.is_empty() {
+            return;
+        }
+        let (mut raw, mut said_by) =
+            (vec![Vec::new(); self.evidence.len()], vec![Vec::new(); self.evidence.len()]);
+        for rows in examples.val.chunks(self.chunk) {
+            let inputs = self.gather(examples.features, rows, device);
+            let outputs = self.forward(&inputs, None);
+            for (index, evidence) in self.evidence.iter().enumerate() {
+                let values = outputs[evidence.output()].values.clone();
+                raw[index].extend(values.into_data().try_into_vec::<f32>().unwrap_or_default());
+                said_by[index].push(bags(evidence, &inputs));
+            }
+        }
+        for (evidence, (raw, said_by)) in self.evidence.iter_mut().zip(raw.iter().zip(&said_by)) {
+            let inputs = features_of(evidence, &self.columns, examples);
+            let mut by_margin = evidence.by_margin(examples, &inputs, device);
             for encoder in evidence.encoders() {
                 if let (Some(other), Some(emphasis)) = (&mut by_margin, self.encoders[*encoder].emphasis()) {
                     other.divide(*encoder, &emphasis, device);
                 }
             }
-            let (mut raw, mut said_by) = (Vec::new(), Vec::new());
-            for rows in examples.val.chunks(self.chunk) {
-                let inputs = self.gather(examples.features, rows, device);
-                let values = self.forward(&inputs, None).swap_remove(evidence.output()).values;
-                raw.extend(values.into_data().try_into_vec::<f32>().unwrap_or_default());
-                said_by.push(bags(evidence, &inputs));
-            }
-            let others = by_margin.into_iter().collect();
-            self.evidence[index].settle(others, &raw, &said_by, examples, device);
+            evidence.settle(by_margin, raw, said_by, examples, device);
         }
-    }
-
-    /// The features of an evidence's inputs.
-    fn features_of<'a>(&self, evidence: &Evidence, examples: &Examples<'a>) -> Vec<&'a Features> {
-        evidence.encoders().iter().map(|encoder| &examples.features[self.columns[*encoder][0]]).collect()
     }
 
     /// Adds the evidence to raw outputs, `[rows, width]` each.
@@ -373,6 +372,15 @@ impl Network {
     pub fn parts(&self) -> Vec<(String, String, usize)> {
         crate::weights::list(self)
     }
+}
+
+/// The features of the evidence's inputs; `columns` are those of each encoder.
+fn features_of<'a>(
+    evidence: &Evidence,
+    columns: &[Vec<usize>],
+    examples: &Examples<'a>,
+) -> Vec<&'a Features> {
+    evidence.encoders().iter().map(|encoder| &examples.features[columns[*encoder][0]]).collect()
 }
 
 /// The n-grams of the evidence's inputs.

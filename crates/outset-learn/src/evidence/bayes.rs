@@ -1,6 +1,6 @@
 //! Naive Bayes of n-grams, counted in one pass.
 
-use super::{DOUBT, Said, ngrams, slopes};
+use super::{DOUBT, Said, Sample, slopes};
 use crate::baselines::minimize;
 use crate::run::evenly;
 use outset_data::Features;
@@ -16,31 +16,24 @@ const LONG: usize = 500;
 /// The least that an n-gram is multiplied by.
 const LEAST: f64 = 0.01;
 
-/// Counts the given rows; `sizes` are the n-grams of each input, `actual` the class of every row of the data. Returns what
-/// n-grams say, and of each n-gram of each input the mean of the squares of what it says.
-pub(super) fn count(
-    inputs: &[&Features],
-    sizes: &[usize],
-    rows: &[u32],
-    actual: &[u32],
-    classes: usize,
-    weight: impl Fn(u32) -> f64 + Sync,
-) -> (Said, Vec<Vec<f64>>) {
-    let counts = Counts::of(inputs, sizes, classes, rows, actual, &weight);
-    let looked_at = evenly(rows, ROWS);
+/// Counts a sample. Returns what n-grams say, and of each n-gram of each input the mean of the squares of what it says.
+pub(super) fn count(sample: &Sample<'_>) -> (Said, Vec<Vec<f64>>) {
+    let counts = Counts::of(sample);
+    let looked_at = evenly(sample.rows, ROWS);
+    let class = |row: u32| sample.actual[row as usize] as usize;
     // What a row says of itself is left out: the strength of evidence shows in rows that were not counted.
     let said: Vec<Vec<f64>> = looked_at
         .par_iter()
-        .map(|row| counts.said(inputs, *row, Some((actual[*row as usize] as usize, weight(*row)))))
+        .map(|row| counts.said(sample, *row, Some((class(*row), sample.weight(*row)))))
         .collect();
-    let actual: Vec<usize> = looked_at.iter().map(|row| actual[*row as usize] as usize).collect();
-    let weights: Vec<f64> = looked_at.iter().map(|row| weight(*row)).collect();
-    let fitted = fit_strength(&said, &actual, &weights, classes);
+    let actual: Vec<usize> = looked_at.iter().map(|row| class(*row)).collect();
+    let weights: Vec<f64> = looked_at.iter().map(|row| sample.weight(*row)).collect();
+    let fitted = fit_strength(&said, &actual, &weights, sample.classes);
     let (strength, bias) = (fitted[0].exp(), &fitted[1..]);
     let (mut tables, mut squares) = (Vec::new(), Vec::new());
-    for input in 0..sizes.len() {
+    for input in 0..sample.inputs.len() {
         let odds = counts.odds(input);
-        squares.push(odds.chunks_exact(classes).map(mean_square).collect());
+        squares.push(odds.chunks_exact(sample.classes).map(mean_square).collect());
         tables.push(odds.iter().map(|odds| (odds * strength) as f32).collect());
     }
     (Said { tables, bias: bias.iter().map(|value| *value as f32).collect() }, squares)
@@ -102,24 +95,18 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(
-        inputs: &[&Features],
-        sizes: &[usize],
-        classes: usize,
-        rows: &[u32],
-        actual: &[u32],
-        weight: impl Fn(u32) -> f64,
-    ) -> Self {
-        let mut tables: Vec<Vec<f64>> = sizes.iter().map(|size| vec![0.0; size * classes]).collect();
+    fn of(sample: &Sample<'_>) -> Self {
+        let classes = sample.classes;
+        let mut tables: Vec<Vec<f64>> = sample.sizes.iter().map(|size| vec![0.0; size * classes]).collect();
         let mut totals = vec![0.0; classes];
-        for row in rows {
-            let (class, weight) = (actual[*row as usize] as usize, weight(*row));
-            for (input, index, value) in ngrams(inputs, *row) {
+        for row in sample.rows {
+            let (class, weight) = (sample.actual[*row as usize] as usize, sample.weight(*row));
+            for (input, index, value) in sample.ngrams(*row) {
                 tables[input][index * classes + class] += weight * value;
                 totals[class] += weight * value;
             }
         }
-        Self { classes, tables, totals, size: sizes.iter().sum::<usize>() as f64 }
+        Self { classes, tables, totals, size: sample.sizes.iter().sum::<usize>() as f64 }
     }
 
     /// The log odds of an n-gram for each class, given its weights in the classes and those of all n-grams.
@@ -144,13 +131,13 @@ impl Counts {
 
     /// What a row's n-grams say of each class; `own` is the class and the weight that the row was counted with, if it is
     /// to be as if it had not been.
-    fn said(&self, inputs: &[&Features], row: u32, own: Option<(usize, f64)>) -> Vec<f64> {
+    fn said(&self, sample: &Sample<'_>, row: u32, own: Option<(usize, f64)>) -> Vec<f64> {
         let (mut totals, mut sums) = (self.totals.clone(), vec![0.0; self.classes]);
         if let Some((class, weight)) = own {
-            totals[class] -= weight * ngrams(inputs, row).map(|(.., value)| value).sum::<f64>();
+            totals[class] -= weight * sample.ngrams(row).map(|(.., value)| value).sum::<f64>();
         }
         let (mut weights, mut odds) = (vec![0.0; self.classes], vec![0.0; self.classes]);
-        for (input, index, value) in ngrams(inputs, row) {
+        for (input, index, value) in sample.ngrams(row) {
             weights.copy_from_slice(&self.tables[input][index * self.classes..][..self.classes]);
             if let Some((class, weight)) = own {
                 weights[class] -= weight * value;
@@ -164,13 +151,14 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::features;
+    use super::super::testing::{features, sample};
     use super::*;
 
     #[test]
     fn odds_are_log_count_ratios() {
         let features = features();
-        let counts = Counts::of(&[&features], &[3], 2, &[0, 1, 2, 3], &[0, 1, 0, 1], |_| 1.0);
+        let all = sample(&[&features], 3, &[0, 1, 2, 3], &[0, 1, 0, 1], 2);
+        let counts = Counts::of(&all);
         assert_eq!(
             (counts.tables[0].clone(), counts.totals.clone()),
             (vec![2.0, 0.0, 0.0, 2.0, 2.0, 2.0], vec![4.0, 4.0])
@@ -181,9 +169,10 @@ mod tests {
             assert!((found - expected).abs() < 1e-12, "{odds:?}");
         }
         // What a row says without itself is what the others say: n-gram 0 once in class 0, beside one of n-gram 2.
-        let alone = counts.said(&[&features], 0, Some((0, 1.0)));
-        let others = Counts::of(&[&features], &[3], 2, &[1, 2, 3], &[0, 1, 0, 1], |_| 1.0);
-        for (a, b) in alone.iter().zip(others.said(&[&features], 0, None)) {
+        let alone = counts.said(&all, 0, Some((0, 1.0)));
+        let others = Counts::of(&Sample { rows: &[1, 2, 3], ..all });
+        let all = sample(&[&features], 3, &[0, 1, 2, 3], &[0, 1, 0, 1], 2);
+        for (a, b) in alone.iter().zip(others.said(&all, 0, None)) {
             assert!((a - b).abs() < 1e-12, "{alone:?}");
         }
     }

@@ -42,10 +42,12 @@ pub struct Evidence {
     bias: Param<Tensor<1>>,
     /// `[2]`: what the network's raw outputs and the evidence are multiplied by.
     shares: Param<Tensor<1>>,
+    /// The inputs that naive Bayes goes by.
     #[module(skip)]
-    naive_bayes: bool,
+    naive_bayes: Vec<usize>,
+    /// The inputs that the margin goes by.
     #[module(skip)]
-    margin: bool,
+    margin: Vec<usize>,
     /// The encoders of the inputs.
     #[module(skip)]
     encoders: Vec<usize>,
@@ -54,7 +56,39 @@ pub struct Evidence {
     output: usize,
 }
 
-/// What n-grams say of classes.
+/// The rows that evidence is fitted to.
+struct Sample<'a> {
+    inputs: Vec<&'a Features>,
+    /// N-grams of each input.
+    sizes: Vec<usize>,
+    rows: &'a [u32],
+    /// The class of every row of the data.
+    actual: &'a [u32],
+    classes: usize,
+    /// How much every row of the data counts.
+    weights: Option<&'a [f32]>,
+}
+
+impl Sample<'_> {
+    fn weight(&self, row: u32) -> f64 {
+        self.weights.map_or(1.0, |weights| f64::from(weights[row as usize]))
+    }
+
+    /// The n-grams of a row: input, index and weight.
+    fn ngrams(&self, row: u32) -> impl Iterator<Item = (usize, usize, f64)> {
+        self.inputs.iter().enumerate().flat_map(move |(input, features)| {
+            let (range, indices, weights) = match features {
+                Features::Weighted { offsets, indices, weights } => {
+                    (offsets[row as usize]..offsets[row as usize + 1], &indices[..], &weights[..])
+                }
+                _ => (0..0, &[][..], &[][..]),
+            };
+            range.map(move |at| (input, indices[at] as usize, f64::from(weights[at])))
+        })
+    }
+}
+
+/// What the n-grams of a sample say of classes.
 #[derive(Debug)]
 struct Said {
     /// Of each input `[n-grams, classes]`.
@@ -67,12 +101,15 @@ impl Evidence {
     /// Makes evidence of encoders that says nothing yet, about an output of so many classes.
     pub fn new(inputs: &[(usize, Counted)], output: usize, classes: usize, device: &Device) -> Self {
         let zeros = |rows: usize| Param::from_tensor(Tensor::zeros([rows, classes], device));
+        let those = |go_by: &dyn Fn(&Counted) -> bool| {
+            (0..inputs.len()).filter(|input| go_by(&inputs[*input].1)).collect()
+        };
         Self {
             tables: inputs.iter().map(|(_, counted)| zeros(counted.size.max(1))).collect(),
             bias: Param::from_tensor(Tensor::zeros([classes], device)),
             shares: vector(vec![1.0, 0.0], device),
-            naive_bayes: inputs.iter().any(|(_, counted)| counted.naive_bayes),
-            margin: inputs.iter().any(|(_, counted)| counted.margin),
+            naive_bayes: those(&|counted| counted.naive_bayes),
+            margin: those(&|counted| counted.margin),
             encoders: inputs.iter().map(|(encoder, _)| *encoder).collect(),
             output,
         }
@@ -106,18 +143,19 @@ impl Evidence {
         }
     }
 
-    /// Counts the train rows; `inputs` are the features of the evidence's encoders. Returns of each n-gram of each input
-    /// the mean of the squares of what it says.
-    pub fn count(&mut self, examples: &Examples<'_>, inputs: &[&Features], device: &Device) -> Vec<Vec<f64>> {
-        let TruthValues::Category(actual) = &examples.truths[self.output].values else { return Vec::new() };
-        if !self.naive_bayes {
-            return Vec::new();
-        }
-        let weight = |row: u32| examples.weights.map_or(1.0, |weights| f64::from(weights[row as usize]));
-        let (sizes, classes) = (self.sizes(), self.bias.val().dims()[0]);
-        let (said, squares) = bayes::count(inputs, &sizes, examples.train, actual, classes, weight);
-        self.say(said, device);
-        squares
+    /// Counts the train rows; `inputs` are the features of the evidence's encoders. Returns of each encoder that naive
+    /// Bayes goes by, and of each of its n-grams, the mean of the squares of what it says.
+    pub fn count(
+        &mut self,
+        examples: &Examples<'_>,
+        inputs: &[&Features],
+        device: &Device,
+    ) -> Vec<(usize, Vec<f64>)> {
+        let Some(sample) = self.sample(&self.naive_bayes, examples, inputs) else { return Vec::new() };
+        let (said, squares) = bayes::count(&sample);
+        let of = self.naive_bayes.clone();
+        self.say(&of, said, device);
+        of.into_iter().map(|input| self.encoders[input]).zip(squares).collect()
     }
 
     /// Makes up for what the n-grams of an encoder are multiplied by.
@@ -132,36 +170,51 @@ impl Evidence {
         self.tables[input] = Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device));
     }
 
-    /// Evidence of the same inputs by a margin between the classes of the train rows, if that is asked for.
+    /// Evidence by a margin between the classes of the train rows, if that is asked for.
     pub fn by_margin(&self, examples: &Examples<'_>, inputs: &[&Features], device: &Device) -> Option<Self> {
-        let TruthValues::Category(actual) = &examples.truths[self.output].values else { return None };
-        if !self.margin {
-            return None;
-        }
-        let weight = |row: u32| examples.weights.map_or(1.0, |weights| f64::from(weights[row as usize]));
-        let (sizes, classes) = (self.sizes(), self.bias.val().dims()[0]);
+        let sample = self.sample(&self.margin, examples, inputs)?;
         let mut other = self.clone();
-        other.say(margin::fit(inputs, &sizes, examples.train, actual, classes, weight), device);
+        other.say(&self.margin, margin::fit(&sample), device);
         Some(other)
     }
 
-    fn sizes(&self) -> Vec<usize> {
-        self.tables.iter().map(|table| table.val().dims()[0]).collect()
+    /// The train rows with some of the inputs, if there are any.
+    fn sample<'a>(
+        &self,
+        of: &[usize],
+        examples: &Examples<'a>,
+        inputs: &[&'a Features],
+    ) -> Option<Sample<'a>> {
+        let TruthValues::Category(actual) = &examples.truths[self.output].values else { return None };
+        (!of.is_empty()).then(|| Sample {
+            inputs: of.iter().map(|input| inputs[*input]).collect(),
+            sizes: of.iter().map(|input| self.tables[*input].val().dims()[0]).collect(),
+            rows: examples.train,
+            actual,
+            classes: self.bias.val().dims()[0],
+            weights: examples.weights,
+        })
     }
 
-    fn say(&mut self, said: Said, device: &Device) {
-        for (table, values) in self.tables.iter_mut().zip(said.tables) {
+    /// Takes over what some of the inputs say; the others say nothing.
+    fn say(&mut self, of: &[usize], said: Said, device: &Device) {
+        let mut said_by: Vec<Option<Vec<f32>>> = vec![None; self.tables.len()];
+        of.iter().zip(said.tables).for_each(|(input, values)| said_by[*input] = Some(values));
+        for (table, values) in self.tables.iter_mut().zip(said_by) {
             let shape = table.val().dims();
-            *table = Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device));
+            *table = Param::from_tensor(match values {
+                Some(values) => Tensor::from_data(TensorData::new(values, shape), device),
+                None => Tensor::zeros(shape, device),
+            });
         }
         self.bias = vector(said.bias, device);
     }
 
     /// Finds how much network and evidence count, by the network's raw outputs on the val rows and by what each evidence
-    /// says there, which none of them has seen; `others` are joined to this one. `bags` are those of the val rows.
+    /// says there, which none of them has seen; all evidence is joined in this one. `bags` are those of the val rows.
     pub fn settle(
         &mut self,
-        mut others: Vec<Self>,
+        by_margin: Option<Self>,
         raw: &[f32],
         bags: &[Vec<Arc<Bags>>],
         examples: &Examples<'_>,
@@ -171,9 +224,8 @@ impl Evidence {
         let actual: Vec<usize> = examples.val.iter().map(|row| classes[*row as usize] as usize).collect();
         let weight = |row: &u32| examples.weights.map_or(1.0, |weights| f64::from(weights[*row as usize]));
         let weights: Vec<f64> = examples.val.iter().map(weight).collect();
-        if self.naive_bayes {
-            others.insert(0, self.clone());
-        }
+        let counted = (!self.naive_bayes.is_empty()).then(|| self.clone());
+        let others: Vec<Self> = counted.into_iter().chain(by_margin).collect();
         let mut voices = vec![raw.to_vec()];
         for evidence in &others {
             let said = bags.iter().flat_map(|bags| {
@@ -257,22 +309,22 @@ fn slopes(sums: &[f64], class: usize) -> (Vec<f64>, f64) {
     (slopes, loss)
 }
 
-/// The n-grams of a row: input, index and weight.
-fn ngrams<'a>(inputs: &'a [&Features], row: u32) -> impl Iterator<Item = (usize, usize, f64)> + 'a {
-    inputs.iter().enumerate().flat_map(move |(input, features)| {
-        let (range, indices, weights) = match features {
-            Features::Weighted { offsets, indices, weights } => {
-                (offsets[row as usize]..offsets[row as usize + 1], &indices[..], &weights[..])
-            }
-            _ => (0..0, &[][..], &[][..]),
-        };
-        range.map(move |at| (input, indices[at] as usize, f64::from(weights[at])))
-    })
-}
-
 #[cfg(test)]
 mod testing {
+    use super::Sample;
     use outset_data::Features;
+
+    /// A sample of rows that all count alike.
+    pub fn sample<'a>(
+        inputs: &[&'a Features],
+        size: usize,
+        rows: &'a [u32],
+        actual: &'a [u32],
+        classes: usize,
+    ) -> Sample<'a> {
+        let sizes = vec![size; inputs.len()];
+        Sample { inputs: inputs.to_vec(), sizes, rows, actual, classes, weights: None }
+    }
 
     /// Two n-grams that tell the class and one that does not.
     pub fn features() -> Features {
@@ -287,6 +339,45 @@ mod testing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::Truth;
+
+    #[test]
+    fn each_model_goes_by_the_inputs_that_ask_for_it() {
+        let device = Device::flex();
+        let features = testing::features();
+        let counted = |naive_bayes, margin| Counted { size: 3, naive_bayes, margin };
+        let inputs = [(5, counted(true, false)), (2, counted(false, true))];
+        let mut evidence = Evidence::new(&inputs, 0, 2, &device);
+        let truth = Truth {
+            name: "class".to_owned(),
+            classes: vec!["a".to_owned(), "b".to_owned()],
+            values: TruthValues::Category(vec![0, 1, 0, 1]),
+            mean: 0.0,
+            scale: 1.0,
+            positive: None,
+        };
+        let examples = Examples {
+            features: &[],
+            targets: &[],
+            weights: None,
+            truths: &[truth],
+            train: &[0, 1, 2, 3],
+            val: &[],
+            loss_unit: 1.0,
+        };
+        let of = [&features, &features];
+        let counted = evidence.count(&examples, &of, &device);
+        assert_eq!(
+            counted.iter().map(|(encoder, squares)| (*encoder, squares.len())).collect::<Vec<_>>(),
+            [(5, 3)]
+        );
+        let by_margin = evidence.by_margin(&examples, &of, &device).unwrap();
+        let speak = |evidence: &Evidence| -> Vec<bool> {
+            let values = |table: &Param<Tensor<2>>| table.val().into_data().try_into_vec::<f32>().unwrap();
+            evidence.tables.iter().map(|table| values(table).iter().any(|value| *value != 0.0)).collect()
+        };
+        assert_eq!((speak(&evidence), speak(&by_margin)), (vec![true, false], vec![false, true]));
+    }
 
     #[test]
     fn shares_follow_what_is_right() {
