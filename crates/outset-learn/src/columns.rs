@@ -4,8 +4,8 @@ use crate::decoders;
 use crate::error::LearnError;
 use crate::losses::Loss;
 use indexmap::IndexMap;
-use outset_data::types::{self, ColumnSettings, Guess};
-use outset_data::{Table, leaks};
+use outset_data::types::{self, Alike, ColumnSettings, Guess, NumberSettings, Scale};
+use outset_data::{DataError, Table, leaks};
 use outset_spec::problem::{self, quote_list};
 use outset_spec::{Experiment, Problem, Problems, Section, Value};
 
@@ -188,6 +188,37 @@ pub(crate) fn leave_out_leaks(
     Ok(inputs.len() < before)
 }
 
+/// Scales numbers that are measured alike by one spread, where the file says nothing of how; tells which they are.
+///
+/// # Errors
+/// If a cell is no finite number.
+pub(crate) fn scale_alike(
+    experiment: &Experiment,
+    table: &Table,
+    train: &[u32],
+    inputs: &mut IndexMap<String, Section>,
+) -> Result<Option<Alike>, DataError> {
+    let open = |section: &Section| {
+        let says = |key| section.parameters.get(key).is_some();
+        section.kind == "number" && !["scale", "spread", "encoder"].into_iter().any(says)
+    };
+    let numbers = inputs.iter().filter(|(_, section)| open(section)).map(|(name, _)| {
+        let cells = &table.columns[name];
+        (name.as_str(), cells, declared_missing(experiment, name))
+    });
+    let alike = types::measured_alike(numbers, train)?;
+    for name in alike.iter().flat_map(|alike| &alike.columns) {
+        let parameters = &mut inputs[name].parameters;
+        parameters.put("scale", "standard");
+        parameters.put("spread", alike.as_ref().map_or(1.0, |alike| alike.spread));
+        // Features of each number's own bins would be of all sizes again.
+        let mut encoder = Section::default();
+        encoder.parameters.put("embedding", "none");
+        parameters.put("encoder", encoder.parameters);
+    }
+    Ok(alike)
+}
+
 /// Reads an input's type settings and its encoder's section; some defaults go by the number of train rows.
 pub(crate) fn read_input(
     section: &Section,
@@ -221,6 +252,15 @@ pub(crate) fn read_input(
     }
     let mut reader = section.reader(path, problems);
     let settings = types::read_settings(&section.kind, &mut reader);
+    if let Some(ColumnSettings::Number(NumberSettings { scale, spread: Some(_), .. })) = &settings
+        && matches!(scale, Scale::Quantile | Scale::None)
+    {
+        reader.problem(
+            Problem::new(format!("`{path}.spread` has no place where `scale` is \"{}\"", scale.word()))
+                .at(section.parameters.get("spread").and_then(|node| node.place.as_ref()))
+                .hint("it belongs to the scales \"standard\", \"robust\" and \"log\""),
+        );
+    }
     let mut encoder = reader.get("encoder", Section::default(), None);
     if linear && section.kind == "number" && encoder.parameters.get("embedding").is_none() {
         encoder.parameters.put("embedding", "none");

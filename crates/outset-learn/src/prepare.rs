@@ -3,7 +3,7 @@
 
 use crate::columns::{
     Role, check_columns, choose_inputs, choose_outputs, declared_missing, leave_out_leaks, read_input,
-    read_output,
+    read_output, scale_alike,
 };
 use crate::error::LearnError;
 use crate::evaluate::Truth;
@@ -176,11 +176,17 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         words: splits.words.clone(),
     });
 
+    let in_file = |error: DataError| LearnError::from(error.located(&loaded.files));
+    if let Some(alike) = scale_alike(experiment, &table, &train, &mut inputs).map_err(in_file)? {
+        let ((low, high), count) = (alike.bounds, alike.columns.len());
+        let text =
+            format!("{count} columns are measured alike, from {low} to {high}, and scaled by one spread");
+        observe(Event::Note { text });
+    }
     let (input_settings, encoder_sections) = read_inputs(&inputs, train.len(), &mut problems);
     std::mem::take(&mut problems).or(())?;
     let left = roles.iter().filter(|(_, role)| role.role != "input" && role.role != "output");
     let ignored: Vec<String> = left.map(|(name, _)| name.clone()).collect();
-    let in_file = |error: DataError| LearnError::from(error.located(&loaded.files));
     let located: IndexMap<String, ColumnSettings> = input_settings
         .iter()
         .map(|(name, settings)| (name.clone(), settings.located(&experiment.folder)))

@@ -268,7 +268,7 @@ impl InputType for DateInput {
             }
             if !constant {
                 let turn = part.multiples() > 0;
-                let scaling = Scaling::fit(if turn { Scale::None } else { Scale::Robust }, &sorted);
+                let scaling = Scaling::fit(if turn { Scale::None } else { Scale::Robust }, None, &sorted);
                 let knots = if turn { Vec::new() } else { scaling.knots(&sorted) };
                 let median = quantile(&sorted, 0.5);
                 parts.push(FittedPart { part, scaling, median, knots });

@@ -3,6 +3,7 @@
 //! A type says how its columns are recognised ([`infer`]), what is learned of them from the train part, and how their
 //! cells become [`Features`] and, if it can be predicted, [`Targets`]. To add one, write its file and its line in the list.
 
+mod alike;
 mod category;
 mod classes;
 mod date;
@@ -15,6 +16,7 @@ mod set;
 pub mod tags;
 pub mod text;
 
+pub use alike::{Alike, measured_alike};
 pub use category::{CategoryInput, CategoryOutput, CategorySettings};
 pub use classes::{Absent, Classes};
 pub(crate) use classes::{NONE, count, natural, sort_by_count};

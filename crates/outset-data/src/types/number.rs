@@ -8,7 +8,7 @@ use crate::features::{Component, FeatureShape, Features, Targets};
 use crate::lot::Lot;
 use crate::signature::{InputSignature, OutputSignature};
 use crate::table::{Cells, number_text};
-use outset_spec::{Reader, settings};
+use outset_spec::{Bounds, Reader, settings};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,6 +20,8 @@ settings! {
         missing: Vec<String> = Vec::new();
         /// How the numbers are scaled.
         scale: Scale = Scale::Robust;
+        /// What the numbers less their center are divided by, for columns that are measured alike; by what `scale` finds in the column where left out.
+        spread: Option<f64> = None, in Bounds::above(0.0);
     }
 }
 
@@ -159,7 +161,7 @@ impl InputType for NumberInput {
         if sorted.is_empty() {
             return Err(DataError::EmptyColumn { column: column.name.to_owned() });
         }
-        let scaling = Scaling::fit(settings.scale, &sorted);
+        let scaling = Scaling::fit(settings.scale, settings.spread, &sorted);
         Ok(Self {
             median: quantile(&sorted, 0.5),
             missing: settings.missing.clone(),
@@ -294,7 +296,7 @@ mod tests {
     fn fit(cells: &Cells, missing: &[&str]) -> Result<NumberInput, DataError> {
         let rows: Vec<u32> = (0..cells.len() as u32).collect();
         let missing = missing.iter().map(|word| (*word).to_owned()).collect();
-        let settings = NumberSettings { missing, scale: Scale::None };
+        let settings = NumberSettings { missing, scale: Scale::None, spread: None };
         NumberInput::fit(Column { name: "x", cells, rows: &rows }, &settings)
     }
 

@@ -37,12 +37,14 @@ pub enum Scaling {
 }
 
 impl Scaling {
-    /// Fits a scaling to train values, sorted and not empty.
-    pub fn fit(scale: Scale, sorted: &[f64]) -> Self {
+    /// Fits a scaling to train values, sorted and not empty; `spread`, where given, takes the place of theirs.
+    pub fn fit(scale: Scale, spread: Option<f64>, sorted: &[f64]) -> Self {
+        let inverse = |deviation: f64| inverse(spread.unwrap_or(deviation));
         match scale {
             Scale::Robust => {
-                let spread = quantile(sorted, 0.75) - quantile(sorted, 0.25);
+                let quartiles = quantile(sorted, 0.75) - quantile(sorted, 0.25);
                 let range = sorted[sorted.len() - 1] - sorted[0];
+                let spread = spread.unwrap_or(quartiles);
                 let factor = match (spread > 0.0, range > 0.0) {
                     (true, _) => 1.0 / spread,
                     (false, true) => 2.0 / range,
@@ -207,7 +209,11 @@ mod tests {
     use super::*;
 
     fn check(scale: Scale, sorted: &[f64], value: f64, expected: f32) {
-        let scaled = Scaling::fit(scale, sorted).apply(value);
+        check_spread(scale, None, sorted, value, expected);
+    }
+
+    fn check_spread(scale: Scale, spread: Option<f64>, sorted: &[f64], value: f64, expected: f32) {
+        let scaled = Scaling::fit(scale, spread, sorted).apply(value);
         assert!((scaled - expected).abs() < 1e-5, "{scale:?} of {value}: {scaled}, expected {expected}");
     }
 
@@ -225,12 +231,15 @@ mod tests {
         check(Scale::Quantile, &values, 99.0, 1.281_551_6);
         check(Scale::Log, &[0.0, 1f64.exp() - 1.0], 0.0, -1.0);
         check(Scale::None, &values, 1e300, f32::MAX);
+        check_spread(Scale::Standard, Some(4.0), &values, 4.0, 0.5);
+        check_spread(Scale::Robust, Some(2.0), &[7.0, 7.0], 9.0, 1.0 / (1.0f32 + 1.0 / 9.0).sqrt());
+        check_spread(Scale::Log, Some(2.0), &[0.0], 2f64.exp() - 1.0, 1.0);
     }
 
     #[test]
     fn knots_rise_and_are_few() {
         let values: Vec<f64> = (0..1000).map(f64::from).collect();
-        let knots = Scaling::fit(Scale::Robust, &values).knots(&values);
+        let knots = Scaling::fit(Scale::Robust, None, &values).knots(&values);
         assert_eq!(knots.len(), 65);
         assert!(knots.windows(2).all(|pair| pair[0] < pair[1]));
         assert_eq!(Scaling::None.knots(&[1.0, 1.0, 2.0, 5.0]), [1.0, 2.0, 5.0]);

@@ -104,3 +104,33 @@ fn a_rare_class_is_still_learned_about() {
     assert_eq!(record["details"]["y"]["positive"], "ill", "the rarer class is the positive one");
     assert!(record["metrics"]["test"]["y"]["balanced_accuracy"].is_number());
 }
+
+#[test]
+fn columns_that_are_measured_alike_share_a_spread() {
+    let sandbox = Sandbox::new();
+    let names: Vec<String> = (0..16).map(|index| format!("p{index}")).collect();
+    let mut rows = format!("{},label\n", names.join(","));
+    for row in 0..200u32 {
+        let number = |index: u32| ((row * 16 + index).wrapping_mul(2_654_435_761) >> 16) % 17;
+        let cell = |index: u32| number(index).to_string();
+        let cells: Vec<String> = (0..16).map(cell).collect();
+        let label = if number(0) + number(1) < 16 { "dark" } else { "bright" };
+        rows.push_str(&format!("{},{label}\n", cells.join(",")));
+    }
+    sandbox.write("data.csv", rows).write(
+        "outset.toml",
+        "name = \"it\"\n[data]\nsource = \"data.csv\"\n[outputs]\nlabel = \"category\"\n",
+    );
+    let told = sandbox.transcript(&with(&["run"], &TINY));
+    assert!(told.contains("16 columns are measured alike, from 0 to 16"), "{told}");
+    let fitted = sandbox.json("runs/it-1/bundle/preprocessor.json")["inputs"].clone();
+    let factor = |name: &str| fitted[name]["scaling"]["factor"].as_f64().unwrap();
+    assert_eq!(factor("p0"), factor("p15"));
+    // Runs again as it is, and then the spread stands in the file.
+    sandbox.ok(&["-q", "run", "runs/it-1/experiment.toml"]);
+    assert_eq!(
+        sandbox.read("runs/it-1/bundle/preprocessor.json"),
+        sandbox.read("runs/it-2/bundle/preprocessor.json")
+    );
+    assert!(sandbox.read("runs/it-2/experiment.toml").contains("scale = \"standard\", spread = "));
+}

@@ -177,3 +177,19 @@ fn arguments_that_are_wrong() {
     "#]],
     );
 }
+
+#[test]
+fn a_spread_where_nothing_is_divided() {
+    check_file(
+        "[data]\nsource = \"data.csv\"\n[inputs]\nage = { type = \"number\", scale = \"quantile\", spread = 3 }\n[outputs]\nprice = \"number\"\n",
+        expect![[r#"
+            exit 2
+            error: `inputs.age.spread` has no place where `scale` is "quantile"
+             --> outset.toml:4:55
+              |
+            4 | age = { type = "number", scale = "quantile", spread = 3 }
+              |                                                       ^
+            hint: it belongs to the scales "standard", "robust" and "log"
+        "#]],
+    );
+}
