@@ -127,7 +127,7 @@ fn columns_that_are_measured_alike_share_a_spread() {
     let factor = |name: &str| fitted[name]["scaling"]["factor"].as_f64().unwrap();
     assert_eq!(factor("p0"), factor("p15"));
     // Runs again as it is, and then the spread stands in the file.
-    sandbox.ok(&["-q", "run", "runs/it-1/experiment.toml"]);
+    sandbox.ok(&["-q", "run", "runs/it-1/experiment.toml", "--runs", "runs"]);
     assert_eq!(
         sandbox.read("runs/it-1/bundle/preprocessor.json"),
         sandbox.read("runs/it-2/bundle/preprocessor.json")
