@@ -26,6 +26,7 @@ pub mod loss;
 pub mod math;
 pub mod norm;
 pub mod optim;
+pub mod pages;
 mod par;
 pub mod pool;
 pub mod precision;

@@ -58,6 +58,21 @@ pub fn peak_memory_bytes() -> u64 {
     status("VmHWM:").max(BEFORE.load(Ordering::Relaxed))
 }
 
+/// Has the system give this process small pages until it needs much memory: large ones take up to half as much again.
+pub fn use_small_pages() {
+    outset_ops::pages::allow_huge(false);
+}
+
+/// Memory above which large pages are worth what they waste.
+const LARGE: u64 = 128 << 20;
+
+/// Lets the system use large pages from now on, if this process holds much memory or is about to take so many bytes more.
+pub fn expect_memory(more: u64) {
+    if resident_memory_bytes().saturating_add(more) > LARGE {
+        outset_ops::pages::allow_huge(true);
+    }
+}
+
 /// The memory that this process holds, in bytes; 0 where the system does not say.
 pub fn resident_memory_bytes() -> u64 {
     status("VmRSS:")

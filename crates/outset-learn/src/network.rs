@@ -6,6 +6,7 @@ use crate::encoders::{self, Encoded, Encoder, Gathered, Mixing, Wishes};
 use crate::evidence::{self, Counted, Evidence};
 use crate::init::Init;
 use crate::losses::Loss;
+use crate::machine;
 use crate::order::mix;
 use crate::train::Examples;
 use burn::module::Module;
@@ -59,6 +60,7 @@ pub struct Batch {
 impl Design {
     /// Builds the network with its first weights, on `device`.
     pub fn build(&self, preprocessor: &Preprocessor, seed: u64, device: &Device) -> Network {
+        machine::expect_memory(0);
         let mut init = Init::new(seed, device);
         let mut shapes: Vec<FeatureShape> = preprocessor.inputs.values().map(|input| input.shape()).collect();
         if shapes.len() > 1 {

@@ -47,6 +47,6 @@ pub use ops::{
 pub use outset_kernels::{
     Activation,
     bag::Bags,
-    isa,
+    isa, pages,
     precision::{self, Precision},
 };

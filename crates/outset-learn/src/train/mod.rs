@@ -12,6 +12,7 @@ use crate::error::LearnError;
 use crate::evaluate::{Answers, Truth};
 use crate::event::{Event, Observer};
 use crate::keeper::Keeper;
+use crate::machine;
 use crate::network::{Design, Network};
 use crate::order::{by_length, mix, shuffled};
 use crate::recipe::Recipe;
@@ -111,6 +112,8 @@ impl<'a> Training<'a> {
         device: &Device,
     ) -> Self {
         network.count(examples, device);
+        // Gradients and the two averages of the optimizer are as large as the weights.
+        machine::expect_memory(3 * 4 * network.num_params() as u64);
         let steps_per_epoch = examples.train.len().div_ceil(recipe.batch_size);
         let total_steps =
             recipe.steps.unwrap_or(usize::MAX).min(recipe.epochs.saturating_mul(steps_per_epoch));
