@@ -1,4 +1,4 @@
-//! The program's allocator, how long it keeps memory that was freed, and in what pages memory comes.
+//! The program's allocator, and how long it keeps memory that was freed.
 //!
 //! A step of training frees most of its tensors and asks for the same sizes again in the next. Handed back to the system
 //! in between, each page would have to be cleared and mapped anew: up to a fifth of a step.
@@ -18,9 +18,8 @@ unsafe extern "C" {
     fn mi_option_set(option: c_int, value: c_long);
 }
 
-/// Keeps freed memory for some time instead of handing it back at once, and takes memory in small pages until much is needed.
+/// Keeps freed memory for some time instead of handing it back at once.
 pub fn keep_memory() {
     // SAFETY: the function is part of the allocator that is linked above; it stores a number and may be called at any time.
     unsafe { mi_option_set(PURGE_DELAY, KEPT) };
-    outset_learn::use_small_pages();
 }

@@ -31,6 +31,7 @@ impl std::error::Error for Wrong {}
 
 fn main() -> ExitCode {
     allocator::keep_memory();
+    outset_learn::use_small_pages();
     let arguments = arguments::Arguments::parse();
     let threads = commands::start_threads(&arguments.global);
     let work = || {

@@ -215,11 +215,14 @@ fn measure(
     let (rows, timed, seconds) = training.probe(WARM_UP, rehearsal.steps.max(WARM_UP + 1), BUDGET)?;
     (rehearsal.row_seconds, rehearsal.steps_timed) = (seconds / rows.max(1) as f64, timed);
     // The first evaluation finds cold caches, as only one of the run's does.
-    let first = training.probe_evaluation()?;
+    let first = training.probe_evaluation(true)?;
     let repeats = if first > 2.0 { 1 } else { 2 };
     let mut evaluations: Vec<f64> = vec![first];
     for _ in 0..repeats {
-        evaluations.push(training.probe_evaluation()?);
+        evaluations.push(training.probe_evaluation(rehearsal.epochs < 3)?);
+    }
+    if rehearsal.epochs >= 3 {
+        training.probe(1, 1, Duration::ZERO)?;
     }
     evaluations.sort_by(f64::total_cmp);
     rehearsal.evaluation_seconds = evaluations[evaluations.len() / 2];

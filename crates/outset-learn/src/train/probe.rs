@@ -56,16 +56,21 @@ impl Training<'_> {
         Ok((rows, steps, clock.elapsed().as_secs_f64()))
     }
 
-    /// Makes a step and evaluates on val as after an epoch whose state is the best so far, which holds more states at once
-    /// than any other; gives the seconds that the evaluation took.
+    /// Makes a step and evaluates on val as after an epoch whose state is the best so far or is not; gives the seconds that
+    /// the evaluation took.
+    ///
+    /// A step after one that is not holds more states at once than any other: the best, the last and its own.
     ///
     /// # Errors
     /// If loss or objective are not finite.
-    pub fn probe_evaluation(&mut self) -> Result<f64, LearnError> {
+    pub fn probe_evaluation(&mut self, is_best: bool) -> Result<f64, LearnError> {
         self.probe(1, 1, Duration::ZERO)?;
-        self.progress.best = None;
+        let before = self.progress.best.filter(|_| !is_best);
+        // No value is better than one that is no number.
+        self.progress.best = before.map(|(epoch, _)| (epoch, f64::NAN));
         let clock = Instant::now();
         self.close_epoch(None, &mut |_| {})?;
+        self.progress.best = before.filter(|_| self.recipe.keep_best).or(self.progress.best);
         Ok(clock.elapsed().as_secs_f64())
     }
 }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 const FORMAT: i64 = 2;
 
 /// Where a study is.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Place {
     /// A folder with an SQLite file.
     Folder(PathBuf),

@@ -4,9 +4,7 @@
 //! a process gets ahead of the others, and how it is seen that one is at a trial.
 
 mod postgres;
-mod scram;
 mod sqlite;
-mod wire;
 
 pub use postgres::{Address, Postgres};
 pub use sqlite::{FILE as STUDY, Sqlite};

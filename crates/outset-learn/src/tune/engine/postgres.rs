@@ -1,10 +1,14 @@
 //! A study in PostgreSQL, which many machines may work on; which process has a trial is told by advisory locks, which the
 //! server lets go of when a connection ends.
 
-use super::wire::Wire;
 use super::{Cell, Engine, Fault, Piece};
-use std::collections::BTreeSet;
+use postgres::config::{Host, SslMode};
+use postgres::types::private::BytesMut;
+use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use postgres::{Client, Config, NoTls, Row, Statement};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 /// First number of the advisory lock that whoever claims a trial takes.
 const ALONE: i64 = 0x6f75_7473;
@@ -12,76 +16,63 @@ const ALONE: i64 = 0x6f75_7473;
 const CONCLUSION: i64 = i32::MAX as i64;
 
 /// Where a database is, and as whom to open it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Address {
-    pub user: String,
-    pub password: Option<String>,
-    pub host: String,
-    pub port: u16,
-    pub database: String,
-}
+#[derive(Clone)]
+pub struct Address(Config);
 
 impl Address {
     /// Reads `postgres://user:password@host:port/database`; a password that it lacks is taken from `PGPASSWORD`.
     ///
-    /// `None` where the text is no such address.
+    /// `None` where the text is no such address, or asks for encryption: across networks of others, use a tunnel.
     pub fn parse(text: &str) -> Option<Self> {
-        let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"))?;
-        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
-        let (login, place) = authority.rsplit_once('@').unwrap_or(("", authority));
-        let (user, password) = login.split_once(':').map_or((login, None), |(user, p)| (user, Some(p)));
-        let (host, port) = match place.rsplit_once(':') {
-            // The colons of an IPv6 address stand in brackets.
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
-            _ => (place, 5432),
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let user = if user.is_empty() { "postgres".to_owned() } else { decoded(user)? };
-        if host.is_empty() || database.contains(['?', '/']) {
+        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
             return None;
         }
-        Some(Self {
-            password: match password {
-                Some(password) => Some(decoded(password)?),
-                None => std::env::var("PGPASSWORD").ok(),
-            },
-            host: host.to_owned(),
-            port,
-            database: if database.is_empty() { user.clone() } else { decoded(database)? },
-            user,
-        })
+        let mut config: Config = text.parse().ok()?;
+        if config.get_hosts().is_empty() || config.get_ssl_mode() == SslMode::Require {
+            return None;
+        }
+        if config.get_user().is_none() {
+            config.user("postgres");
+        }
+        if config.get_password().is_none()
+            && let Ok(password) = std::env::var("PGPASSWORD")
+        {
+            config.password(password);
+        }
+        config.application_name("outset").connect_timeout(Duration::from_secs(10));
+        Some(Self(config))
     }
 }
 
 /// Without the password.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { user, host, port, database, .. } = self;
-        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        write!(f, "postgres://{user}@{host}:{port}/{database}")
+        let user = self.0.get_user().unwrap_or_default();
+        let ports = self.0.get_ports();
+        let places: Vec<String> = self
+            .0
+            .get_hosts()
+            .iter()
+            .enumerate()
+            .map(|(index, host)| {
+                let host = match host {
+                    Host::Tcp(host) if host.contains(':') => format!("[{host}]"),
+                    Host::Tcp(host) => host.clone(),
+                    #[cfg(unix)]
+                    Host::Unix(path) => path.display().to_string(),
+                };
+                format!("{host}:{}", ports.get(index).or(ports.first()).unwrap_or(&5432))
+            })
+            .collect();
+        write!(f, "postgres://{user}@{}/{}", places.join(","), self.0.get_dbname().unwrap_or(user))
     }
-}
-
-/// A text with `%40` and the like taken for the bytes that they stand for.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        if *first == b'%' {
-            let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = &rest[2..];
-        } else {
-            bytes.push(*first);
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// An open connection.
 pub struct Postgres {
-    wire: Wire,
+    client: Client,
+    /// Statements that the server has read before.
+    prepared: BTreeMap<String, Statement>,
 }
 
 impl Postgres {
@@ -90,14 +81,82 @@ impl Postgres {
     /// # Errors
     /// If the server cannot be reached or refuses the user.
     pub fn connect(address: &Address) -> Result<Self, Fault> {
-        let mut wire = Wire::connect(address)?;
+        let client = address.0.connect(NoTls).map_err(plain)?;
+        let mut connection = Self { client, prepared: BTreeMap::new() };
         // A machine that is cut off lets go of its trials after a minute and a half, not after two hours.
         for (name, seconds) in
             [("tcp_keepalives_idle", 60), ("tcp_keepalives_interval", 10), ("tcp_keepalives_count", 3)]
         {
-            wire.run(&format!("SET {name} = {seconds}"), &[])?;
+            connection.run(&format!("SET {name} = {seconds}"), &[])?;
         }
-        Ok(Self { wire })
+        Ok(connection)
+    }
+}
+
+/// What went wrong without the names of the layers that it went through: the server's own words, where it said any.
+fn plain(error: postgres::Error) -> Fault {
+    if let Some(said) = error.as_db_error() {
+        return said.message().into();
+    }
+    let mut innermost: &dyn std::error::Error = &error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    match innermost.to_string() {
+        said if said.contains("password missing") => {
+            "the server asks for a password, but the address names none and `PGPASSWORD` is not set".into()
+        }
+        said => said.into(),
+    }
+}
+
+impl ToSql for Cell {
+    fn to_sql(
+        &self,
+        kind: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match (self, kind) {
+            (Self::Null, _) => Ok(IsNull::Yes),
+            (Self::Whole(value), &Type::INT2) => i16::try_from(*value)?.to_sql(kind, out),
+            (Self::Whole(value), &Type::INT4) => i32::try_from(*value)?.to_sql(kind, out),
+            (Self::Whole(value), &Type::FLOAT8) => (*value as f64).to_sql(kind, out),
+            (Self::Whole(value), _) => value.to_sql_checked(kind, out),
+            (Self::Real(value), _) => value.to_sql_checked(kind, out),
+            // The server takes no zero byte in a text.
+            (Self::Text(value), _) => value.replace('\0', "").to_sql_checked(kind, out),
+            (Self::Bytes(value), _) => value.to_sql_checked(kind, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for Cell {
+    fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(match *kind {
+            Type::VOID => Self::Null,
+            Type::INT2 => Self::Whole(i16::from_sql(kind, raw)?.into()),
+            Type::INT4 => Self::Whole(i32::from_sql(kind, raw)?.into()),
+            Type::INT8 => Self::Whole(i64::from_sql(kind, raw)?),
+            Type::FLOAT4 => Self::Real(f32::from_sql(kind, raw)?.into()),
+            Type::FLOAT8 => Self::Real(f64::from_sql(kind, raw)?),
+            Type::BYTEA => Self::Bytes(Vec::from_sql(kind, raw)?),
+            Type::BOOL => Self::Whole(bool::from_sql(kind, raw)?.into()),
+            _ => Self::Text(String::from_sql(kind, raw)?),
+        })
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self::Null)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
     }
 }
 
@@ -110,31 +169,43 @@ fn number(piece: Piece) -> i64 {
 
 impl Engine for Postgres {
     fn run(&mut self, statement: &str, values: &[Cell]) -> Result<Vec<Vec<Cell>>, Fault> {
-        self.wire.run(statement, values)
+        let prepared = match self.prepared.get(statement) {
+            Some(prepared) => prepared.clone(),
+            None => {
+                let prepared = self.client.prepare(statement).map_err(plain)?;
+                self.prepared.insert(statement.to_owned(), prepared.clone());
+                prepared
+            }
+        };
+        let values: Vec<&(dyn ToSql + Sync)> =
+            values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
+        let rows = self.client.query(&prepared, &values).map_err(plain)?;
+        let cells = |row: &Row| (0..row.len()).map(|column| row.try_get(column).map_err(plain)).collect();
+        rows.iter().map(cells).collect()
     }
 
     fn begin(&mut self, alone: bool) -> Result<(), Fault> {
-        self.wire.run("BEGIN", &[])?;
+        self.run("BEGIN", &[])?;
         if alone {
-            self.wire.run("SELECT pg_advisory_xact_lock($1)", &[Cell::Whole(ALONE)])?;
+            self.run("SELECT pg_advisory_xact_lock($1)", &[Cell::Whole(ALONE)])?;
         }
         Ok(())
     }
 
     fn hold(&mut self, study: i64, piece: Piece) -> Result<bool, Fault> {
         let key = [Cell::Whole(study), Cell::Whole(number(piece))];
-        let rows = self.wire.run("SELECT pg_try_advisory_lock($1, $2)::int", &key)?;
+        let rows = self.run("SELECT pg_try_advisory_lock($1, $2)::int", &key)?;
         Ok(rows == [[Cell::Whole(1)]])
     }
 
     fn release(&mut self, study: i64, piece: Piece) -> Result<(), Fault> {
         let key = [Cell::Whole(study), Cell::Whole(number(piece))];
-        self.wire.run("SELECT pg_advisory_unlock($1, $2)", &key)?;
+        self.run("SELECT pg_advisory_unlock($1, $2)", &key)?;
         Ok(())
     }
 
     fn held(&mut self, study: i64) -> Result<BTreeSet<usize>, Fault> {
-        let rows = self.wire.run(
+        let rows = self.run(
             "SELECT objid::bigint FROM pg_locks
              WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid::bigint = $1
              AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
@@ -159,17 +230,15 @@ mod tests {
     #[test]
     fn addresses() {
         let address = Address::parse("postgres://ann:p%40ss:word@db.example:6000/studies").unwrap();
-        assert_eq!(
-            (address.user.as_str(), address.password.as_deref(), address.host.as_str(), address.port),
-            ("ann", Some("p@ss:word"), "db.example", 6000)
-        );
+        assert_eq!(address.0.get_password(), Some(&b"p@ss:word"[..]));
         assert_eq!(address.to_string(), "postgres://ann@db.example:6000/studies");
-        let short = Address::parse("postgresql://localhost").unwrap();
+        let told = |text: &str| Address::parse(text).map(|address| address.to_string());
         assert_eq!(
-            (short.user.as_str(), short.port, short.database.as_str()),
-            ("postgres", 5432, "postgres")
+            told("postgresql://localhost").as_deref(),
+            Some("postgres://postgres@localhost:5432/postgres")
         );
-        assert_eq!(Address::parse("postgres://a@[::1]:7/b").unwrap().to_string(), "postgres://a@[::1]:7/b");
+        assert_eq!(told("postgres://a@[::1]:7/b").as_deref(), Some("postgres://a@[::1]:7/b"));
+        assert_eq!(told("postgres://a@b,c:7/d").as_deref(), Some("postgres://a@b:5432,c:7/d"));
         for wrong in ["runs/x.study", "postgres://", "postgres://h:port/d", "postgres://h/d?sslmode=require"]
         {
             assert!(Address::parse(wrong).is_none(), "{wrong}");
