@@ -145,7 +145,7 @@ impl Row {
         let mut child =
             Killed(command.spawn().map_err(|error| format!("cannot start {command:?}: {error}"))?);
         let output = child.0.stdout.take().ok_or("the child has no output")?;
-        let (mut begun, mut default, mut points) = (None, None, Vec::new());
+        let (mut begun, mut default, mut points, mut is_whole) = (None, None, Vec::new(), false);
         for line in BufReader::new(output).lines() {
             let event: Value = serde_json::from_str(&line?)?;
             let now = cpu_seconds(child.0.id())?;
@@ -161,17 +161,21 @@ impl Row {
                     if let Some(value) = value.filter(|_| event["state"] != "failed") {
                         points.push((now - ended, value));
                     }
-                    if now - ended >= budget.unwrap_or(seconds * size.runs) {
-                        break;
-                    }
+                    is_whole = now - ended >= budget.unwrap_or(seconds * size.runs);
                 }
                 // All trials are made.
-                Some("tuned") => break,
+                Some("tuned") => is_whole = true,
                 _ => {}
+            }
+            if is_whole {
+                break;
             }
         }
         drop(child);
         std::fs::remove_dir_all(&runs)?;
+        if !is_whole {
+            return Err(format!("{command:?} ended before its budget was spent").into());
+        }
         let (seconds, value, _) = default.ok_or_else(|| format!("{command:?} ended without a trial"))?;
         Ok(Course { default: (seconds, value), points })
     }

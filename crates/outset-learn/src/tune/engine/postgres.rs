@@ -17,7 +17,7 @@ const CONCLUSION: i64 = i32::MAX as i64;
 
 /// Where a database is, and as whom to open it.
 #[derive(Clone)]
-pub struct Address(Config);
+pub struct Address(Box<Config>);
 
 impl Address {
     /// Reads `postgres://user:password@host:port/database`; a password that it lacks is taken from `PGPASSWORD`.
@@ -40,7 +40,7 @@ impl Address {
             config.password(password);
         }
         config.application_name("outset").connect_timeout(Duration::from_secs(10));
-        Some(Self(config))
+        Some(Self(Box::new(config)))
     }
 }
 
