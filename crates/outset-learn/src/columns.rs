@@ -206,17 +206,17 @@ pub(crate) fn scale_alike(
         let cells = &table.columns[name];
         (name.as_str(), cells, declared_missing(experiment, name))
     });
-    let alike = types::measured_alike(numbers, train)?;
-    for name in alike.iter().flat_map(|alike| &alike.columns) {
+    let Some(alike) = types::measured_alike(numbers, train)? else { return Ok(None) };
+    // Features of each number's own bins would be of all sizes again.
+    let mut encoder = outset_spec::Table::default();
+    encoder.put("embedding", "none");
+    for name in &alike.columns {
         let parameters = &mut inputs[name].parameters;
         parameters.put("scale", "standard");
-        parameters.put("spread", alike.as_ref().map_or(1.0, |alike| alike.spread));
-        // Features of each number's own bins would be of all sizes again.
-        let mut encoder = Section::default();
-        encoder.parameters.put("embedding", "none");
-        parameters.put("encoder", encoder.parameters);
+        parameters.put("spread", alike.spread);
+        parameters.put("encoder", encoder.clone());
     }
-    Ok(alike)
+    Ok(Some(alike))
 }
 
 /// Reads an input's type settings and its encoder's section; some defaults go by the number of train rows.

@@ -7,7 +7,7 @@ mod common;
 use common::Sandbox;
 use outset_learn::checkpoint;
 use outset_learn::tune::database::{Database, Place, Trial};
-use outset_learn::tune::engine::{Address, Piece};
+use outset_learn::tune::engine::{Address, Cell, Engine as _, Piece, Postgres};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -263,4 +263,15 @@ fn checkpoints_and_trials_travel() {
     while !b.hold(Piece::Conclusion).unwrap() {
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+#[test]
+fn nobody_waits_for_ever() {
+    let Some(server) = Server::start() else { return };
+    let mut connection = Postgres::connect(&Address::parse(&server.address()).unwrap()).unwrap();
+    let shown = |name: &str| connection.run(&format!("SHOW {name}"), &[]).unwrap();
+    assert_eq!(
+        ["statement_timeout", "tcp_keepalives_idle"].map(shown),
+        ["5min", "60"].map(|value| [[Cell::Text(value.to_owned())]])
+    );
 }

@@ -7,6 +7,7 @@ use super::number::number_values;
 use super::scaling::moments;
 use super::{Column, DataError};
 use crate::table::Cells;
+use rayon::prelude::*;
 
 /// Columns that alike ones have to be for it to be no chance.
 const LEAST: usize = 16;
@@ -30,6 +31,19 @@ struct Measured<'a> {
     graded: bool,
 }
 
+impl<'a> Measured<'a> {
+    /// Looks at a column; `None` where it has no two values.
+    fn of(column: Column<'a>, missing: &[String]) -> Result<Option<Self>, DataError> {
+        let mut values = number_values(column, missing)?;
+        values.retain(|value| !value.is_nan());
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let graded = values.iter().any(|value| *value > low && *value < high);
+        let (_, deviation) = moments(values.iter().copied());
+        Ok((low < high).then_some(Self { name: column.name, bounds: (low, high), deviation, graded }))
+    }
+}
+
 /// The columns, of those given with the texts that mean "missing", that are measured alike: at least sixteen and at least
 /// half of all have the same smallest and the same largest value in the rows, and most of those take values between. Further
 /// columns within these bounds belong to them.
@@ -40,20 +54,18 @@ pub fn measured_alike<'a>(
     columns: impl IntoIterator<Item = (&'a str, &'a Cells, Vec<String>)>,
     rows: &[u32],
 ) -> Result<Option<Alike>, DataError> {
-    let mut all = Vec::new();
-    for (name, cells, missing) in columns {
-        let mut values = number_values(Column { name, cells, rows }, &missing)?;
-        values.retain(|value| !value.is_nan());
-        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        if low < high {
-            let graded = values.iter().any(|value| *value > low && *value < high);
-            let (_, deviation) = moments(values.iter().copied());
-            all.push(Measured { name, bounds: (low, high), deviation, graded });
-        }
+    let columns: Vec<_> = columns.into_iter().collect();
+    if columns.len() < LEAST {
+        return Ok(None);
     }
+    let measured: Vec<_> = columns
+        .into_par_iter()
+        .map(|(name, cells, missing)| Measured::of(Column { name, cells, rows }, &missing))
+        .collect();
+    let measured: Vec<_> = measured.into_iter().collect::<Result<_, _>>()?;
+    let all: Vec<Measured<'_>> = measured.into_iter().flatten().collect();
     let shared = |bounds: (f64, f64)| all.iter().filter(move |column| column.bounds == bounds);
-    // Of bounds that equally many columns share, the first; which do not count as many cannot be the most.
+    // Of bounds that equally many columns share, those of the first column.
     let mut most: Option<(usize, (f64, f64))> = None;
     for column in &all {
         let count = shared(column.bounds).count();

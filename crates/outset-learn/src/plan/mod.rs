@@ -221,6 +221,7 @@ fn measure(
     for _ in 0..repeats {
         evaluations.push(training.probe_evaluation(rehearsal.epochs < 3)?);
     }
+    // Only then a step may follow on an epoch that was not the best.
     if rehearsal.epochs >= 3 {
         training.probe(1, 1, Duration::ZERO)?;
     }

@@ -2,8 +2,8 @@
 //! server lets go of when a connection ends.
 
 use super::{Cell, Engine, Fault, Piece};
+use bytes::BytesMut;
 use postgres::config::{Host, SslMode};
-use postgres::types::private::BytesMut;
 use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use postgres::{Client, Config, NoTls, Row, Statement};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +12,11 @@ use std::time::Duration;
 
 /// First number of the advisory lock that whoever claims a trial takes.
 const ALONE: i64 = 0x6f75_7473;
+/// Longest time to connect.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Seconds without a word, seconds between two questions and questions without an answer after which either side takes the
+/// other for cut off: a minute and a half in all, not two hours.
+const SILENCE: (u64, u64, u32) = (60, 10, 3);
 /// Number of the piece that is no trial.
 const CONCLUSION: i64 = i32::MAX as i64;
 
@@ -39,7 +44,13 @@ impl Address {
         {
             config.password(password);
         }
-        config.application_name("outset").connect_timeout(Duration::from_secs(10));
+        let (idle, interval, count) = SILENCE;
+        config
+            .application_name("outset")
+            .connect_timeout(CONNECT)
+            .keepalives_idle(Duration::from_secs(idle))
+            .keepalives_interval(Duration::from_secs(interval))
+            .keepalives_retries(count);
         Some(Self(Box::new(config)))
     }
 }
@@ -83,11 +94,16 @@ impl Postgres {
     pub fn connect(address: &Address) -> Result<Self, Fault> {
         let client = address.0.connect(NoTls).map_err(plain)?;
         let mut connection = Self { client, prepared: BTreeMap::new() };
-        // A machine that is cut off lets go of its trials after a minute and a half, not after two hours.
-        for (name, seconds) in
-            [("tcp_keepalives_idle", 60), ("tcp_keepalives_interval", 10), ("tcp_keepalives_count", 3)]
-        {
-            connection.run(&format!("SET {name} = {seconds}"), &[])?;
+        let (idle, interval, count) = SILENCE;
+        for (name, value) in [
+            // A machine that is cut off lets go of its trials.
+            ("tcp_keepalives_idle", idle.to_string()),
+            ("tcp_keepalives_interval", interval.to_string()),
+            ("tcp_keepalives_count", count.to_string()),
+            // Whoever waits for a lock is not to wait for ever.
+            ("statement_timeout", "'5min'".to_owned()),
+        ] {
+            connection.run(&format!("SET {name} = {value}"), &[])?;
         }
         Ok(connection)
     }
@@ -111,16 +127,10 @@ fn plain(error: postgres::Error) -> Fault {
 }
 
 impl ToSql for Cell {
-    fn to_sql(
-        &self,
-        kind: &Type,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Fault> {
         match (self, kind) {
             (Self::Null, _) => Ok(IsNull::Yes),
-            (Self::Whole(value), &Type::INT2) => i16::try_from(*value)?.to_sql(kind, out),
             (Self::Whole(value), &Type::INT4) => i32::try_from(*value)?.to_sql(kind, out),
-            (Self::Whole(value), &Type::FLOAT8) => (*value as f64).to_sql(kind, out),
             (Self::Whole(value), _) => value.to_sql_checked(kind, out),
             (Self::Real(value), _) => value.to_sql_checked(kind, out),
             // The server takes no zero byte in a text.
@@ -137,21 +147,17 @@ impl ToSql for Cell {
 }
 
 impl<'a> FromSql<'a> for Cell {
-    fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+    fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<Self, Fault> {
         Ok(match *kind {
-            Type::VOID => Self::Null,
-            Type::INT2 => Self::Whole(i16::from_sql(kind, raw)?.into()),
             Type::INT4 => Self::Whole(i32::from_sql(kind, raw)?.into()),
             Type::INT8 => Self::Whole(i64::from_sql(kind, raw)?),
-            Type::FLOAT4 => Self::Real(f32::from_sql(kind, raw)?.into()),
             Type::FLOAT8 => Self::Real(f64::from_sql(kind, raw)?),
             Type::BYTEA => Self::Bytes(Vec::from_sql(kind, raw)?),
-            Type::BOOL => Self::Whole(bool::from_sql(kind, raw)?.into()),
             _ => Self::Text(String::from_sql(kind, raw)?),
         })
     }
 
-    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+    fn from_sql_null(_: &Type) -> Result<Self, Fault> {
         Ok(Self::Null)
     }
 
