@@ -56,9 +56,23 @@ pub enum LearnError {
     /// No trial of a study came to a value.
     #[error("no trial of `{study}` has a value{}", listed(errors))]
     NoTrial { study: String, errors: Vec<String> },
+    /// There is not enough memory for the network.
+    #[error("{}", too_large(*parameters, *bytes, *usable))]
+    TooLarge { parameters: f64, bytes: f64, usable: f64 },
     /// The loss is no longer a number.
     #[error("training stopped at step {step}: {}", not_finite(last.as_deref()))]
     NotFinite { step: usize, last: Option<String>, checkpoint: Option<PathBuf>, learning_rate: f64 },
+}
+
+/// What a network takes and what there is.
+fn too_large(parameters: f64, bytes: f64, usable: f64) -> String {
+    let gib = |bytes: f64| verdict::number(bytes / f64::from(1 << 30));
+    format!(
+        "training the network's {} parameters takes {} GiB of memory, but {} GiB can be had",
+        verdict::number(parameters),
+        gib(bytes),
+        gib(usable)
+    )
 }
 
 fn listed(differences: &[String]) -> String {
@@ -96,6 +110,9 @@ impl LearnError {
             Self::ExperimentChanged { .. } => {
                 Some("put it back to go on with this run, or begin a new one with `outset run`".to_owned())
             }
+            Self::TooLarge { .. } => {
+                Some("give it fewer or narrower layers, or a smaller `model.size`".to_owned())
+            }
             Self::StudyChanged { study, name, .. } => Some(if study.starts_with("postgres://") {
                 format!("put the experiment back to go on with it, or give it another `name` than `{name}`")
             } else {
@@ -125,6 +142,7 @@ impl LearnError {
                 | Self::ExperimentChanged { .. }
                 | Self::NothingToResume { .. }
                 | Self::StudyChanged { .. }
+                | Self::TooLarge { .. }
                 | Self::Busy { .. }
         )
     }

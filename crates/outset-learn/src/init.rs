@@ -10,12 +10,31 @@ use rand_chacha::ChaCha8Rng;
 pub struct Init {
     generator: ChaCha8Rng,
     device: Device,
+    /// Where parameters are only counted: how many were asked for.
+    counted: Option<f64>,
 }
 
 impl Init {
     /// Starts a generator; `device` is where the parameters will live.
     pub fn new(seed: u64, device: &Device) -> Self {
-        Self { generator: ChaCha8Rng::seed_from_u64(seed), device: device.clone() }
+        Self { generator: ChaCha8Rng::seed_from_u64(seed), device: device.clone(), counted: None }
+    }
+
+    /// Counts parameters instead of making them: each tensor has one number in the place of all.
+    pub fn counting(device: &Device) -> Self {
+        Self { counted: Some(0.0), ..Self::new(0, device) }
+    }
+
+    /// The parameters that were counted.
+    pub fn counted(&self) -> f64 {
+        self.counted.unwrap_or(0.0)
+    }
+
+    /// The shape to make for a parameter of this shape.
+    fn made<const D: usize>(&mut self, shape: [usize; D]) -> [usize; D] {
+        let Some(counted) = &mut self.counted else { return shape };
+        *counted += shape.iter().map(|length| *length as f64).product::<f64>();
+        [1; D]
     }
 
     /// The device of the parameters.
@@ -40,6 +59,9 @@ impl Init {
 
     /// Rows that are given, and the others normally distributed like them around 0.
     pub fn normal_but(&mut self, shape: [usize; 2], known: &[(u32, Vec<f32>)]) -> Param<Tensor<2>> {
+        if self.counted.is_some() {
+            return self.constant(shape, 0.0);
+        }
         let [_, width] = shape;
         let given = || known.iter().flat_map(|(_, values)| values);
         let squares: f64 = given().map(|value| f64::from(*value).powi(2)).sum();
@@ -55,7 +77,7 @@ impl Init {
 
     /// A weight between `inputs` and `outputs` as an initializer draws it, `[inputs, outputs]`.
     pub fn draw(&mut self, initializer: &Initializer, inputs: usize, outputs: usize) -> Param<Tensor<2>> {
-        let shape = [inputs, outputs];
+        let shape = self.made([inputs, outputs]);
         Param::from_tensor(initializer.fill(shape, inputs, outputs, &mut self.generator, &self.device))
     }
 
@@ -74,6 +96,7 @@ impl Init {
         shape: [usize; D],
         mut draw: impl FnMut(&mut ChaCha8Rng) -> f32,
     ) -> Param<Tensor<D>> {
+        let shape = self.made(shape);
         let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw(&mut self.generator)).collect();
         Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), &self.device))
     }

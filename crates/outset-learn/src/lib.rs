@@ -52,4 +52,4 @@ mod thresholds;
 mod update;
 
 pub use error::LearnError;
-pub use machine::{environment, peak_memory_bytes, use_small_pages};
+pub use machine::{begin, environment, peak_memory_bytes};

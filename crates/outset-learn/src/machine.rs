@@ -1,7 +1,9 @@
 //! What the machine is, and how much memory this process took.
 
 use outset_spec::record::Environment;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// Describes the machine that this process runs on.
 pub fn environment(device: &str) -> Environment {
@@ -53,14 +55,53 @@ pub fn available_memory_bytes() -> Option<u64> {
     Some(limit.map_or(free, |limit| limit.min(free)))
 }
 
+/// Share of the free memory that training may take: the rest is for what follows, and for others.
+const SHARE: f64 = 0.9;
+
+/// Memory that training may take, in bytes; `None` where the system does not say.
+pub fn usable_memory_bytes() -> Option<f64> {
+    Some(available_memory_bytes()? as f64 * SHARE)
+}
+
 /// The most memory that this process has held at once, in bytes; 0 where the system does not say.
 pub fn peak_memory_bytes() -> u64 {
     status("VmHWM:").max(BEFORE.load(Ordering::Relaxed))
 }
 
-/// Has the system give this process small pages until it needs much memory: large ones take up to half as much again.
-pub fn use_small_pages() {
+/// What the program told in the beginning.
+struct Program {
+    /// When the process was begun.
+    started: Instant,
+    /// Hands freed memory back to the system.
+    release_memory: fn(),
+}
+
+static PROGRAM: OnceLock<Program> = OnceLock::new();
+
+/// To be called first by a program, with how its allocator hands freed memory back to the system.
+///
+/// Has the system give the process small pages until it needs much memory: large ones take up to half as much again.
+pub fn begin(release_memory: fn()) {
+    // Loading the program is part of its time.
+    let schedule = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let nanoseconds = schedule.split_whitespace().next().and_then(|field| field.parse().ok());
+    let now = Instant::now();
+    let started = now.checked_sub(Duration::from_nanos(nanoseconds.unwrap_or(0))).unwrap_or(now);
+    let _ = PROGRAM.set(Program { started, release_memory });
     outset_ops::pages::allow_huge(false);
+}
+
+/// When the program was begun; now, where it did not say.
+pub fn started() -> Instant {
+    PROGRAM.get().map_or_else(Instant::now, |program| program.started)
+}
+
+/// Hands freed memory back to the system where one kind of work ends and another begins, which would ask for other sizes:
+/// what both keep would add up.
+pub fn release_memory() {
+    if let Some(program) = PROGRAM.get() {
+        (program.release_memory)();
+    }
 }
 
 /// Memory above which large pages are worth what they waste.

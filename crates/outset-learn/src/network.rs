@@ -3,12 +3,13 @@
 use crate::combiner::{self, Combiner};
 use crate::decoders::{self, Decoder, Needs, Raw, TargetBatch};
 use crate::encoders::{self, Encoded, Encoder, Gathered, Mixing, Wishes};
+use crate::error::LearnError;
 use crate::evidence::{self, Counted, Evidence};
 use crate::init::Init;
 use crate::losses::Loss;
 use crate::machine;
 use crate::order::mix;
-use crate::train::Examples;
+use crate::train::{COPIES, Examples};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use outset_data::{FeatureShape, Features, Preprocessor, Targets};
@@ -61,7 +62,35 @@ impl Design {
     /// Builds the network with its first weights, on `device`.
     pub fn build(&self, preprocessor: &Preprocessor, seed: u64, device: &Device) -> Network {
         machine::expect_memory(0);
-        let mut init = Init::new(seed, device);
+        self.assemble(preprocessor, &mut Init::new(seed, device))
+    }
+
+    /// Builds the network to be trained.
+    ///
+    /// # Errors
+    /// If there is not enough memory for its weights and what training keeps beside them.
+    pub fn build_to_train(
+        &self,
+        preprocessor: &Preprocessor,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Network, LearnError> {
+        let parameters = self.parameters(preprocessor);
+        let bytes = parameters * 4.0 * (1 + COPIES) as f64;
+        match machine::usable_memory_bytes() {
+            Some(usable) if bytes > usable => Err(LearnError::TooLarge { parameters, bytes, usable }),
+            _ => Ok(self.build(preprocessor, seed, device)),
+        }
+    }
+
+    /// Counts the parameters of the network without making them.
+    fn parameters(&self, preprocessor: &Preprocessor) -> f64 {
+        let mut init = Init::counting(&Device::flex());
+        self.assemble(preprocessor, &mut init);
+        init.counted()
+    }
+
+    fn assemble(&self, preprocessor: &Preprocessor, init: &mut Init) -> Network {
         let mut shapes: Vec<FeatureShape> = preprocessor.inputs.values().map(|input| input.shape()).collect();
         if shapes.len() > 1 {
             // Mixed pictures would no longer fit to the other inputs of their rows; `prepare` says so.
@@ -81,17 +110,17 @@ impl Design {
         let (mut encoders, mut columns) = (Vec::new(), Vec::new());
         for (settings, group) in groups {
             let shapes: Vec<FeatureShape> = group.iter().map(|column| shapes[*column].clone()).collect();
-            encoders.push(settings.build(&shapes, &mut init));
+            encoders.push(settings.build(&shapes, init));
             columns.push(group);
         }
         let width = encoders.iter().map(Encoder::width).sum();
-        let combiner = self.combiner.build(width, &mut init);
+        let combiner = self.combiner.build(width, init);
         let decoders: Vec<Decoder> = self
             .decoders
             .iter()
             .zip(preprocessor.outputs.values())
             .map(|((settings, loss), output)| {
-                settings.build(output, loss.clone(), combiner.members(), combiner.width(), &mut init)
+                settings.build(output, loss.clone(), combiner.members(), combiner.width(), init)
             })
             .collect();
         let sequences = decoders.iter().zip(preprocessor.outputs.values()).map(|(decoder, output)| {
@@ -101,7 +130,7 @@ impl Design {
         });
         let sequences = sequences.collect();
         let chunk = self.wishes(0).rows_at_once.unwrap_or(CHUNK).min(CHUNK);
-        let evidence = evidence(&encoders, preprocessor, combiner.members(), device);
+        let evidence = evidence(&encoders, preprocessor, combiner.members(), init.device());
         Network { encoders, combiner, decoders, evidence, columns, sequences, chunk }
     }
 
@@ -202,12 +231,23 @@ impl Network {
         for (evidence, (raw, said_by)) in self.evidence.iter_mut().zip(raw.iter().zip(&said_by)) {
             let inputs = features_of(evidence, &self.columns, examples);
             let mut by_margin = evidence.by_margin(examples, &inputs, device);
-            for encoder in evidence.encoders() {
-                if let (Some(other), Some(emphasis)) = (&mut by_margin, self.encoders[*encoder].emphasis()) {
-                    other.divide(*encoder, &emphasis, device);
-                }
-            }
+            by_margin.iter_mut().for_each(|other| divide(other, &self.encoders, device));
             evidence.settle(by_margin, raw, said_by, examples, device);
+        }
+    }
+
+    /// Fits the evidence anew to train and val together, once nothing more is to be asked of val.
+    pub fn recount(&mut self, examples: &Examples<'_>, device: &Device) {
+        let rows = [examples.train, examples.val].concat();
+        let all = Examples { train: &rows, ..*examples };
+        for evidence in self.evidence.iter_mut().filter(|evidence| evidence.speaks()) {
+            let inputs = features_of(evidence, &self.columns, &all);
+            let mut counted = evidence.counted();
+            counted.iter_mut().for_each(|counted| drop(counted.count(&all, &inputs, device)));
+            let mut others: Vec<Evidence> =
+                counted.into_iter().chain(evidence.by_margin(&all, &inputs, device)).collect();
+            others.iter_mut().for_each(|other| divide(other, &self.encoders, device));
+            evidence.join(&others, device);
         }
     }
 
@@ -383,6 +423,15 @@ fn features_of<'a>(
     examples: &Examples<'a>,
 ) -> Vec<&'a Features> {
     evidence.encoders().iter().map(|encoder| &examples.features[columns[*encoder][0]]).collect()
+}
+
+/// Makes up for what the encoders multiply n-grams by.
+fn divide(evidence: &mut Evidence, encoders: &[Encoder], device: &Device) {
+    for encoder in evidence.encoders().to_vec() {
+        if let Some(emphasis) = encoders[encoder].emphasis() {
+            evidence.divide(encoder, &emphasis, device);
+        }
+    }
 }
 
 /// The n-grams of the evidence's inputs.

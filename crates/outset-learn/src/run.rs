@@ -59,7 +59,7 @@ pub fn run(
     options: &Options<'_>,
     observe: Observer<'_>,
 ) -> Result<Finished, LearnError> {
-    let started = Instant::now();
+    let started = machine::started();
     let prepared = prepare(experiment, observe)?;
     let folder = files::new_run(&options.runs, &prepared.experiment.name)?;
     let Some(_lock) = files::lock(&folder)? else { return Err(LearnError::Busy { folder }) };
@@ -122,7 +122,7 @@ impl Way<'_> {
     /// Everything after training: evaluation on val, importance, baselines, the look at the test part, the bundle.
     pub(crate) fn conclude(
         &self,
-        trained: Trained,
+        mut trained: Trained,
         examples: &Examples<'_>,
         state: &mut RunState,
         observe: Observer<'_>,
@@ -130,6 +130,7 @@ impl Way<'_> {
         let (prepared, folder) = (&self.prepared, &self.folder);
         let device = Device::flex();
         let clock = Instant::now();
+        machine::release_memory();
         let loss_weights = prepared.design.weights();
         let on = |rows: &[u32]| Answers::of(&trained.network, examples, rows, &loss_weights, &device);
         let mut record = new_record(prepared, &trained);
@@ -160,6 +161,7 @@ impl Way<'_> {
             observe(Event::Note { text });
         }
         baselines.measure(prepared, "val", &prepared.val, &mut record);
+        trained.network.recount(examples, &device);
         // A run that was stopped may go on, and its best state may be another one then: the one look is kept for that.
         if !state.without_test && !trained.interrupted {
             // Counted before the look, so that no look is forgotten if the program dies during it.
@@ -182,6 +184,8 @@ impl Way<'_> {
         let probes = bundle::write(folder, prepared, trained, &record, &thresholds)?;
         observe(Event::Bundle { path: folder.join("bundle").display().to_string(), probes });
         record.timings.insert("bundle".to_owned(), clock.elapsed().as_secs_f64());
+        // The report is drawn by other threads.
+        machine::release_memory();
         Ok(record)
     }
 }
@@ -191,7 +195,7 @@ fn teach(way: &Way<'_>, examples: &Examples<'_>, observe: Observer<'_>) -> Resul
     let Way { prepared, folder, checkpoint, .. } = way;
     let device = Device::flex().autodiff();
     let recipe = &prepared.recipe;
-    let network = prepared.design.build(&prepared.preprocessor, recipe.seed, &device);
+    let network = prepared.design.build_to_train(&prepared.preprocessor, recipe.seed, &device)?;
     observe(Event::Model {
         kind: prepared.experiment.model.kind.clone(),
         parameters: network.parts().iter().map(|(_, _, count)| count).sum(),

@@ -72,3 +72,31 @@ fn every_initializer_begins_another_training() {
         assert!(losses[..index].iter().all(|(_, other)| other != loss), "{kind} is like another");
     }
 }
+
+#[test]
+fn what_is_counted_is_counted_over_val_too_in_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    // In train the word `zed` speaks against a sale, in val much more often for one.
+    let part = |name: &str, plain: usize, against: usize, for_it: usize| {
+        let mut text = String::from("note,sold\n");
+        for row in 0..plain {
+            let (note, sold) = [("a good thing", "yes"), ("a bad thing", "no")][row % 2];
+            let _ = writeln!(text, "{note} {},{sold}", ["red", "blue", "green"][row % 3]);
+        }
+        (0..against).for_each(|_| text.push_str("zed,no\n"));
+        (0..for_it).for_each(|_| text.push_str("zed,yes\n"));
+        std::fs::write(folder.path().join(name), text).unwrap();
+    };
+    part("train.csv", 120, 4, 1);
+    part("val.csv", 60, 0, 30);
+    part("test.csv", 30, 0, 30);
+    let file = "name = \"x\"\ndata = { train = \"train.csv\", val = \"val.csv\", test = \"test.csv\" }\n\
+                inputs = { note = \"text\" }\noutputs = { sold = \"category\" }\ntrain = { epochs = 2 }\n";
+    let experiment = Experiment::parse("outset.toml", file, folder.path(), &[]).unwrap();
+    let interrupt = AtomicBool::new(false);
+    let options = Options::new(folder.path().join("runs"), &interrupt);
+    let Finished { record, .. } = run(&experiment, &options, &mut |_| ()).unwrap();
+    let accuracy = |part: &str| record.metrics[part]["sold"]["accuracy"];
+    assert!(accuracy("val") < 0.7, "val was not yet known: {}", accuracy("val"));
+    assert_eq!(accuracy("test"), 1.0);
+}

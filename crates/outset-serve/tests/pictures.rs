@@ -13,7 +13,8 @@ use outset_learn::run::{Options, run};
 use outset_serve::{Settings, serve};
 use outset_spec::Experiment;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
@@ -128,6 +129,74 @@ fn pictures_are_answered_however_they_come_and_others_refused() {
     for part in ["data:image/*;base64,", r#"<p class="value">day</p>"#, "-F 'image=@picture.png'", "night"] {
         assert!(page.contains(part), "no {part} in\n{page}");
     }
+
+    let dropped = base64(&plain(false, &mut Lot::new(98)));
+    let page = browse(with_script(address, DROP.replace("PICTURE", &dropped)), "/").unwrap_or_default();
+    for part in ["data:image/*;base64,", r#"<p class="value">night</p>"#] {
+        assert!(page.contains(part), "no {part} in\n{page}");
+    }
+}
+
+/// Drops a file on the page's area, and asks once its picture is there.
+const DROP: &str = r#"<script>
+const waiting = setInterval(() => {
+  const area = document.querySelector(".drop");
+  if (!area) return;
+  clearInterval(waiting);
+  area.addEventListener("input", () => document.getElementById("ask").click());
+  const dataTransfer = new DataTransfer();
+  const bytes = Uint8Array.from(atob("PICTURE"), (letter) => letter.charCodeAt(0));
+  dataTransfer.items.add(new File([bytes], "dropped.png", { type: "image/png" }));
+  for (const type of ["dragover", "drop"]) {
+    area.dispatchEvent(new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true }));
+  }
+}, 10);
+</script>"#;
+
+/// The address of a server that passes everything on to another, and puts a script at the end of its page.
+fn with_script(server: SocketAddr, script: String) -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let script = script.clone();
+            // A browser opens connections that it never uses.
+            thread::spawn(move || pass_on(stream.unwrap(), server, &script));
+        }
+    });
+    address
+}
+
+/// Passes one request on, and its answer back.
+fn pass_on(stream: TcpStream, server: SocketAddr, script: &str) -> Option<()> {
+    let mut stream = BufReader::new(stream);
+    let mut line = || {
+        let mut line = String::new();
+        stream.read_line(&mut line).ok().map(|_| line.trim_end().to_owned())
+    };
+    let request = line()?;
+    let (method, path) = request.split_once(' ').map(|(method, rest)| (method, rest.split(' ').next()))?;
+    let (mut length, mut kind) = (0, String::new());
+    loop {
+        let header = line()?;
+        let Some((name, value)) = header.split_once(": ") else { break };
+        match &*name.to_ascii_lowercase() {
+            "content-length" => length = value.parse().ok()?,
+            "content-type" => kind = value.to_owned(),
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    let answer = Client::connect(server).ask(method, path?, &[("Content-Type", &kind)], &body);
+    let kind = answer.header("content-type").unwrap_or_default();
+    let end = if kind.starts_with("text/html") { script } else { "" };
+    let head = format!(
+        "HTTP/1.1 {} Passed on\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        answer.status,
+        answer.body.len() + end.len()
+    );
+    stream.get_mut().write_all(&[head.as_bytes(), &answer.body, end.as_bytes()].concat()).ok()
 }
 
 /// The checksum of a PNG chunk, bit by bit.

@@ -64,7 +64,7 @@ impl Section {
 
     /// Opens the parameters for reading; `path` is shown in messages, `train.optimizer` say.
     pub fn reader<'a>(&'a self, path: &str, problems: &'a mut crate::Problems) -> Reader<'a> {
-        Reader::new(&self.parameters, path, problems)
+        Reader::new(&self.parameters, path, problems).of_section()
     }
 
     /// The long form as a table, with the kind under `key` first.

@@ -111,13 +111,21 @@ pub struct Reader<'a> {
     table: &'a Table,
     path: String,
     asked: Vec<&'static str>,
+    /// Whether the table had a kind, which was taken out.
+    is_section: bool,
     problems: &'a mut Problems,
 }
 
 impl<'a> Reader<'a> {
     /// Opens a table; `path` is its key in the file, empty for the top.
     pub fn new(table: &'a Table, path: &str, problems: &'a mut Problems) -> Self {
-        Self { table, path: path.to_owned(), asked: Vec::new(), problems }
+        Self { table, path: path.to_owned(), asked: Vec::new(), is_section: false, problems }
+    }
+
+    /// Says that the table is that of a section without its kind.
+    #[must_use]
+    pub fn of_section(self) -> Self {
+        Self { is_section: true, ..self }
     }
 
     /// The full key of `key`, for messages.
@@ -176,6 +184,15 @@ impl<'a> Reader<'a> {
             if !self.asked.contains(&key.as_str()) {
                 let full = self.path(key);
                 let problem = Problem::new(format!("unknown key `{full}`")).at(entry.key.as_ref());
+                let other = match key.as_str() {
+                    "type" if self.is_section => Some("kind"),
+                    "kind" if self.is_section => Some("type"),
+                    _ => None,
+                };
+                if let Some(other) = other {
+                    self.problems.push(problem.hint(format!("what it is stands under `{other}` here")));
+                    continue;
+                }
                 self.problems.push(match nearest(key, self.asked.iter().copied()) {
                     Some(near) => problem.hint(format!("did you mean `{near}`?")),
                     None if self.asked.is_empty() => problem,

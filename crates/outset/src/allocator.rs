@@ -16,10 +16,17 @@ const KEPT: c_long = 30_000;
 
 unsafe extern "C" {
     fn mi_option_set(option: c_int, value: c_long);
+    fn mi_collect(force: bool);
 }
 
 /// Keeps freed memory for some time instead of handing it back at once.
 pub fn keep_memory() {
     // SAFETY: the function is part of the allocator that is linked above; it stores a number and may be called at any time.
     unsafe { mi_option_set(PURGE_DELAY, KEPT) };
+}
+
+/// Hands freed memory back to the system, whichever thread freed it: each has a heap of its own.
+pub fn release_memory() {
+    // SAFETY: the function is part of the allocator that is linked above, and may be called by any thread at any time.
+    rayon::broadcast(|_| unsafe { mi_collect(true) });
 }

@@ -30,8 +30,8 @@ impl std::fmt::Display for Wrong {
 impl std::error::Error for Wrong {}
 
 fn main() -> ExitCode {
+    outset_learn::begin(allocator::release_memory);
     allocator::keep_memory();
-    outset_learn::use_small_pages();
     let arguments = arguments::Arguments::parse();
     let threads = commands::start_threads(&arguments.global);
     let work = || {

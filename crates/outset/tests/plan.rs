@@ -113,3 +113,23 @@ fn a_language_model_for_a_budget() {
     let wrong = Sandbox::new().transcript(&["plan", "--language-model", "5"]);
     assert!(wrong.starts_with("exit 2\nerror: `--language-model` is 5, but must be from 1e12"), "{wrong}");
 }
+
+#[test]
+fn a_network_too_large_for_the_memory_is_told_before_it_is_built() {
+    let sandbox = experiment("");
+    let huge = ["model.hidden_size=1000000", "model.num_layers=3"];
+    let foretold = plan(&sandbox, &huge);
+    let verdict = foretold["verdict"].as_str().unwrap();
+    assert!(verdict.starts_with("does not fit: training the network's 2"), "{verdict}");
+    assert!(foretold["hardware"].as_array().unwrap().is_empty());
+    let said = sandbox.ok(&[&["plan"], &huge[..]].concat());
+    assert!(said.contains("verdict    does not fit") && !said.contains("price"), "{said}");
+
+    let refused = sandbox.output(&[&["-q", "run"], &huge[..]].concat());
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{error}");
+    assert!(
+        error.contains("GiB can be had") && error.contains("hint: give it fewer or narrower layers"),
+        "{error}"
+    );
+}

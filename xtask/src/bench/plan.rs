@@ -12,6 +12,12 @@ use std::time::Duration;
 /// Longest time for one forecast, and for one run.
 const LIMIT: Duration = Duration::from_secs(1200);
 
+/// Seconds below which a run is made several times: what else the machine does then counts for much.
+const SHORT: f64 = 10.0;
+
+/// How often a short run is made; its medians count.
+const TURNS: usize = 5;
+
 /// Built-in examples that are forecast.
 const EXAMPLES: [&str; 5] = ["line", "churn", "sentiment", "sentiment-zh", "ticket-priority"];
 
@@ -105,7 +111,8 @@ pub fn plan(place: &Place, names: &[&str], epochs: Option<usize>) -> Outcome<Str
     let (time, memory) = (summary(&|pair| pair.seconds), summary(&|pair| pair.bytes));
     let summary = format!(
         "Time is off by {:.0} % in the median and {:.0} % at worst, memory by {:.0} % and {:.0} %. Where a run stopped \
-         early, the forecast is that for the steps it made.",
+         early, the forecast is that for the steps it made. Where a run takes less than {SHORT:.0} s, the figures are \
+         medians of {TURNS} forecasts and {TURNS} runs in turns.",
         time.0, time.1, memory.0, memory.1
     );
     println!("\n{table}\n\n{summary}");
@@ -121,8 +128,24 @@ fn of_data(place: &Place, experiment: Experiment) -> Outcome<Vec<String>> {
     Ok(arguments)
 }
 
-/// Forecasts, then runs, an experiment.
+/// Forecasts, then runs, an experiment: [`TURNS`] times in turns where that is quick.
 fn compare(place: &Place, name: &str, arguments: &[String]) -> Outcome<Pair> {
+    let mut pairs: Vec<Pair> = Vec::new();
+    while pairs.is_empty() || (pairs.len() < TURNS && pairs[0].seconds[1] < SHORT) {
+        pairs.push(compare_once(place, &format!("{name}-{}", pairs.len()), arguments)?);
+    }
+    let middle = |of: &dyn Fn(&Pair) -> f64| median(&pairs.iter().map(of).collect::<Vec<_>>());
+    let of_both = |of: &dyn Fn(&Pair) -> [f64; 2]| [0, 1].map(|side| middle(&|pair| of(pair)[side]));
+    Ok(Pair {
+        name: name.to_owned(),
+        seconds: of_both(&|pair| pair.seconds),
+        bytes: of_both(&|pair| pair.bytes),
+        plan_seconds: middle(&|pair| pair.plan_seconds),
+        ended: pairs.swap_remove(0).ended,
+    })
+}
+
+fn compare_once(place: &Place, name: &str, arguments: &[String]) -> Outcome<Pair> {
     let runs = place.work.join(format!("{name}-runs"));
     std::fs::create_dir_all(&runs)?;
     let of = |command: &str| -> Command {

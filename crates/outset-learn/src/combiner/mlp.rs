@@ -31,11 +31,11 @@ settings! {
         /// The one dial: sets width, depth and members together.
         size: Size = Size::Small;
         /// Units of each hidden layer.
-        hidden_size: Option<usize> = None, in Bounds::at_least(1.0);
+        hidden_size: Option<usize> = None, in Bounds::between(1.0, 1_000_000.0);
         /// Hidden layers; none where text or pictures are the only inputs.
-        num_layers: Option<usize> = None;
+        num_layers: Option<usize> = None, in Bounds::between(0.0, 1024.0);
         /// Networks that share their weights and are averaged; 1 for an ordinary network.
-        members: Option<usize> = None, in Bounds::at_least(1.0);
+        members: Option<usize> = None, in Bounds::between(1.0, 1024.0);
         /// Distribution of the first weights; evenly within `±1/√inputs`, as PyTorch draws them, where left out.
         initializer: Section = Section::default();
         /// Activation after each hidden layer.

@@ -13,7 +13,7 @@ settings! {
         /// Columns with at most so many classes are one-hot, the others embedded.
         max_one_hot: usize = 48;
         /// Length of an embedding; grows with the number of classes where left out.
-        embedding_size: Option<usize> = None, in Bounds::at_least(1.0);
+        embedding_size: Option<usize> = None, in Bounds::between(1.0, 4096.0);
     }
 }
 

@@ -320,6 +320,27 @@ mod tests {
     }
 
     #[test]
+    fn parameters_are_counted_without_making_them() {
+        let counts = |settings: &Settings, shapes: &[FeatureShape]| {
+            let mut counting = Init::counting(&Device::flex());
+            settings.build(shapes, &mut counting);
+            let built = settings.build(shapes, &mut Init::new(1, &Device::flex()));
+            (counting.counted(), built.num_params() as f64)
+        };
+        let read = |kind: &str, shape: &FeatureShape| {
+            let mut problems = Problems::default();
+            Settings::read(&Section::of(kind), shape, Size::Tiny, 100, "encoder", &mut problems).unwrap()
+        };
+        for kind in ["cnn", "lstm", "gru", "transformer"] {
+            let (counted, made) = counts(&read(kind, &TEXT), &[TEXT]);
+            assert!(counted == made && made > 1000.0, "{kind}: {counted} counted, {made} made");
+        }
+        let category = FeatureShape::Index { classes: 900 };
+        let (counted, made) = counts(&read("category", &category), &[category.clone(), category]);
+        assert!(counted == made && made > 1000.0, "{counted} counted, {made} made");
+    }
+
+    #[test]
     fn columns_of_text_have_encoders_of_their_own() {
         let mut problems = Problems::default();
         let read = |kind: &str, shape: &FeatureShape, problems: &mut Problems| {

@@ -5,7 +5,8 @@
 //! Either is wrong in other ways than what is trained, so that all together are right more often than any (Wang and
 //! Manning 2012, <https://aclanthology.org/P12-2018/>; Raina et al. 2003, <https://ai.stanford.edu/~ang/papers/nips03-hybrid.pdf>).
 //! The network is trained without the evidence, which would explain the train part by itself; val then says how much
-//! each counts.
+//! each counts. Once val has told that and all else that it is asked, its rows are evidence too: every model is fitted anew
+//! to train and val together.
 
 mod bayes;
 mod margin;
@@ -48,6 +49,9 @@ pub struct Evidence {
     /// The inputs that the margin goes by.
     #[module(skip)]
     margin: Vec<usize>,
+    /// How much each model counts, the network first; nothing before it is known.
+    #[module(skip)]
+    counts: Vec<f64>,
     /// The encoders of the inputs.
     #[module(skip)]
     encoders: Vec<usize>,
@@ -108,6 +112,7 @@ impl Evidence {
             tables: inputs.iter().map(|(_, counted)| zeros(counted.size.max(1))).collect(),
             bias: Param::from_tensor(Tensor::zeros([classes], device)),
             shares: vector(vec![1.0, 0.0], device),
+            counts: Vec::new(),
             naive_bayes: those(&|counted| counted.naive_bayes),
             margin: those(&|counted| counted.margin),
             encoders: inputs.iter().map(|(encoder, _)| *encoder).collect(),
@@ -224,8 +229,7 @@ impl Evidence {
         let actual: Vec<usize> = examples.val.iter().map(|row| classes[*row as usize] as usize).collect();
         let weight = |row: &u32| examples.weights.map_or(1.0, |weights| f64::from(weights[*row as usize]));
         let weights: Vec<f64> = examples.val.iter().map(weight).collect();
-        let counted = (!self.naive_bayes.is_empty()).then(|| self.clone());
-        let others: Vec<Self> = counted.into_iter().chain(by_margin).collect();
+        let others: Vec<Self> = self.counted().into_iter().chain(by_margin).collect();
         let mut voices = vec![raw.to_vec()];
         for evidence in &others {
             let said = bags.iter().flat_map(|bags| {
@@ -233,16 +237,31 @@ impl Evidence {
             });
             voices.push(said.collect());
         }
-        let found = shares(&voices, &actual, &weights);
+        self.counts = shares(&voices, &actual, &weights);
+        self.join(&others, device);
+    }
+
+    /// What was counted, if anything was.
+    pub fn counted(&self) -> Option<Self> {
+        (!self.naive_bayes.is_empty()).then(|| self.clone())
+    }
+
+    /// Whether anything but the network counts.
+    pub fn speaks(&self) -> bool {
+        self.counts.iter().skip(1).any(|share| *share > 0.0)
+    }
+
+    /// Joins what several models say to one, each by how much it counts.
+    pub fn join(&mut self, others: &[Self], device: &Device) {
+        let found = self.counts.clone();
         for (input, table) in self.tables.iter_mut().enumerate() {
             let tables = others.iter().map(|evidence| evidence.tables[input].val());
             joined(tables, &found[1..]).into_iter().for_each(|sum| *table = Param::from_tensor(sum));
         }
         let biases = others.iter().map(|evidence| evidence.bias.val());
         joined(biases, &found[1..]).into_iter().for_each(|sum| self.bias = Param::from_tensor(sum));
-        let speaks = found[1..].iter().any(|share| *share > 0.0);
         // The shares of the evidence are in its tables by now.
-        self.shares = vector(vec![found[0] as f32, if speaks { 1.0 } else { 0.0 }], device);
+        self.shares = vector(vec![found[0] as f32, if self.speaks() { 1.0 } else { 0.0 }], device);
     }
 }
 

@@ -4,15 +4,9 @@ use super::MicroBatch;
 use crate::machine;
 use crate::network::Network;
 use crate::prepare::Prepared;
+use crate::train::COPIES;
 use burn::tensor::Device;
 use outset_ops::with_recompute;
-
-/// Copies of the weights that training keeps beside the network's own: gradients, two moments, the moving average, the
-/// best state, the state of the last epoch.
-const COPIES: u64 = 6;
-
-/// Share of the free memory that a pass may take: the rest is for what follows, and for others.
-const SHARE: f64 = 0.9;
 
 /// Share of the memory for a pass that even a generous guess must take before it is looked at more closely: memory that is
 /// touched here counts to the peak of the rehearsal.
@@ -21,24 +15,24 @@ const CLOSE: f64 = 0.25;
 /// Tells whether a pass would take more memory than there is, from the growth between two small passes.
 pub fn too_large(network: &Network, prepared: &Prepared, device: &Device) -> Option<MicroBatch> {
     let asked = prepared.recipe.micro_batch_size;
-    let available = machine::available_memory_bytes()? as f64 * SHARE;
+    let usable = machine::usable_memory_bytes()?;
     let small = (asked / 8).max(1);
     let parameters: usize = network.parts().iter().map(|(_, _, count)| count).sum();
     let kept = 4 * parameters as u64 * COPIES;
     let one = pass(network, prepared, device, small);
     // A pass of `asked` rows takes at most as many times more.
     let guess = kept as f64 + one * asked.div_ceil(small) as f64;
-    if asked < 4 * small || guess < CLOSE * available {
+    if asked < 4 * small || guess < CLOSE * usable {
         return None;
     }
     let two = pass(network, prepared, device, 2 * small);
     let per_row = (two - one).max(0.0) / small as f64;
     let of = |rows: usize| kept as f64 + one + per_row * (rows.saturating_sub(small)) as f64;
-    if of(asked) <= available {
+    if of(asked) <= usable {
         return None;
     }
     let mut fits = asked;
-    while fits > 0 && of(fits) > available {
+    while fits > 0 && of(fits) > usable {
         fits /= 2;
     }
     Some(MicroBatch { asked, fits, bytes: of(asked) as u64 })

@@ -18,7 +18,7 @@ use crate::machine;
 use crate::network::Network;
 use crate::prepare::{Prepared, prepare};
 use crate::run::Way;
-use crate::train::{Pause, Training};
+use crate::train::{Pause, Training, release_memory_after};
 use burn::module::Module as _;
 use burn::tensor::Device;
 use outset_spec::Experiment;
@@ -50,6 +50,7 @@ pub struct Rehearsal {
     pub parameters: usize,
     /// Floating-point operations of one row, forward.
     pub flops_per_row: f64,
+    /// From the start of the program until the first step.
     pub prepare_seconds: f64,
     /// Of one row of train, forward, backward and update.
     pub row_seconds: f64,
@@ -73,6 +74,8 @@ pub struct Rehearsal {
     #[serde(skip)]
     pub cost_limit: Option<f64>,
     pub threads: usize,
+    /// Why not even the weights fit into memory, where they do not.
+    pub too_large: Option<String>,
     /// Where the passes of a step would take more memory than there is: the rows of a pass that fit, or `None` if not even
     /// one does.
     pub micro_batch_size: Option<MicroBatch>,
@@ -139,27 +142,13 @@ pub fn rehearse(
     interrupt: &AtomicBool,
     observe: Observer<'_>,
 ) -> Result<Rehearsal, LearnError> {
-    let started = Instant::now();
+    let started = machine::started();
     let mut prepared = prepare(experiment, observe)?;
     let prepare_seconds = started.elapsed().as_secs_f64();
     let test_rows = prepared.test.len();
     // As many rows as test has, but none of its own.
     prepared.test = prepared.val.iter().chain(&prepared.train).copied().take(test_rows).collect();
     let device = Device::flex().autodiff();
-    let network = prepared.design.build(&prepared.preprocessor, prepared.recipe.seed, &device);
-    observe(Event::Model {
-        kind: prepared.experiment.model.kind.clone(),
-        parameters: network.parts().iter().map(|(_, _, count)| count).sum(),
-        members: network.members(),
-        device: "cpu".to_owned(),
-        words: prepared.design.words(&network),
-    });
-    let parameters: usize = network.parts().iter().map(|(_, _, count)| count).sum();
-    let flops_per_row = flops::forward(&network.clone().valid(), &prepared.features, &prepared.train);
-    let too_large = memory::too_large(&network, &prepared, &device);
-    if let Some(MicroBatch { fits, .. }) = too_large {
-        prepared.recipe.micro_batch_size = fits.max(1);
-    }
     let steps_per_epoch = prepared.train.len().div_ceil(prepared.recipe.batch_size.max(1));
     let asked = prepared.recipe.steps.unwrap_or(usize::MAX);
     let steps = asked.min(prepared.recipe.epochs.saturating_mul(steps_per_epoch));
@@ -170,8 +159,6 @@ pub fn rehearse(
         epochs: steps.div_ceil(steps_per_epoch.max(1)),
         steps,
         batch_size: prepared.recipe.batch_size,
-        parameters,
-        flops_per_row,
         prepare_seconds,
         checkpoint: prepared.recipe.checkpoint.clone(),
         search: Search::of(experiment, steps.div_ceil(steps_per_epoch.max(1))),
@@ -179,11 +166,34 @@ pub fn rehearse(
         time_limit: prepared.recipe.time_limit.map(|limit| limit.as_secs_f64()),
         cost_limit: prepared.recipe.cost_limit,
         threads: rayon::current_num_threads(),
-        micro_batch_size: too_large,
         declared: crate::resume::declared(experiment),
         rows_sha256: prepared.data.rows_sha256.clone(),
         ..Rehearsal::default()
     };
+    let clock = Instant::now();
+    let seed = prepared.recipe.seed;
+    let network = match prepared.design.build_to_train(&prepared.preprocessor, seed, &device) {
+        Err(error @ LearnError::TooLarge { parameters, .. }) => {
+            (rehearsal.parameters, rehearsal.too_large) = (parameters as usize, Some(error.to_string()));
+            return Ok(rehearsal);
+        }
+        network => network?,
+    };
+    rehearsal.prepare_seconds += clock.elapsed().as_secs_f64();
+    rehearsal.parameters = network.parts().iter().map(|(_, _, count)| count).sum();
+    observe(Event::Model {
+        kind: prepared.experiment.model.kind.clone(),
+        parameters: rehearsal.parameters,
+        members: network.members(),
+        device: "cpu".to_owned(),
+        words: prepared.design.words(&network),
+    });
+    rehearsal.flops_per_row = flops::forward(&network.clone().valid(), &prepared.features, &prepared.train);
+    let too_large = memory::too_large(&network, &prepared, &device);
+    if let Some(MicroBatch { fits, .. }) = too_large {
+        prepared.recipe.micro_batch_size = fits.max(1);
+    }
+    rehearsal.micro_batch_size = too_large;
     if too_large.is_some_and(|micro| micro.fits == 0) {
         return Ok(rehearsal);
     }
@@ -210,16 +220,24 @@ fn measure(
     let prepared = &way.prepared;
     let examples = prepared.examples();
     let device = Device::flex().autodiff();
+    let clock = Instant::now();
     let mut training = Training::new(&prepared.design, network, &prepared.recipe, &examples, &device);
+    rehearsal.prepare_seconds += clock.elapsed().as_secs_f64();
     training.probe_longest()?;
     let (rows, timed, seconds) = training.probe(WARM_UP, rehearsal.steps.max(WARM_UP + 1), BUDGET)?;
     (rehearsal.row_seconds, rehearsal.steps_timed) = (seconds / rows.max(1) as f64, timed);
+    let steps_seconds = rehearsal.row_seconds * rehearsal.train_rows as f64;
+    let mut evaluate = |is_best| -> Result<f64, LearnError> {
+        let seconds = training.probe_evaluation(is_best)?;
+        release_memory_after(Duration::from_secs_f64(steps_seconds + seconds));
+        Ok(seconds)
+    };
     // The first evaluation finds cold caches, as only one of the run's does.
-    let first = training.probe_evaluation(true)?;
+    let first = evaluate(true)?;
     let repeats = if first > 2.0 { 1 } else { 2 };
     let mut evaluations: Vec<f64> = vec![first];
     for _ in 0..repeats {
-        evaluations.push(training.probe_evaluation(rehearsal.epochs < 3)?);
+        evaluations.push(evaluate(rehearsal.epochs < 3)?);
     }
     // Only then a step may follow on an epoch that was not the best.
     if rehearsal.epochs >= 3 {
@@ -283,12 +301,18 @@ impl Rehearsal {
             hardware: prices
                 .hardware
                 .iter()
+                .filter(|_| self.was_timed())
                 .map(|hardware| {
                     self.elsewhere(hardware, prices, rest, train_seconds, flops, peak_memory_bytes)
                 })
                 .collect(),
             rehearsal: self,
         }
+    }
+
+    /// Whether steps were made at all: a network that does not fit gives nothing to go by.
+    pub fn was_timed(&self) -> bool {
+        self.steps_timed > 0
     }
 
     /// Seconds of training with evaluations and checkpoints.
@@ -302,6 +326,9 @@ impl Rehearsal {
     }
 
     fn verdict(&self, limit: Option<(f64, &str)>, all_epochs: f64, peak: u64) -> String {
+        if let Some(why) = &self.too_large {
+            return format!("does not fit: {why}");
+        }
         if let Some(MicroBatch { asked, fits, bytes }) = self.micro_batch_size {
             let gib = bytes as f64 / (1u64 << 30) as f64;
             return match fits {

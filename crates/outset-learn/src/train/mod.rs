@@ -29,6 +29,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+/// Copies of the weights that training keeps beside the network's own: gradients, two moments, the moving average, the
+/// best state, the state of the last epoch.
+pub const COPIES: u64 = 6;
+
 /// Everything that the loop reads.
 pub struct Examples<'a> {
     pub features: &'a [Features],
@@ -112,6 +116,7 @@ impl<'a> Training<'a> {
         device: &Device,
     ) -> Self {
         network.count(examples, device);
+        machine::release_memory();
         // Gradients and the two averages of the optimizer are as large as the weights.
         machine::expect_memory(3 * 4 * network.num_params() as u64);
         let steps_per_epoch = examples.train.len().div_ceil(recipe.batch_size);
@@ -189,6 +194,7 @@ impl<'a> Training<'a> {
                 }
                 self.open_epoch();
             }
+            let opened = Instant::now();
             let order = self.order();
             let batches: Vec<&[u32]> = order.chunks(self.recipe.batch_size).collect();
             let mut stop = None;
@@ -219,6 +225,7 @@ impl<'a> Training<'a> {
             }
             if self.progress.rows_seen > 0 || self.progress.best.is_none() {
                 self.close_epoch(keeper.as_deref_mut(), observe)?;
+                release_memory_after(opened.elapsed());
             } else {
                 // Stopped between two epochs: the one that was opened never began.
                 self.progress.open = false;
@@ -431,6 +438,16 @@ impl<'a> Training<'a> {
     /// Updates of one epoch.
     pub fn steps_per_epoch(&self) -> usize {
         self.steps_per_epoch
+    }
+}
+
+/// An epoch that is so long does not notice that memory has to be asked for anew.
+const LONG_EPOCH: Duration = Duration::from_millis(500);
+
+/// Hands freed memory back after an evaluation, which works on other sizes than a step; not after each of many short epochs.
+pub fn release_memory_after(epoch: Duration) {
+    if epoch >= LONG_EPOCH {
+        machine::release_memory();
     }
 }
 

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout)]
 
 #[path = "../../../outset/src/allocator.rs"]
+#[expect(dead_code, reason = "what the program does between stages has no place within one")]
 mod allocator;
 mod images;
 mod sequences;

@@ -1,6 +1,7 @@
 //! Settings that are read, written and refused.
 
 use super::*;
+use crate::section::Section;
 
 settings! {
     /// A layer.
@@ -43,6 +44,23 @@ fn all_problems_at_once() {
             "unknown key `layer.unit`",
         ]
     );
+}
+
+#[test]
+fn the_word_for_a_kind_is_told() {
+    for (wrong, right) in [("type", "kind"), ("kind", "type")] {
+        let section = Section {
+            parameters: Table::parse("x.toml", &format!("{wrong} = \"dense\"")).unwrap(),
+            ..Section::default()
+        };
+        let mut problems = Problems::default();
+        let mut reader = section.reader("layer", &mut problems);
+        Layer::read_from(&mut reader);
+        reader.finish();
+        let problem = problems.iter().next().unwrap();
+        assert_eq!(problem.message, format!("unknown key `layer.{wrong}`"));
+        assert_eq!(problem.hint, Some(format!("what it is stands under `{right}` here")));
+    }
 }
 
 #[test]

@@ -119,7 +119,9 @@ fn show(plan: &Plan, printer: &Printer) {
         ("price", money(&plan.cost)),
         ("verdict", plan.verdict.clone()),
     ];
-    for (name, text) in lines.into_iter().filter(|(_, text)| !text.is_empty()) {
+    let of_steps = ["arithmetic", "memory", "time", "energy", "price"];
+    let is_known = |name: &str| rehearsal.was_timed() || !of_steps.contains(&name);
+    for (name, text) in lines.into_iter().filter(|(name, text)| !text.is_empty() && is_known(name)) {
         printer.answer(&format!("{name:<11}{text}\n"));
     }
     if plan.hardware.is_empty() {

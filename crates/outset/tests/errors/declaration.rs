@@ -88,7 +88,7 @@ fn values_of_another_type() {
             6 | dropout = "a lot"
               |           ^^^^^^^
 
-            error: `model.hidden_size` is `0`, but must be at least 1
+            error: `model.hidden_size` is `0`, but must be from 1 to 1000000
              --> outset.toml:7:15
               |
             7 | hidden_size = 0
