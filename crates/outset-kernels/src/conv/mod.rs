@@ -7,6 +7,7 @@
 //! of images, of which only some columns exist at a time. In the forward pass these
 //! are patches of the input; for the gradient of the input they are patches of the output's gradient, one product for
 //! each phase of the stride; the gradient of the weight multiplies patches, read in place, with the output's gradient.
+//! In training the most frequent of kernels goes another way, with fewer multiplications ([`winograd`]).
 
 mod depthwise;
 mod padded;
@@ -15,6 +16,7 @@ mod product;
 mod tests;
 pub mod transposed;
 mod weights;
+mod winograd;
 
 pub use weights::weight_gradient;
 
@@ -110,6 +112,27 @@ impl Conv {
         (0..height * width).map(|tap| layout.at(tap / width * y, tap % width * x)).collect()
     }
 
+    /// The same convolution in tiles.
+    fn winograd(&self) -> winograd::Way {
+        let Conv { batch, channels, outputs, image, padding, .. } = *self;
+        let output = self.output_image();
+        winograd::Way { batch, inputs: channels, image, before: padding, rows: outputs, output }
+    }
+
+    /// The gradient of the input in tiles.
+    fn winograd_gradient(&self) -> winograd::Way {
+        let Conv { batch, channels, outputs, image, padding, .. } = *self;
+        let before = padding.map(|zeros| 2 - zeros);
+        winograd::Way {
+            batch,
+            inputs: outputs,
+            image: self.output_image(),
+            before,
+            rows: channels,
+            output: image,
+        }
+    }
+
     fn cost(&self) -> usize {
         self.batch * self.outputs * self.patch() * self.output_pixels()
     }
@@ -124,7 +147,17 @@ impl Conv {
     }
 }
 
-/// Convolves the images.
+/// Convolves the images as [`forward`], in tiles where that is quicker ([`winograd`]): the last bits of an image's output then
+/// depend on whether there are enough images for it.
+pub fn forward_in_tiles(x: &[f32], w: &[f32], b: Option<&[f32]>, conv: &Conv) -> Vec<f32> {
+    if !winograd::applies(conv) {
+        return forward(x, w, b, conv);
+    }
+    conv.check(x.len(), w.len());
+    conv.winograd().run(x, w, b)
+}
+
+/// Convolves the images, each to the same bits whatever is beside it.
 pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, conv: &Conv) -> Vec<f32> {
     conv.check(x.len(), w.len());
     if depthwise::applies(conv) {
@@ -164,6 +197,18 @@ pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, conv: &Conv) -> Vec<f32>
         }
     });
     y
+}
+
+/// Returns the gradient of the input as [`input_gradient`], in tiles where that is quicker.
+pub fn input_gradient_in_tiles(w: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
+    if !winograd::applies(conv) {
+        return input_gradient(w, dy, conv);
+    }
+    conv.check(conv.batch * conv.channels * conv.input_pixels(), w.len());
+    assert_eq!(dy.len(), conv.batch * conv.outputs * conv.output_pixels(), "the gradient has another size");
+    // Each tap reaches a pixel from where the turned kernel looks.
+    let turned = conv.turned(w, &[8, 7, 6, 5, 4, 3, 2, 1, 0]);
+    conv.winograd_gradient().run(dy, &turned, None)
 }
 
 /// Returns the gradient of the input: also the forward pass of the transposed convolution.

@@ -46,6 +46,12 @@ fn cases() -> Vec<Conv> {
         Conv { batch: 0, ..base },
         // Images taken together, the last ones fewer.
         Conv { batch: 21, channels: 9, outputs: 10, image: [4, 4], ..base },
+        // In tiles of 2 × 2: whole and cut off, small images together, every padding, more channels than a pass.
+        Conv { batch: 11, channels: 33, outputs: 34, image: [7, 6], ..base },
+        Conv { batch: 39, channels: 32, outputs: 40, image: [4, 4], ..base },
+        Conv { batch: 1, channels: 32, outputs: 32, image: [9, 67], padding: [0, 2], ..base },
+        Conv { batch: 9, channels: 290, outputs: 32, image: [8, 8], padding: [2, 0], ..base },
+        Conv { batch: 130, channels: 32, outputs: 32, image: [1, 1], ..base },
         // Several tiles.
         Conv { batch: 1, channels: 40, outputs: 8, image: [33, 37], ..base },
     ]
@@ -102,13 +108,16 @@ fn matches_the_twin() {
         let [x, w, dy] = made_up(&conv);
         let [y, dx, dw] = twin(&wide(&x), &wide(&w), &wide(&dy), &conv);
         close(&forward(&x, &w, None, &conv), &y);
+        close(&forward_in_tiles(&x, &w, None, &conv), &y);
         close(&input_gradient(&w, &dy, &conv), &dx);
+        close(&input_gradient_in_tiles(&w, &dy, &conv), &dx);
         close(&weight_gradient(&x, &dy, &conv), &dw);
 
         let b = values(conv.outputs, 4);
         let channel = |i: usize| i / conv.output_pixels() % conv.outputs;
         let with_bias: Vec<f64> = y.iter().enumerate().map(|(i, v)| v + f64::from(b[channel(i)])).collect();
         close(&forward(&x, &w, Some(&b), &conv), &with_bias);
+        close(&forward_in_tiles(&x, &w, Some(&b), &conv), &with_bias);
         let mut db = vec![0.0; conv.outputs];
         dy.iter().enumerate().for_each(|(i, d)| db[channel(i)] += f64::from(*d));
         close(&bias_gradient(&dy, &conv), &db);
@@ -148,11 +157,25 @@ fn a_kernel_beyond_the_image_is_refused() {
 #[test]
 fn bits_do_not_depend_on_threads() {
     let wide = Conv { batch: 9, channels: 16, outputs: 16, image: [20, 20], ..cases()[0] };
-    for conv in [wide, Conv { groups: 16, ..wide }, cases()[1]] {
+    let in_tiles = Conv { channels: 32, outputs: 48, ..wide };
+    for conv in [wide, Conv { groups: 16, ..wide }, cases()[1], in_tiles] {
         let [x, w, dy] = made_up(&conv);
         same_bits_with_one_and_two_threads(|| {
             let (dx, dw) = (input_gradient(&w, &dy, &conv), weight_gradient(&x, &dy, &conv));
-            vec![forward(&x, &w, None, &conv), dx, dw, bias_gradient(&dy, &conv)]
+            let (tiles, dx_tiles) =
+                (forward_in_tiles(&x, &w, None, &conv), input_gradient_in_tiles(&w, &dy, &conv));
+            vec![forward(&x, &w, None, &conv), dx, dw, bias_gradient(&dy, &conv), tiles, dx_tiles]
         });
     }
+}
+
+#[test]
+fn an_image_has_the_same_output_whatever_is_beside_it() {
+    let many = Conv { batch: 40, channels: 32, outputs: 32, image: [8, 8], ..cases()[0] };
+    let [x, w, _] = made_up(&many);
+    let (all, tiles) = (forward(&x, &w, None, &many), forward_in_tiles(&x, &w, None, &many));
+    assert_ne!(all, tiles, "there are enough images for tiles");
+    let image = 32 * 64;
+    let alone = forward(&x[..image], &w, None, &Conv { batch: 1, ..many });
+    assert_eq!(alone, all[..image]);
 }

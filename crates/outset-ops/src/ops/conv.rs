@@ -92,11 +92,11 @@ trait ConvOps: Backend {
 
 impl ConvOps for Flex {
     fn convolve(x: FlexTensor, w: FlexTensor, how: Convolution) -> FlexTensor {
-        forward(x, w, None, how).0
+        forward(x, w, None, how, kernel::forward).0
     }
 
     fn convolve_with_bias(x: FlexTensor, w: FlexTensor, b: FlexTensor, how: Convolution) -> FlexTensor {
-        forward(x, w, Some(b), how).0
+        forward(x, w, Some(b), how, kernel::forward).0
     }
 }
 
@@ -104,13 +104,13 @@ impl<C: CheckpointStrategy> ConvOps for Autodiff<Flex, C> {
     fn convolve(x: Tracked, w: Tracked, how: Convolution) -> Tracked {
         track::<Convolve, C, 2>(
             [x, w],
-            |[x, w]| forward(x, w, None, how).0,
-            |[x, w]| forward(x, w, None, how),
+            |[x, w]| forward(x, w, None, how, kernel::forward_in_tiles).0,
+            |[x, w]| forward(x, w, None, how, kernel::forward_in_tiles),
         )
     }
 
     fn convolve_with_bias(x: Tracked, w: Tracked, b: Tracked, how: Convolution) -> Tracked {
-        let run = |[x, w, b]: [FlexTensor; 3]| forward(x, w, Some(b), how);
+        let run = |[x, w, b]: [FlexTensor; 3]| forward(x, w, Some(b), how, kernel::forward_in_tiles);
         track::<Convolve, C, 3>([x, w, b], |inputs| run(inputs).0, run)
     }
 }
@@ -133,11 +133,21 @@ fn sizes(x: &FlexTensor, w: &FlexTensor, how: Convolution) -> kernel::Conv {
     }
 }
 
-fn forward(x: FlexTensor, w: FlexTensor, b: Option<FlexTensor>, how: Convolution) -> (FlexTensor, Saved) {
+/// Of images, kernels and bias.
+type Forward = fn(&[f32], &[f32], Option<&[f32]>, &kernel::Conv) -> Vec<f32>;
+
+/// Answers are the same however many rows are asked for, which `run` must see to where no gradients are wanted.
+fn forward(
+    x: FlexTensor,
+    w: FlexTensor,
+    b: Option<FlexTensor>,
+    how: Convolution,
+    run: Forward,
+) -> (FlexTensor, Saved) {
     let (x, w, b) = (contiguous(x), contiguous(w), b.map(contiguous));
     let sizes = sizes(&x, &w, how);
     let [height, width] = sizes.output_image();
-    let y = kernel::forward(values(&x), values(&w), b.as_ref().map(values), &sizes);
+    let y = run(values(&x), values(&w), b.as_ref().map(values), &sizes);
     (flex::tensor(y, [sizes.batch, sizes.outputs, height, width]), (x, w, how))
 }
 
@@ -147,8 +157,9 @@ fn gradients((x, w, how): Saved, dy: FlexTensor, needed: [bool; 3]) -> [Option<F
     let (sizes, dy) = (sizes(&x, &w, how), contiguous(dy));
     let [need_x, need_w, need_b] = needed;
     [
-        need_x
-            .then(|| flex::tensor(kernel::input_gradient(values(&w), values(&dy), &sizes), flex::shape(&x))),
+        need_x.then(|| {
+            flex::tensor(kernel::input_gradient_in_tiles(values(&w), values(&dy), &sizes), flex::shape(&x))
+        }),
         need_w
             .then(|| flex::tensor(kernel::weight_gradient(values(&x), values(&dy), &sizes), flex::shape(&w))),
         need_b.then(|| flex::tensor(kernel::bias_gradient(values(&dy), &sizes), [sizes.outputs])),
