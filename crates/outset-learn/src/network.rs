@@ -75,11 +75,20 @@ impl Design {
         seed: u64,
         device: &Device,
     ) -> Result<Network, LearnError> {
+        self.check_memory(preprocessor)?;
+        Ok(self.build(preprocessor, seed, device))
+    }
+
+    /// Finds out whether the network can be trained with the memory that there is, without building it.
+    ///
+    /// # Errors
+    /// If its weights and what training keeps beside them take more.
+    pub fn check_memory(&self, preprocessor: &Preprocessor) -> Result<(), LearnError> {
         let parameters = self.parameters(preprocessor);
         let bytes = parameters * 4.0 * (1 + COPIES) as f64;
         match machine::usable_memory_bytes() {
             Some(usable) if bytes > usable => Err(LearnError::TooLarge { parameters, bytes, usable }),
-            _ => Ok(self.build(preprocessor, seed, device)),
+            _ => Ok(()),
         }
     }
 

@@ -61,6 +61,7 @@ pub fn run(
 ) -> Result<Finished, LearnError> {
     let started = machine::started();
     let prepared = prepare(experiment, observe)?;
+    prepared.design.check_memory(&prepared.preprocessor)?;
     let folder = files::new_run(&options.runs, &prepared.experiment.name)?;
     let Some(_lock) = files::lock(&folder)? else { return Err(LearnError::Busy { folder }) };
     let mut state = resume::begin(experiment, &prepared, options, &folder)?;

@@ -128,6 +128,7 @@ fn a_network_too_large_for_the_memory_is_told_before_it_is_built() {
     let refused = sandbox.output(&[&["-q", "run"], &huge[..]].concat());
     let error = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(2), "{error}");
+    assert!(!sandbox.path("runs/it-1").exists(), "there is no run yet");
     assert!(
         error.contains("GiB can be had") && error.contains("hint: give it fewer or narrower layers"),
         "{error}"

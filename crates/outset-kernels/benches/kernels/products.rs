@@ -82,7 +82,10 @@ fn convolutions(show: &Show) {
         let title =
             |part: &str| format!("{kind}{kernel}×{kernel}/{stride} {channels}→{outputs} at {side}², {part}");
         show.product(&title("forward"), count, || _ = conv::forward(&x, &w, None, &conv));
-        show.product(&title("dx"), count, || _ = conv::input_gradient(&w, &dy, &conv));
+        if (kernel, stride, groups) == (3, 1, 1) && channels > 3 {
+            show.product(&title("in training"), count, || _ = conv::forward_in_tiles(&x, &w, None, &conv));
+        }
+        show.product(&title("dx"), count, || _ = conv::input_gradient_in_tiles(&w, &dy, &conv));
         show.product(&title("dw"), count, || _ = conv::weight_gradient(&x, &dy, &conv));
     }
     let conv = Conv {

@@ -16,8 +16,9 @@ use crate::event::{Event, Observer};
 use crate::keeper::Keeper;
 use crate::machine;
 use crate::network::Network;
-use crate::prepare::{Prepared, prepare};
-use crate::run::Way;
+use crate::prepare::prepare;
+use crate::resume;
+use crate::run::{Options, Way};
 use crate::train::{Pause, Training, release_memory_after};
 use burn::module::Module as _;
 use burn::tensor::Device;
@@ -144,6 +145,8 @@ pub fn rehearse(
 ) -> Result<Rehearsal, LearnError> {
     let started = machine::started();
     let mut prepared = prepare(experiment, observe)?;
+    let options = Options::new(scratch.to_owned(), interrupt);
+    let state = resume::begin(experiment, &prepared, &options, scratch)?;
     let prepare_seconds = started.elapsed().as_secs_f64();
     let test_rows = prepared.test.len();
     // As many rows as test has, but none of its own.
@@ -166,7 +169,7 @@ pub fn rehearse(
         time_limit: prepared.recipe.time_limit.map(|limit| limit.as_secs_f64()),
         cost_limit: prepared.recipe.cost_limit,
         threads: rayon::current_num_threads(),
-        declared: crate::resume::declared(experiment),
+        declared: resume::declared(experiment),
         rows_sha256: prepared.data.rows_sha256.clone(),
         ..Rehearsal::default()
     };
@@ -197,18 +200,6 @@ pub fn rehearse(
     if too_large.is_some_and(|micro| micro.fits == 0) {
         return Ok(rehearsal);
     }
-    measure(prepared, network, scratch, interrupt, &mut rehearsal)?;
-    Ok(rehearsal)
-}
-
-/// Times steps, evaluation, checkpoint and what follows on training.
-fn measure(
-    prepared: Prepared,
-    network: Network,
-    scratch: &Path,
-    interrupt: &AtomicBool,
-    rehearsal: &mut Rehearsal,
-) -> Result<(), LearnError> {
     let way = Way {
         prepared,
         folder: scratch.to_owned(),
@@ -217,7 +208,18 @@ fn measure(
         interrupt,
         started: Instant::now(),
     };
-    let prepared = &way.prepared;
+    measure(&way, network, state, &mut rehearsal)?;
+    Ok(rehearsal)
+}
+
+/// Times steps, evaluation, checkpoint and what follows on training.
+fn measure(
+    way: &Way<'_>,
+    network: Network,
+    mut state: RunState,
+    rehearsal: &mut Rehearsal,
+) -> Result<(), LearnError> {
+    let Way { prepared, folder: scratch, .. } = way;
     let examples = prepared.examples();
     let device = Device::flex().autodiff();
     let clock = Instant::now();
@@ -251,8 +253,9 @@ fn measure(
     rehearsal.checkpoint_seconds = clock.elapsed().as_secs_f64();
     let clock = Instant::now();
     let trained = training.finish(Pause::Reached);
-    let record = way.conclude(trained, &examples, &mut RunState::default(), &mut |_| {})?;
+    let record = way.conclude(trained, &examples, &mut state, &mut |_| {})?;
     crate::run::write_record(scratch, &record)?;
+    resume::write_state(scratch, &state)?;
     rehearsal.conclude_seconds = clock.elapsed().as_secs_f64();
     Ok(())
 }
