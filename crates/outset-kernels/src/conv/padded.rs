@@ -50,10 +50,11 @@ impl Layout {
         }
     }
 
-    /// Copies rows of a length that the compiler knows, twice `HALF`, to the phases of every other row and column; what is
-    /// round them is clear already.
+    /// Copies rows of a length that the compiler knows, twice `HALF`, to the phases of every other row and column, and clears
+    /// what is round them.
     #[inline(always)]
     fn split_rows<const WIDTH: usize, const HALF: usize>(&self, channel: &[f32], out: &mut [f32]) {
+        out.fill(0.0);
         for (y, row) in channel.as_chunks::<WIDTH>().0.iter().enumerate() {
             for first in 0..2 {
                 let mut phase = [0.0; HALF];
@@ -92,22 +93,10 @@ kernel! {
             ([1, 1], 16) => layout.fill_rows::<16>(channel, out),
             ([1, 1], 8) => layout.fill_rows::<8>(channel, out),
             ([1, 1], 4) => layout.fill_rows::<4>(channel, out),
-            ([2, 2], 32) => {
-                out.fill(0.0);
-                layout.split_rows::<32, 16>(channel, out);
-            }
-            ([2, 2], 16) => {
-                out.fill(0.0);
-                layout.split_rows::<16, 8>(channel, out);
-            }
-            ([2, 2], 8) => {
-                out.fill(0.0);
-                layout.split_rows::<8, 4>(channel, out);
-            }
-            ([2, 2], 4) => {
-                out.fill(0.0);
-                layout.split_rows::<4, 2>(channel, out);
-            }
+            ([2, 2], 32) => layout.split_rows::<32, 16>(channel, out),
+            ([2, 2], 16) => layout.split_rows::<16, 8>(channel, out),
+            ([2, 2], 8) => layout.split_rows::<8, 4>(channel, out),
+            ([2, 2], 4) => layout.split_rows::<4, 2>(channel, out),
             ([_, step], width) => {
                 out.fill(0.0);
                 for (y, row) in channel.chunks_exact(width).enumerate() {

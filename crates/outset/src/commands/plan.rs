@@ -8,7 +8,7 @@ use crate::printer::{Printer, clock, count};
 use outset_learn::plan::prices::Prices;
 use outset_learn::plan::scaling::{BESIROGLU, Fit, HOFFMANN, shape};
 use outset_learn::plan::{Plan, rehearse};
-use outset_learn::{event::Event, files, resume};
+use outset_learn::{event::Event, files, resume, run};
 use outset_spec::record::{Money, RunRecord};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -46,6 +46,8 @@ pub fn plan(
     let watch = Instant::now();
     if scratch.0.join("run.json").is_file() {
         super::report::write(&scratch.0)?;
+        // A run's record is written again with what the report took.
+        run::write_record(&scratch.0, &run::read_record(&scratch.0)?)?;
     }
     let key = json!({
         "declared": rehearsal.declared,
