@@ -112,27 +112,6 @@ impl Conv {
         (0..height * width).map(|tap| layout.at(tap / width * y, tap % width * x)).collect()
     }
 
-    /// The same convolution in tiles.
-    fn winograd(&self) -> winograd::Way {
-        let Conv { batch, channels, outputs, image, padding, .. } = *self;
-        let output = self.output_image();
-        winograd::Way { batch, inputs: channels, image, before: padding, rows: outputs, output }
-    }
-
-    /// The gradient of the input in tiles.
-    fn winograd_gradient(&self) -> winograd::Way {
-        let Conv { batch, channels, outputs, image, padding, .. } = *self;
-        let before = padding.map(|zeros| 2 - zeros);
-        winograd::Way {
-            batch,
-            inputs: outputs,
-            image: self.output_image(),
-            before,
-            rows: channels,
-            output: image,
-        }
-    }
-
     fn cost(&self) -> usize {
         self.batch * self.outputs * self.patch() * self.output_pixels()
     }
@@ -154,7 +133,7 @@ pub fn forward_in_tiles(x: &[f32], w: &[f32], b: Option<&[f32]>, conv: &Conv) ->
         return forward(x, w, b, conv);
     }
     conv.check(x.len(), w.len());
-    conv.winograd().run(x, w, b)
+    winograd::Way::of(conv).run(x, w, b)
 }
 
 /// Convolves the images, each to the same bits whatever is beside it.
@@ -208,7 +187,7 @@ pub fn input_gradient_in_tiles(w: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
     assert_eq!(dy.len(), conv.batch * conv.outputs * conv.output_pixels(), "the gradient has another size");
     // Each tap reaches a pixel from where the turned kernel looks.
     let turned = conv.turned(w, &[8, 7, 6, 5, 4, 3, 2, 1, 0]);
-    conv.winograd_gradient().run(dy, &turned, None)
+    winograd::Way::of_gradient(conv).run(dy, &turned, None)
 }
 
 /// Returns the gradient of the input: also the forward pass of the transposed convolution.

@@ -118,7 +118,7 @@ impl<'a> Weights<'a> {
 }
 
 /// Makes a buffer hold at least `len` values, whatever they are.
-fn make_room(buffer: &mut Vec<f32>, len: usize) {
+pub(super) fn make_room(buffer: &mut Vec<f32>, len: usize) {
     if buffer.len() < len {
         *buffer = uninit(len);
     }

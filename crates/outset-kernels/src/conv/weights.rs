@@ -1,6 +1,10 @@
 //! The gradient of a convolution's weight: patches times the gradient of the output, summed over all pixels.
 
-use super::{Conv, depthwise, padded::Layout, winograd};
+use super::{
+    Conv, depthwise,
+    padded::Layout,
+    winograd::{self, Way},
+};
 use crate::{
     buf::uninit,
     gemm::{
@@ -25,23 +29,21 @@ pub fn weight_gradient(x: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
     if depthwise::applies(conv) {
         return depthwise::weight_gradient(x, dy, conv);
     }
-    let layout = conv.layout();
     let len = conv.outputs * patch;
-    let by_tiles = winograd::applies(conv);
-    let mut most = (PARTIALS / len.max(1)).max(4);
-    if by_tiles {
-        most = most.min(conv.winograd().passes().max(4));
-    }
+    let most = (PARTIALS / len.max(1)).max(4);
     let cut = Cut::with_partials(conv.batch, conv.cost() / conv.batch.max(1)).at_most(most);
-    // Pairs of pixels must not reach from one row of the output into the next.
-    let rounded = Kernel::current().pairs > 1 && conv.output_image()[1].is_multiple_of(2);
-    let job = Job { x, dy, conv, layout, taps: conv.taps(&layout) };
     // Sums are `[group][patch][group outputs]`: the patches are the rows, as they are read in place.
-    let partials = par::run((), cut, |range, ()| match rounded {
-        _ if by_tiles => conv.winograd().weight_gradient(x, dy, range),
-        true => job.rounded(range),
-        false => job.single(range),
-    });
+    let partials = if winograd::applies(conv) {
+        let way = Way::of(conv);
+        let cut = cut.at_most(way.groups().max(4));
+        par::run((), cut, |range, ()| way.weight_gradient(x, dy, range))
+    } else {
+        let layout = conv.layout();
+        let job = Job { x, dy, conv, layout, taps: conv.taps(&layout) };
+        // Pairs of pixels must not reach from one row of the output into the next.
+        let rounded = Kernel::current().pairs > 1 && conv.output_image()[1].is_multiple_of(2);
+        par::run((), cut, |range, ()| if rounded { job.rounded(range) } else { job.single(range) })
+    };
     let sums = par::add_partials(partials, len);
     let mut dw = uninit(len);
     par::run(Rows::new(&mut dw, patch), Cut::new(conv.outputs, 4 * patch), |range, dw| {
