@@ -65,20 +65,6 @@ impl Design {
         self.assemble(preprocessor, &mut Init::new(seed, device))
     }
 
-    /// Builds the network to be trained.
-    ///
-    /// # Errors
-    /// If there is not enough memory for its weights and what training keeps beside them.
-    pub fn build_to_train(
-        &self,
-        preprocessor: &Preprocessor,
-        seed: u64,
-        device: &Device,
-    ) -> Result<Network, LearnError> {
-        self.check_memory(preprocessor)?;
-        Ok(self.build(preprocessor, seed, device))
-    }
-
     /// Finds out whether the network can be trained with the memory that there is, without building it.
     ///
     /// # Errors

@@ -112,6 +112,7 @@ pub fn resume(
         return Ok(Resumed::Already(Box::new(record)));
     }
     let prepared = prepared_again(folder, &state, observe)?;
+    prepared.design.check_memory(&prepared.preprocessor)?;
     let threads = rayon::current_num_threads();
     if threads != state.threads {
         observe(Event::Note {

@@ -196,7 +196,7 @@ fn teach(way: &Way<'_>, examples: &Examples<'_>, observe: Observer<'_>) -> Resul
     let Way { prepared, folder, checkpoint, .. } = way;
     let device = Device::flex().autodiff();
     let recipe = &prepared.recipe;
-    let network = prepared.design.build_to_train(&prepared.preprocessor, recipe.seed, &device)?;
+    let network = prepared.design.build(&prepared.preprocessor, recipe.seed, &device);
     observe(Event::Model {
         kind: prepared.experiment.model.kind.clone(),
         parameters: network.parts().iter().map(|(_, _, count)| count).sum(),

@@ -56,6 +56,16 @@ impl Problem {
         self
     }
 
+    /// Adds the known word that is nearest to an unknown one, or all of them where none is near.
+    #[must_use]
+    pub fn hint_known(self, word: &str, known: &[&str]) -> Self {
+        match nearest(word, known.iter().copied()) {
+            Some(near) => self.hint(format!("did you mean `{near}`?")),
+            None if known.is_empty() => self,
+            None => self.hint(format!("known here: {}", quote_list(known))),
+        }
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -160,12 +170,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 
 /// The problem of a word that is none of `known`, with the nearest as a hint.
 pub fn unknown(what: &str, word: &str, known: &[&str], place: Option<&Place>) -> Problem {
-    let problem = Problem::new(format!("unknown {what} `{word}`")).at(place);
-    match nearest(word, known.iter().copied()) {
-        Some(near) => problem.hint(format!("did you mean `{near}`?")),
-        None if known.is_empty() => problem,
-        None => problem.hint(format!("known here: {}", quote_list(known))),
-    }
+    Problem::new(format!("unknown {what} `{word}`")).at(place).hint_known(word, known)
 }
 
 /// Writes words as a list of literals: `` `a`, `b`, `c` ``.

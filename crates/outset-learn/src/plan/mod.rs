@@ -173,15 +173,13 @@ pub fn rehearse(
         rows_sha256: prepared.data.rows_sha256.clone(),
         ..Rehearsal::default()
     };
+    if let Err(error) = prepared.design.check_memory(&prepared.preprocessor) {
+        let LearnError::TooLarge { parameters, .. } = error else { return Err(error) };
+        (rehearsal.parameters, rehearsal.too_large) = (parameters as usize, Some(error.to_string()));
+        return Ok(rehearsal);
+    }
     let clock = Instant::now();
-    let seed = prepared.recipe.seed;
-    let network = match prepared.design.build_to_train(&prepared.preprocessor, seed, &device) {
-        Err(error @ LearnError::TooLarge { parameters, .. }) => {
-            (rehearsal.parameters, rehearsal.too_large) = (parameters as usize, Some(error.to_string()));
-            return Ok(rehearsal);
-        }
-        network => network?,
-    };
+    let network = prepared.design.build(&prepared.preprocessor, prepared.recipe.seed, &device);
     rehearsal.prepare_seconds += clock.elapsed().as_secs_f64();
     rehearsal.parameters = network.parts().iter().map(|(_, _, count)| count).sum();
     observe(Event::Model {

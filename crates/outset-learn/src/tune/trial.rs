@@ -80,7 +80,8 @@ impl Shared<'_> {
     ) -> Result<(), LearnError> {
         let folder = folder(self.folder, trial.id);
         let device = Device::flex().autodiff();
-        let network = design.build_to_train(&prepared.preprocessor, recipe.seed, &device)?;
+        design.check_memory(&prepared.preprocessor)?;
+        let network = design.build(&prepared.preprocessor, recipe.seed, &device);
         trial.parameters = network.parts().iter().map(|(_, _, count)| count).sum();
         let examples = prepared.examples();
         let mut training = Training::new(design, network, recipe, &examples, &device);

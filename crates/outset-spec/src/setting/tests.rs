@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::section::Section;
+use crate::value::Table;
 
 settings! {
     /// A layer.
