@@ -1,6 +1,7 @@
 //! What the report shows of an output beyond its metrics, and the table of predictions.
 
 use crate::decoders::tags;
+use crate::device;
 use crate::evaluate::{Answers, Truth, TruthValues, largest, pick};
 use crate::files::csv_cell as cell;
 use crate::metrics::{self, Score as _};
@@ -9,7 +10,6 @@ use crate::prepare::Prepared;
 use crate::tagging;
 use crate::thresholds::Chosen;
 use crate::verdict::number;
-use burn::tensor::Device;
 use indexmap::IndexMap;
 use outset_data::types::text::units;
 use outset_data::{Cells, FeatureShape, Features, Table};
@@ -193,7 +193,7 @@ pub fn answers_along(
         Table::new(IndexMap::from([(input.to_owned(), Cells::Number(values.to_vec()))]), values.len());
     let rows: Vec<u32> = (0..values.len() as u32).collect();
     let features = prepared.preprocessor.encode_inputs(&table, &rows).ok()?;
-    let answers = network.answers(&features, &rows, &Device::flex());
+    let answers = network.answers(&features, &rows, &device::chosen());
     Some(prepared.truths.iter().zip(answers).map(|(truth, answers)| truth.natural(answers)).collect())
 }
 

@@ -4,13 +4,13 @@
 //! (Li, Monroe and Jurafsky 2016, <https://arxiv.org/abs/1612.08220>). That asks the network itself, whatever its
 //! encoder is, n-grams and their lengths included.
 
+use crate::device;
 use crate::error::LearnError;
 use crate::evaluate::{Answered, Answers, TruthValues};
 use crate::files;
 use crate::importance::rearranged;
 use crate::network::Network;
 use crate::prepare::Prepared;
-use burn::tensor::Device;
 use outset_data::types::{Column, TextInput};
 use outset_data::{Cells, Features, FittedInput};
 use outset_spec::record::{Excerpts, TextGroup, TextRecord};
@@ -117,7 +117,7 @@ impl Reader<'_> {
                 },
             )
             .collect();
-        let asked = self.network.answers(&features, &places, &Device::flex());
+        let asked = self.network.answers(&features, &places, &device::chosen());
         let classes = self.prepared.truths[self.output].width();
         asked[self.output]
             .chunks_exact(classes)

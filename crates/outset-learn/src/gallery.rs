@@ -1,13 +1,13 @@
 //! Pictures for the report: what the network sees while training, where it is right, wrong and unsure, and what on a
 //! picture its answer hangs on.
 
+use crate::device;
 use crate::error::LearnError;
 use crate::evaluate::{Answered, Answers, Truth, TruthValues};
 use crate::files;
 use crate::network::Network;
 use crate::order::mix;
 use crate::prepare::Prepared;
-use burn::tensor::Device;
 use outset_data::pictures::{Pixels, Shape, png};
 use outset_data::{Cells, FeatureShape, Features};
 use outset_spec::record::{Gallery, PictureGroup, PictureRecord};
@@ -165,7 +165,7 @@ impl Hall<'_> {
             })
             .collect();
         let places: Vec<u32> = (0..pictures.len() as u32).collect();
-        let asked = network.answers(&features, &places, &Device::flex());
+        let asked = network.answers(&features, &places, &device::chosen());
         let classes = truth.width();
         asked[output]
             .chunks_exact(classes)

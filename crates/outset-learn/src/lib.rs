@@ -8,6 +8,7 @@ pub mod bundle;
 pub mod checkpoint;
 pub mod combiner;
 pub mod decoders;
+pub mod device;
 pub mod encoders;
 pub mod evaluate;
 pub mod event;

@@ -2,6 +2,7 @@
 
 use crate::bundle::{self, BundleError, Manifest, Parts, Probe};
 use crate::decoders::tags::{self, Tagged};
+use crate::device;
 use crate::network::Network;
 use crate::tagging;
 use crate::thresholds::Chosen;
@@ -47,7 +48,7 @@ impl Predictor {
     /// If the bundle is not whole, or does not answer its probes as the trainer did.
     pub fn load(path: &Path) -> Result<Self, BundleError> {
         let Parts { manifest, preprocessor, design, weights, probes } = bundle::read(path)?;
-        let device = Device::flex();
+        let device = device::chosen();
         let network = crate::weights::from_bytes(design.build(&preprocessor, 0, &device), &weights)
             .map_err(|source| BundleError::Weights { path: path.to_owned(), source })?;
         let predictor = Self::new(manifest, preprocessor, network);
@@ -57,7 +58,7 @@ impl Predictor {
 
     /// Wraps a network that was just trained.
     pub fn new(manifest: Manifest, preprocessor: Preprocessor, network: Network) -> Self {
-        Self { manifest, preprocessor, network: network.no_grad(), device: Device::flex() }
+        Self { manifest, preprocessor, network: network.no_grad(), device: device::chosen() }
     }
 
     /// Name of the experiment and of the served model.

@@ -1,6 +1,7 @@
 //! The training recipe: every choice that the file leaves open.
 
 use crate::combiner;
+use crate::device;
 use crate::encoders::Wishes;
 use crate::evaluate::{Truth, TruthValues};
 use crate::metrics;
@@ -9,7 +10,6 @@ use crate::optimizers::Optimizer;
 use crate::schedules::Schedule;
 use indexmap::IndexMap;
 use outset_data::types::ColumnSettings;
-use outset_ops::precision;
 use outset_spec::problem::quote_list;
 use outset_spec::{EarlyStopping, Precision, Problem, Problems, Section, Train};
 use std::time::Duration;
@@ -82,10 +82,12 @@ fn default_epochs(rows: usize, truths: &[Truth]) -> usize {
 
 /// Checks all that can be checked without the data.
 pub fn check(train: &Train, problems: &mut Problems) {
-    if train.precision == Precision::Bf16 && !precision::has_bf16() {
-        let level = outset_ops::isa::level();
-        let message =
-            format!("`train.precision` is `bf16`, which the instruction set `{level}` of this machine lacks");
+    if train.precision == Precision::Bf16 && !device::has_bf16() {
+        let lacks = match outset_ops::isa::level() {
+            level if device::is_cpu() => format!("the instruction set `{level}` of this machine lacks"),
+            _ => format!("is not there yet on the device `{}`", device::name()),
+        };
+        let message = format!("`train.precision` is `bf16`, which {lacks}");
         problems.push(Problem::new(message).hint("`auto` takes what the machine has"));
     }
     Optimizer::read(&optimizer_section(train, false, &Wishes::default()), problems);
@@ -127,7 +129,7 @@ pub fn resolve(
         micro_batch_size: train.micro_batch_size.or(wishes.rows_at_once).unwrap_or(PASS).min(batch_size),
         precision: match train.precision {
             Precision::Bf16 => outset_ops::Precision::Bf16,
-            Precision::Auto if wishes.rounded && precision::has_bf16() => outset_ops::Precision::Bf16,
+            Precision::Auto if wishes.rounded && device::has_bf16() => outset_ops::Precision::Bf16,
             Precision::Auto | Precision::F32 => outset_ops::Precision::F32,
         },
         recompute: train.recompute,

@@ -5,6 +5,7 @@
 use crate::baseline::Baselines;
 use crate::bundle;
 use crate::checkpoint::Checkpoint;
+use crate::device;
 use crate::error::LearnError;
 use crate::evaluate::Answers;
 use crate::event::{Event, Observer};
@@ -14,7 +15,6 @@ use crate::predict::Predictor;
 use crate::prepare::{Prepared, prepare};
 use crate::train::{Examples, Progress, Trained, Training};
 use crate::{details, excerpts, files, gallery, importance, machine, metrics, resume, thresholds, verdict};
-use burn::tensor::Device;
 use indexmap::IndexMap;
 use outset_spec::Experiment;
 use outset_spec::record::{self, Metrics, ModelRecord, RunRecord, TrainingRecord};
@@ -129,7 +129,7 @@ impl Way<'_> {
         observe: Observer<'_>,
     ) -> Result<RunRecord, LearnError> {
         let (prepared, folder) = (&self.prepared, &self.folder);
-        let device = Device::flex();
+        let device = device::chosen();
         let clock = Instant::now();
         machine::release_memory();
         let loss_weights = prepared.design.weights();
@@ -194,14 +194,14 @@ impl Way<'_> {
 /// Builds the network and trains it, from its first weights or from a checkpoint.
 fn teach(way: &Way<'_>, examples: &Examples<'_>, observe: Observer<'_>) -> Result<Trained, LearnError> {
     let Way { prepared, folder, checkpoint, .. } = way;
-    let device = Device::flex().autodiff();
+    let device = device::chosen().autodiff();
     let recipe = &prepared.recipe;
     let network = prepared.design.build(&prepared.preprocessor, recipe.seed, &device);
     observe(Event::Model {
         kind: prepared.experiment.model.kind.clone(),
         parameters: network.parts().iter().map(|(_, _, count)| count).sum(),
         members: network.members(),
-        device: "cpu".to_owned(),
+        device: device::name().to_owned(),
         words: prepared.design.words(&network),
     });
     observe(Event::Train {
@@ -248,7 +248,8 @@ fn test(
     observe: Observer<'_>,
 ) -> Result<(), LearnError> {
     record.test_looks += 1;
-    let answers = Answers::of(network, examples, &prepared.test, &prepared.design.weights(), &Device::flex());
+    let answers =
+        Answers::of(network, examples, &prepared.test, &prepared.design.weights(), &device::chosen());
     let metrics = with_loss(&answers, prepared);
     let mut intervals = IndexMap::new();
     for (index, truth) in prepared.truths.iter().enumerate() {
@@ -322,7 +323,7 @@ fn new_record(prepared: &Prepared, trained: &Trained) -> RunRecord {
         name: prepared.experiment.name.clone(),
         state: if trained.interrupted { "interrupted" } else { "finished" }.to_owned(),
         seed: prepared.recipe.seed,
-        environment: machine::environment("cpu"),
+        environment: machine::environment(device::name()),
         data: prepared.data.clone(),
         model: ModelRecord {
             kind: prepared.experiment.model.kind.clone(),

@@ -31,8 +31,8 @@ pub struct Global {
     /// Threads to compute with, at most [default: one a processor]
     #[arg(long, global = true, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
-    /// Device to compute on
-    #[arg(long, global = true, default_value = "cpu", value_parser = ["cpu"])]
+    /// Device to compute on: `cpu`, or one that `outset doctor` lists, such as `cuda:0`
+    #[arg(long, global = true, default_value = "cpu", value_name = "DEVICE")]
     pub device: String,
 }
 

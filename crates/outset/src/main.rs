@@ -33,10 +33,10 @@ fn main() -> ExitCode {
     outset_learn::begin(allocator::release_memory);
     allocator::keep_memory();
     let arguments = arguments::Arguments::parse();
-    let threads = commands::start_threads(&arguments.global);
+    let ready = commands::start(&arguments.global);
     let work = || {
         let printer = Printer::new(&arguments.global);
-        match threads.and_then(|()| commands::dispatch(&arguments, &printer)) {
+        match ready.and_then(|()| commands::dispatch(&arguments, &printer)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
                 printer.error(&failure.message, failure.hint.as_deref());

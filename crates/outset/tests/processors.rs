@@ -1,4 +1,5 @@
-//! What training comes to on one and two threads, on each instruction set, and with activations computed again.
+//! What training comes to on one and two threads, on each instruction set and device, and with activations computed again.
+#![allow(clippy::print_stderr)]
 
 mod common;
 
@@ -183,6 +184,57 @@ fn examples_come_to_the_same_on_every_instruction_set() {
                 assert!(
                     apart <= 0.03 * expected.abs().max(1.0),
                     "{example}, {name}: {value} with {level}, {expected} with what the machine has"
+                );
+            }
+        }
+    }
+}
+
+/// Losses of train and val after each epoch of a run.
+fn losses(sandbox: &Sandbox, run: usize) -> Vec<f64> {
+    let lines = sandbox.read(&format!("runs/it-{run}/metrics.jsonl"));
+    let values = lines.lines().filter_map(|line| {
+        serde_json::from_str::<serde_json::Value>(line).expect("JSON")["values"]["loss"].as_f64()
+    });
+    values.collect()
+}
+
+/// Trains on the processor and on each other device that this build finds, and compares losses.
+#[test]
+fn other_devices_come_to_the_same_losses() {
+    let doctor: serde_json::Value =
+        serde_json::from_str(&Sandbox::new().ok(&["doctor", "--json"])).expect("JSON");
+    let devices = doctor["devices"].as_array().expect("devices").iter();
+    let devices: Vec<&str> = devices.filter_map(|device| device["name"].as_str()).skip(1).collect();
+    if devices.is_empty() {
+        eprintln!("left out: no device but the processor (see CONTRIBUTING.md)");
+    }
+    for device in devices {
+        for (name, sandbox, settings) in experiments() {
+            // A table as small as a step can be for long, the others briefly: the device may be a slow one.
+            let few = match name {
+                "table" => {
+                    vec![
+                        "train.steps=200",
+                        "train.epochs=100",
+                        "train.early_stopping=false",
+                        "model.size=tiny",
+                    ]
+                }
+                _ => vec!["train.steps=6"],
+            };
+            let settings = if name == "table" { few } else { [settings, few].concat() };
+            for device in ["cpu", device] {
+                let fixed = ["-q", "--device", device, "train", "train.precision=f32"];
+                sandbox.ok(&[&fixed[..], &settings].concat());
+            }
+            let (expected, found) = (losses(&sandbox, 1), losses(&sandbox, 2));
+            assert_eq!(found.len(), expected.len(), "{name} on {device}");
+            for (epoch, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                let apart = (found - expected).abs() / expected.abs().max(1e-3);
+                assert!(
+                    apart < 1e-3,
+                    "{name} on {device}, value {epoch}: {found}, {expected} on the processor"
                 );
             }
         }

@@ -1,8 +1,8 @@
 //! Floating-point operations of a network.
 
+use crate::device;
 use crate::network::Network;
 use crate::run::evenly;
-use burn::tensor::Device;
 use outset_data::Features;
 use outset_ops::flops::counted;
 
@@ -14,6 +14,6 @@ const ROWS: usize = 64;
 /// the network is built; sequences count with their filling, as they are computed.
 pub fn forward(network: &Network, features: &[Features], among: &[u32]) -> f64 {
     let rows = evenly(among, ROWS);
-    let (_, operations) = counted(|| network.answers(features, &rows, &Device::flex()));
+    let (_, operations) = counted(|| network.answers(features, &rows, &device::chosen()));
     operations / rows.len().max(1) as f64
 }

@@ -11,6 +11,7 @@ mod flops;
 mod memory;
 mod search;
 
+use crate::device;
 use crate::error::LearnError;
 use crate::event::{Event, Observer};
 use crate::keeper::Keeper;
@@ -21,7 +22,6 @@ use crate::resume;
 use crate::run::{Options, Way};
 use crate::train::{Pause, Training, release_memory_after};
 use burn::module::Module as _;
-use burn::tensor::Device;
 use outset_spec::Experiment;
 use outset_spec::record::Money;
 use outset_spec::state::RunState;
@@ -151,7 +151,7 @@ pub fn rehearse(
     let test_rows = prepared.test.len();
     // As many rows as test has, but none of its own.
     prepared.test = prepared.val.iter().chain(&prepared.train).copied().take(test_rows).collect();
-    let device = Device::flex().autodiff();
+    let device = device::chosen().autodiff();
     let steps_per_epoch = prepared.train.len().div_ceil(prepared.recipe.batch_size.max(1));
     let asked = prepared.recipe.steps.unwrap_or(usize::MAX);
     let steps = asked.min(prepared.recipe.epochs.saturating_mul(steps_per_epoch));
@@ -186,7 +186,7 @@ pub fn rehearse(
         kind: prepared.experiment.model.kind.clone(),
         parameters: rehearsal.parameters,
         members: network.members(),
-        device: "cpu".to_owned(),
+        device: device::name().to_owned(),
         words: prepared.design.words(&network),
     });
     rehearsal.flops_per_row = flops::forward(&network.clone().valid(), &prepared.features, &prepared.train);
@@ -219,7 +219,7 @@ fn measure(
 ) -> Result<(), LearnError> {
     let Way { prepared, folder: scratch, .. } = way;
     let examples = prepared.examples();
-    let device = Device::flex().autodiff();
+    let device = device::chosen().autodiff();
     let clock = Instant::now();
     let mut training = Training::new(&prepared.design, network, &prepared.recipe, &examples, &device);
     rehearsal.prepare_seconds += clock.elapsed().as_secs_f64();

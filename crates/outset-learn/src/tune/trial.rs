@@ -4,6 +4,7 @@ use super::database::Trial;
 use super::pruner::{RUNGS, epochs_at};
 use super::space::assignment;
 use crate::checkpoint::{self, Checkpoint};
+use crate::device;
 use crate::error::LearnError;
 use crate::evaluate::Answers;
 use crate::keeper::Keeper;
@@ -12,7 +13,6 @@ use crate::prepare::{Prepared, prepare};
 use crate::recipe::Recipe;
 use crate::redesign::{changes_data, redesign};
 use crate::train::{Examples, Pause, Training};
-use burn::tensor::Device;
 use outset_spec::Experiment;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -79,7 +79,7 @@ impl Shared<'_> {
         recipe: &Recipe,
     ) -> Result<(), LearnError> {
         let folder = folder(self.folder, trial.id);
-        let device = Device::flex().autodiff();
+        let device = device::chosen().autodiff();
         design.check_memory(&prepared.preprocessor)?;
         let network = design.build(&prepared.preprocessor, recipe.seed, &device);
         trial.parameters = network.parts().iter().map(|(_, _, count)| count).sum();
@@ -135,7 +135,7 @@ fn restore(training: &mut Training<'_>, checkpoint: &Checkpoint, folder: &Path) 
 
 /// Seconds to answer one row, the median of a few.
 fn latency(network: &Network, examples: &Examples<'_>) -> f64 {
-    let device = Device::flex();
+    let device = device::chosen();
     let mut seconds: Vec<f64> = (0..15)
         .map(|index| {
             let row = examples.val[index % examples.val.len().max(1)];
@@ -156,7 +156,7 @@ fn interval(
     examples: &Examples<'_>,
 ) -> Option<[f64; 2]> {
     let output = recipe.objective.output?;
-    let answers = Answers::of(network, examples, examples.val, &design.weights(), &Device::flex());
+    let answers = Answers::of(network, examples, examples.val, &design.weights(), &device::chosen());
     let truth = &examples.truths[output];
     let all = truth.intervals(&answers.rows, &answers.outputs[output], examples.weights);
     all.get(&recipe.objective.metric).copied()

@@ -88,11 +88,13 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     message
 }
 
-/// Starts as many threads as are asked for.
-pub fn start_threads(global: &Global) -> Result<(), Failure> {
-    let Some(threads) = global.threads else { return Ok(()) };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
-    pool.map_err(|error| Failure::failed(format!("cannot start {threads} threads: {error}")))
+/// Starts as many threads as are asked for, and sees to the device.
+pub fn start(global: &Global) -> Result<(), Failure> {
+    if let Some(threads) = global.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+        pool.map_err(|error| Failure::failed(format!("cannot start {threads} threads: {error}")))?;
+    }
+    Ok(outset_learn::device::choose(&global.device)?)
 }
 
 /// Runs the command that the arguments name.

@@ -1,4 +1,4 @@
-//! What goes wrong on the way: the loss, the disk.
+//! What goes wrong on the way: the device, the loss, the disk.
 
 use crate::common::Sandbox;
 use crate::table;
@@ -108,4 +108,28 @@ fn a_disk_that_is_full_when_the_report_is_written() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(error.starts_with("error: cannot write `full/data-1/"), "{error}");
     assert!(error.contains("`: No space left on device\n"), "{error}");
+}
+
+#[test]
+fn devices_that_are_not_there() {
+    let sandbox = Sandbox::new();
+    expect![[r#"
+        exit 2
+        error: there is no device `cpu:1` on this machine
+        hint: `outset doctor` lists those that there are
+    "#]]
+    .assert_eq(&sandbox.transcript(&["--device", "cpu:1", "runs"]));
+    expect![[r#"
+        exit 2
+        error: unknown device `cpi`
+        hint: did you mean `cpu`?
+    "#]]
+    .assert_eq(&sandbox.transcript(&["--device", "cpi", "runs"]));
+    #[cfg(not(feature = "cuda"))]
+    expect![[r#"
+        exit 2
+        error: unknown device `cuda:0`
+        hint: for this one build the program with `--features cuda`
+    "#]]
+    .assert_eq(&sandbox.transcript(&["--device", "cuda:0", "runs"]));
 }
