@@ -1,16 +1,17 @@
 //! What the machine is, and how much memory this process took.
 
+use crate::device;
 use outset_spec::record::Environment;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Describes the machine that this process runs on.
-pub fn environment(device: &str) -> Environment {
+pub fn environment() -> Environment {
     Environment {
         os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         processor: processor(),
-        device: device.to_owned(),
+        device: device::name().to_owned(),
         threads: rayon::current_num_threads(),
         instruction_set: outset_ops::isa::level().to_string(),
     }

@@ -323,7 +323,7 @@ fn new_record(prepared: &Prepared, trained: &Trained) -> RunRecord {
         name: prepared.experiment.name.clone(),
         state: if trained.interrupted { "interrupted" } else { "finished" }.to_owned(),
         seed: prepared.recipe.seed,
-        environment: machine::environment(device::name()),
+        environment: machine::environment(),
         data: prepared.data.clone(),
         model: ModelRecord {
             kind: prepared.experiment.model.kind.clone(),

@@ -212,18 +212,15 @@ fn other_devices_come_to_the_same_losses() {
     for device in devices {
         for (name, sandbox, settings) in experiments() {
             // A table as small as a step can be for long, the others briefly: the device may be a slow one.
-            let few = match name {
-                "table" => {
-                    vec![
-                        "train.steps=200",
-                        "train.epochs=100",
-                        "train.early_stopping=false",
-                        "model.size=tiny",
-                    ]
-                }
-                _ => vec!["train.steps=6"],
+            let settings = match name {
+                "table" => vec![
+                    "train.steps=200",
+                    "train.epochs=100",
+                    "train.early_stopping=false",
+                    "model.size=tiny",
+                ],
+                _ => [settings, vec!["train.steps=6"]].concat(),
             };
-            let settings = if name == "table" { few } else { [settings, few].concat() };
             for device in ["cpu", device] {
                 let fixed = ["-q", "--device", device, "train", "train.precision=f32"];
                 sandbox.ok(&[&fixed[..], &settings].concat());

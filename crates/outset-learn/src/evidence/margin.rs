@@ -87,9 +87,14 @@ impl Rows<'_> {
         let usual = (total(1) / total(0)).ln();
         let tells =
             |[others, own]: &[f64; 2]| (((own + SMOOTHING) / (others + SMOOTHING)).ln() - usual).abs();
-        let mean = counts.iter().filter(|counts| occurs(counts)).map(tells).sum::<f64>() / occurring;
-        let told = |counts| if mean > 0.0 { tells(counts) / mean } else { 1.0 };
-        counts.iter().map(|counts| 1.0 - INTERPOLATION + INTERPOLATION * told(counts)).collect()
+        let mut factors: Vec<f64> = counts.iter().map(tells).collect();
+        let of_occurring = counts.iter().zip(&factors).filter(|(counts, _)| occurs(counts));
+        let mean = of_occurring.map(|(_, tells)| tells).sum::<f64>() / occurring;
+        for factor in &mut factors {
+            let told = if mean > 0.0 { *factor / mean } else { 1.0 };
+            *factor = 1.0 - INTERPOLATION + INTERPOLATION * told;
+        }
+        factors
     }
 
     /// The weights of all features and the bias of the machine of one class.

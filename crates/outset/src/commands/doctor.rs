@@ -5,7 +5,7 @@ use crate::printer::Printer;
 
 /// Shows devices, threads, instruction sets and versions.
 pub fn doctor(printer: &Printer) -> Result<(), Failure> {
-    let environment = outset_learn::environment(outset_learn::device::name());
+    let environment = outset_learn::environment();
     let devices = outset_learn::device::available();
     if printer.is_json() {
         let named = devices.iter().map(|(name, about)| serde_json::json!({ "name": name, "about": about }));
