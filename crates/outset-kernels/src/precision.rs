@@ -1,7 +1,7 @@
 //! Which numbers matrix products and convolutions multiply.
 //!
 //! Values are `f32` everywhere. With [`Precision::Bf16`] the factors of large products are rounded to bf16 (eight bits of
-//! mantissa) on their way into the innermost loop; sums stay `f32`. It holds for the calls inside [`with`], on whatever
+//! mantissa) on their way into the innermost loop, with [`Precision::Split`] they are taken apart; sums stay `f32`. It holds for the calls inside [`with`], on whatever
 //! threads they run, so that two trainings in one process don't disturb each other.
 
 use crate::isa::{self, Level};
@@ -13,6 +13,9 @@ pub enum Precision {
     /// Single precision.
     #[default]
     F32,
+    /// Single precision too, with errors as small, but each factor of large products as the sum of three bf16 where that is
+    /// quicker ([`has_split`]): the last bits of a row may depend on how many are multiplied with it.
+    Split,
     /// Factors rounded to bf16, sums in single precision.
     Bf16,
 }
@@ -24,6 +27,11 @@ thread_local! {
 /// Whether the instruction set in use multiplies bf16; elsewhere [`Precision::Bf16`] has no effect.
 pub fn has_bf16() -> bool {
     isa::level() >= Level::Avx512Bf16
+}
+
+/// Whether the instruction set in use multiplies bf16 so fast that [`Precision::Split`] has an effect.
+pub fn has_split() -> bool {
+    isa::level() >= Level::Amx
 }
 
 /// Returns the precision that holds here.

@@ -130,7 +130,7 @@ pub fn resolve(
         precision: match train.precision {
             Precision::Bf16 => outset_ops::Precision::Bf16,
             Precision::Auto if wishes.rounded && device::has_bf16() => outset_ops::Precision::Bf16,
-            Precision::Auto | Precision::F32 => outset_ops::Precision::F32,
+            Precision::Auto | Precision::F32 => outset_ops::Precision::Split,
         },
         recompute: train.recompute,
         optimizer,
@@ -165,7 +165,7 @@ pub fn fill_in(
         batch_size: Some(recipe.batch_size),
         micro_batch_size: Some(recipe.micro_batch_size),
         precision: match recipe.precision {
-            outset_ops::Precision::F32 => Precision::F32,
+            outset_ops::Precision::F32 | outset_ops::Precision::Split => Precision::F32,
             outset_ops::Precision::Bf16 => Precision::Bf16,
         },
         optimizer: recipe.optimizer.to_section(),

@@ -330,7 +330,7 @@ fn new_record(prepared: &Prepared, trained: &Trained) -> RunRecord {
             parameters: layers.iter().map(|(_, _, count)| count).sum(),
             layers,
             precision: match prepared.recipe.precision {
-                outset_ops::Precision::F32 => "float32",
+                outset_ops::Precision::F32 | outset_ops::Precision::Split => "float32",
                 outset_ops::Precision::Bf16 => "float32, trained with products in bf16",
             }
             .to_owned(),

@@ -50,13 +50,19 @@ impl Show {
         } else {
             String::new()
         };
-        println!("{name}\t{single:.0} GFLOP/s\t{:.0}\t{half}", single / self.flops * 100.0);
+        let split = if precision::has_split() {
+            let seconds = best(|| precision::with(Precision::Split, &mut work));
+            format!("{:.0} GFLOP/s", operations / seconds * 1e-9)
+        } else {
+            String::new()
+        };
+        println!("{name}\t{single:.0} GFLOP/s\t{:.0}\t{split}\t{half}", single / self.flops * 100.0);
     }
 
     /// A kernel that reads and writes: `values` are those that it must touch once.
     fn stream(&self, name: &str, values: usize, work: impl FnMut()) {
         let rate = (4 * values) as f64 / best(work) * 1e-9;
-        println!("{name}\t{rate:.1} GB/s\t{:.0}\t", rate / self.bytes * 100.0);
+        println!("{name}\t{rate:.1} GB/s\t{:.0}\t\t", rate / self.bytes * 100.0);
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) struct Weights<'a> {
 impl<'a> Weights<'a> {
     /// Takes rows `[channels, taps]`, in the precision that holds here.
     pub(super) fn new(values: Cow<'a, [f32]>, channels: usize, taps: usize) -> Weights<'a> {
-        let kernel = Kernel::current();
+        let kernel = Kernel::without_parts();
         if kernel.pairs == 1 {
             return Weights { cells: values, columns: channels * taps, kernel };
         }

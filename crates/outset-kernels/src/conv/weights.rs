@@ -41,7 +41,7 @@ pub fn weight_gradient(x: &[f32], dy: &[f32], conv: &Conv) -> Vec<f32> {
         let layout = conv.layout();
         let job = Job { x, dy, conv, layout, taps: conv.taps(&layout) };
         // Pairs of pixels must not reach from one row of the output into the next.
-        let rounded = Kernel::current().pairs > 1 && conv.output_image()[1].is_multiple_of(2);
+        let rounded = Kernel::without_parts().pairs > 1 && conv.output_image()[1].is_multiple_of(2);
         par::run((), cut, |range, ()| if rounded { job.rounded(range) } else { job.single(range) })
     };
     let sums = par::add_partials(partials, len);
@@ -157,7 +157,7 @@ impl Job<'_> {
         let (pixels, outputs, patch) = (conv.output_pixels(), conv.group_outputs(), conv.patch());
         let width = conv.output_image()[1];
         let (input, output) = (conv.channels * conv.input_pixels(), conv.outputs * pixels);
-        let (kernel, image_len) = (Kernel::current(), conv.channels * layout.channel());
+        let (kernel, image_len) = (Kernel::without_parts(), conv.channels * layout.channel());
         let together = self.together(range.len());
         let mut dw = uninit(conv.outputs * patch);
         // Values more, with which the last pair from an odd pixel on is whole.

@@ -27,7 +27,7 @@ impl<'a> LeftRows<'a> {
         rows: Range<usize>,
         depth: Range<usize>,
     ) -> LeftRows<'a> {
-        let (count, cells) = (rows.len(), kernel.cells(depth.len()));
+        let (count, cells) = (rows.len(), kernel.row(depth.len()));
         let together = a.column_stride != 1 && a.row_stride == 1;
         if kernel.pairs == 1 && !together {
             let first = rows.start * a.row_stride + depth.start * a.column_stride;
@@ -58,8 +58,11 @@ impl<'a> LeftRows<'a> {
 
 /// Copies columns of neighbouring values: `[tile][cell][row of the tile]`, or `[row][cell]` where rows are filled up.
 fn gather(kernel: &Kernel, columns: Matrix, rows: Range<usize>, depth: Range<usize>) -> Vec<f32> {
-    let Kernel { rows: width, pairs, block, .. } = *kernel;
-    let (steps, cells) = (depth.len(), kernel.cells(depth.len()));
+    let Kernel { rows: width, pairs, block, parts, .. } = *kernel;
+    if parts > 1 {
+        return gather_parts(kernel, columns, rows, depth);
+    }
+    let (steps, cells) = (depth.len(), kernel.row(depth.len()));
     let tile = width * cells;
     let mut values = uninit(rows.len().div_ceil(width) * tile);
     let mut single = if pairs == 1 { Vec::new() } else { uninit(width * steps) };
@@ -81,21 +84,41 @@ fn gather(kernel: &Kernel, columns: Matrix, rows: Range<usize>, depth: Range<usi
     values
 }
 
-/// Rounds rows to pairs of bf16: `[row][cell]`.
+/// Copies columns of neighbouring values and takes them apart: `[row][cell]`.
+fn gather_parts(kernel: &Kernel, columns: Matrix, rows: Range<usize>, depth: Range<usize>) -> Vec<f32> {
+    let (width, steps, cells) = (kernel.rows, depth.len(), kernel.row(depth.len()));
+    let mut values = uninit(rows.len().next_multiple_of(width) * cells);
+    // Rows of whole groups of the columns that are turned together.
+    let row = steps.next_multiple_of(panel::SIDE);
+    let mut turned = uninit(width * row);
+    for (out, first) in values.chunks_exact_mut((width * cells).max(1)).zip(rows.clone().step_by(width)) {
+        let rows = first..(first + width).min(rows.end);
+        let count = rows.len();
+        let turned = &mut turned[..count * row];
+        panel::copy_panel(columns.transposed(), rows, depth.clone(), turned, row);
+        for (out, row) in out.chunks_exact_mut(cells.max(1)).zip(turned.chunks_exact(row.max(1))) {
+            kernel.cells_of_values(&row[..steps], &mut out[..kernel.cells(steps)]);
+        }
+        out[count * cells..].fill(0.0);
+    }
+    values
+}
+
+/// Brings rows to cells of bf16: `[row][cell]`.
 fn round(kernel: &Kernel, a: Matrix, rows: Range<usize>, depth: Range<usize>) -> Vec<f32> {
     let Matrix { data, row_stride, column_stride, .. } = a;
-    let (steps, cells) = (depth.len(), kernel.cells(depth.len()));
+    let (steps, cells) = (depth.len(), kernel.row(depth.len()));
     let mut values = uninit(kernel.filled(rows.len()) * cells);
     values[rows.len() * cells..].fill(0.0);
     let mut apart = Vec::new();
     for (out, row) in values.chunks_exact_mut(cells.max(1)).zip(rows) {
         let row = &data[row * row_stride + depth.start * column_stride..];
         if column_stride == 1 {
-            pairs::pair_values(&row[..steps], out);
+            kernel.cells_of_values(&row[..steps], &mut out[..kernel.cells(steps)]);
         } else {
             apart.clear();
             apart.extend(row.iter().step_by(column_stride).take(steps));
-            pairs::pair_values(&apart, out);
+            kernel.cells_of_values(&apart, &mut out[..kernel.cells(steps)]);
         }
     }
     values

@@ -11,6 +11,7 @@ mod columns;
 mod left;
 mod pairs;
 mod panel;
+mod thirds;
 pub(crate) mod tile;
 
 use crate::par::{self, Cut, Rows};
@@ -22,9 +23,6 @@ use tile::{Depth, Kernel, Right, Target};
 
 /// Multiplications below which a product stays on the calling thread.
 const PARALLEL_FROM: usize = 1 << 23;
-
-/// Rows from which on factors are rounded to bf16, where that is the precision.
-const FEWEST_ROWS_OF_PAIRS: usize = 32;
 
 /// Values of an output that stay in the second-level cache.
 const CACHED: usize = 1 << 18;
@@ -160,9 +158,17 @@ pub struct Packed<'a> {
 pub(crate) const PART: usize = 32;
 
 impl<'a> Packed<'a> {
-    /// Cuts the factor, in the precision that holds here.
+    /// Cuts the factor, in the precision that holds here, for products of few rows: values are not taken apart.
     pub fn new(b: Matrix<'a>) -> Packed<'a> {
-        let kernel = Kernel::current();
+        Packed::with(Kernel::without_parts(), b)
+    }
+
+    /// Cuts the factor, in the precision that holds here, for products of many rows.
+    pub(crate) fn for_many_rows(b: Matrix<'a>) -> Packed<'a> {
+        Packed::with(Kernel::for_right(b.rows, b.columns), b)
+    }
+
+    fn with(kernel: Kernel, b: Matrix<'a>) -> Packed<'a> {
         let parallel = 2 * b.rows * b.columns >= PARALLEL_FROM;
         let panels = (0..b.rows.div_ceil(kernel.depth))
             .map(|at| {
@@ -213,7 +219,7 @@ impl<'a> Packed<'a> {
             }
             let of_a = depth.start - rows.start..depth.end - rows.start;
             let left = LeftRows::new(kernel, a, 0..a.rows, of_a);
-            let skipped = (depth.start - first) / kernel.pairs;
+            let skipped = kernel.cells(depth.start - first);
             let add = add || depth.start > rows.start;
             let pass = Pass {
                 kernel: *kernel,
@@ -257,7 +263,7 @@ fn product_then(
     }
     let Output { data, row_stride, add } = out;
     let data = &mut data[..extent];
-    let kernel = Kernel::for_rows(rows);
+    let kernel = Kernel::for_product(rows, inner, columns);
     let tiles = rows.div_ceil(kernel.rows);
     let parts = (tiles / TASK_TILES).max(TASKS).min(most_tasks(a, b));
     let cut = Cut::into(tiles, if parallel { parts } else { 1 });
@@ -380,13 +386,25 @@ mod tests {
     }
 
     #[test]
-    fn bf16_is_close_and_does_not_depend_on_threads() {
-        for (m, k, n) in [(33, 1, 5), (64, 64, 64), (130, 129, 65), (40, 1031, 37), (128, 784, 512)] {
+    fn cells_of_bf16_are_close_and_do_not_depend_on_threads() {
+        let shapes = [
+            (33, 1, 5),
+            (64, 64, 64),
+            (130, 129, 65),
+            (40, 1031, 37),
+            (128, 784, 512),
+            (512, 2050, 33),
+            (33, 515, 600),
+        ];
+        for ((m, k, n), (precision, tolerance)) in shapes
+            .into_iter()
+            .flat_map(|shape| [(Precision::Split, 2e-6), (Precision::Bf16, 1e-2)].map(|of| (shape, of)))
+        {
             let (a, b) = (values(m * k, 1), values(k * n, 2));
             let expected = testing::matmul(&wide(&a), &wide(&b), k, n);
             let (at, bt) = (turned(&a, m, k), turned(&b, k, n));
             let run = || {
-                precision::with(Precision::Bf16, || {
+                precision::with(precision, || {
                     let (mut plain, mut other) = (vec![f32::NAN; m * n], vec![f32::NAN; m * n]);
                     matmul(Matrix::new(&a, m, k), Matrix::new(&b, k, n), &mut plain);
                     matmul(
@@ -398,9 +416,25 @@ mod tests {
                 })
             };
             for out in run() {
-                testing::close_within(&out, &expected, 1e-2);
+                testing::close_within(&out, &expected, tolerance);
             }
             same_bits_with_one_and_two_threads(run);
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_stays_so_where_factors_are_taken_apart() {
+        let (m, k, n) = (256, 256, 256);
+        for value in [f32::NAN, f32::INFINITY, f32::MAX] {
+            let (mut a, b) = (values(m * k, 1), vec![2.0; k * n]);
+            a[3 * k + 7] = value;
+            let mut out = vec![0.0; m * n];
+            precision::with(Precision::Split, || {
+                matmul(Matrix::new(&a, m, k), Matrix::new(&b, k, n), &mut out);
+            });
+            for (row, out) in out.chunks(n).enumerate() {
+                assert!(out.iter().all(|v| v.is_finite() == (row != 3)), "{value} in row {row}");
+            }
         }
     }
 
@@ -421,12 +455,17 @@ mod tests {
             let (a, b) = (values(m * k, 1), values(k * n, 2));
             let expected = testing::matmul(&wide(&a), &wide(&b), k, n);
             let expected = if k == 0 { vec![0.0; m * n] } else { expected };
-            let packed = Packed::new(Matrix::new(&b, k, n));
+            for precision in [Precision::F32, Precision::Split] {
+                precision::with(precision, || {
+                    let packed = Packed::for_many_rows(Matrix::new(&b, k, n));
+                    let mut out = vec![f32::NAN; m * n];
+                    packed.multiply(Matrix::new(&a, m, k), Output::strided(&mut out, n));
+                    close(&out, &expected);
+                    packed.multiply(Matrix::new(&a, m, k), Output::strided(&mut out, n).adding());
+                    close(&out, &expected.iter().map(|v| 2.0 * v).collect::<Vec<_>>());
+                });
+            }
             let mut out = vec![f32::NAN; m * n];
-            packed.multiply(Matrix::new(&a, m, k), Output::strided(&mut out, n));
-            close(&out, &expected);
-            packed.multiply(Matrix::new(&a, m, k), Output::strided(&mut out, n).adding());
-            close(&out, &expected.iter().map(|v| 2.0 * v).collect::<Vec<_>>());
             precision::with(Precision::Bf16, || {
                 let turned = turned(&b, k, n);
                 let packed = Packed::new(Matrix::new(&turned, n, k).transposed());
@@ -440,9 +479,9 @@ mod tests {
     fn a_part_of_a_packed_factor_gives_a_part_of_the_product() {
         let (m, k, n) = (70, 600, 130);
         let (a, b) = (values(m * k, 1), values(k * n, 2));
-        for precision in [Precision::F32, Precision::Bf16] {
+        for precision in [Precision::F32, Precision::Split, Precision::Bf16] {
             precision::with(precision, || {
-                let packed = Packed::new(Matrix::new(&b, k, n));
+                let packed = Packed::for_many_rows(Matrix::new(&b, k, n));
                 for (rows, columns) in
                     [(0..600, 0..130), (32..97, 64..65), (288..600, 32..130), (64..64, 0..3)]
                 {
@@ -454,7 +493,7 @@ mod tests {
                     let mut out = vec![f32::NAN; m * width];
                     let left = Matrix::new(&a, m, steps);
                     packed.multiply_part(left, rows, columns, Output::strided(&mut out, width));
-                    let tolerance = if precision == Precision::F32 { 2e-6 } else { 1e-2 };
+                    let tolerance = if precision == Precision::Bf16 { 1e-2 } else { 2e-6 };
                     testing::close_within(&out, &expected, tolerance);
                 }
             });

@@ -7,7 +7,7 @@ use crate::precision::has_bf16;
 
 /// Rounds to the nearest bf16, ties to even; a NaN stays one.
 #[inline(always)]
-fn bits(x: f32) -> u32 {
+pub(super) fn bits(x: f32) -> u32 {
     let bits = x.to_bits();
     let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
     if x.is_nan() { bits >> 16 | 0x40 } else { rounded }

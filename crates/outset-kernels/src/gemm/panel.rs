@@ -1,10 +1,6 @@
 //! The right factor of a product, cut into panels as the innermost loop reads them.
 
-use super::{
-    Matrix,
-    pairs::{pair_rows, pair_values},
-    tile::Kernel,
-};
+use super::{Matrix, tile::Kernel};
 use crate::{
     buf::uninit,
     isa::kernel,
@@ -33,15 +29,15 @@ impl Panels {
         let (panel, width, count) = (self.rows * self.width, self.width, b.columns.div_ceil(self.width));
         let data = &mut self.data[..panel * count];
         let cut = if parallel { Cut::new(count, 2 * panel) } else { Cut::new(count, 0) };
-        let pairs = self.kernel.pairs;
+        let kernel = self.kernel;
         par::run(Rows::new(data, panel), cut, |panels, data| {
             let mut scratch = Vec::new();
             for (out, at) in data.data.chunks_exact_mut(panel.max(1)).zip(panels) {
                 let columns = at * width..((at + 1) * width).min(b.columns);
-                if pairs == 1 {
+                if kernel.pairs == 1 {
                     copy_panel(b, rows.clone(), columns, out, width);
                 } else {
-                    copy_pairs(b, rows.clone(), columns, out, width, &mut scratch);
+                    copy_cells(&kernel, b, rows.clone(), columns, out, &mut scratch);
                 }
             }
         });
@@ -54,35 +50,34 @@ impl Panels {
     }
 }
 
-/// Copies a block of `b` to `out` as pairs of bf16.
-fn copy_pairs(
+/// Copies a block of `b` to `out` as cells of bf16.
+fn copy_cells(
+    kernel: &Kernel,
     b: Matrix,
     rows: Range<usize>,
     columns: Range<usize>,
     out: &mut [f32],
-    width: usize,
     scratch: &mut Vec<f32>,
 ) {
+    let width = kernel.columns;
     if b.column_stride == 1 && columns.len() == width {
         let first = rows.start * b.row_stride + columns.start;
-        pair_rows(&b.data[first..], b.row_stride, rows.len(), out, width);
+        kernel.cells_of_rows(&b.data[first..], b.row_stride, rows.len(), out);
         return;
     }
     if b.row_stride == 1 && b.column_stride != 1 {
-        // Pairs lie side by side: half as much is turned.
-        let cells = rows.len().div_ceil(2);
+        // The steps of a cell lie side by side: where it holds two values, half as much is turned.
+        let cells = kernel.cells(rows.len());
         scratch.resize(columns.len() * cells, 0.0);
         for (column, out) in columns.clone().zip(scratch.chunks_exact_mut(cells.max(1))) {
-            pair_values(&b.data[rows.start + column * b.column_stride..][..rows.len()], out);
+            kernel.cells_of_values(&b.data[rows.start + column * b.column_stride..][..rows.len()], out);
         }
-        let (whole, beyond) = out.split_at_mut(cells * width);
-        transpose(scratch, cells, cells, columns.len(), whole, width);
-        beyond.fill(0.0);
+        transpose(scratch, cells, cells, columns.len(), out, width);
         return;
     }
     scratch.resize(rows.len() * width, 0.0);
     copy_panel(b, rows.clone(), columns, scratch, width);
-    pair_rows(scratch, width, rows.len(), out, width);
+    kernel.cells_of_rows(scratch, width, rows.len(), out);
 }
 
 /// Copies a block of `b` to `out`, rows of `width` values.
@@ -140,7 +135,7 @@ fn copy_whole_rows<const WIDTH: usize>(source: &[f32], stride: usize, out: &mut 
 }
 
 /// Side of the blocks in which a panel is turned.
-const SIDE: usize = 8;
+pub(super) const SIDE: usize = 8;
 
 kernel! {
     /// Turns columns that lie `stride` apart, each of neighbouring values, into rows.

@@ -7,6 +7,7 @@
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::amx;
+use super::{pairs, thirds};
 use crate::{
     isa::{self, Level},
     precision::{self, Precision},
@@ -16,6 +17,15 @@ use crate::{
 pub(crate) const MOST_ROWS: usize = 8;
 /// Most columns of a tile in vector registers.
 const MOST_COLUMNS: usize = 32;
+
+/// Rows from which on factors become cells of bf16, where that is the precision.
+const FEWEST_ROWS_OF_CELLS: usize = 32;
+
+/// Rows and columns of a right factor from which on values are taken apart: tiles should have something in them.
+const FEWEST_TO_TAKE_APART: usize = 32;
+
+/// Multiplications from which on values are taken apart.
+const FEWEST_PRODUCTS_OF_PARTS: usize = 1 << 23;
 
 /// Rows of the left factor, read in place.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +117,7 @@ enum Body {
     Vectors(Loop),
     /// In tile registers.
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    Tiles,
+    Tiles(unsafe fn(amx::Job)),
 }
 
 /// The loop of an instruction set.
@@ -122,29 +132,49 @@ pub(crate) struct Kernel {
     pub(crate) depth: usize,
     /// Steps in a cell: 1, or 2 where factors are pairs of bf16.
     pub(crate) pairs: usize,
-    /// Cells that rows of both factors are filled up to a multiple of, with zeros.
+    /// Parts that each value is the sum of, each a bf16 where there are several.
+    pub(crate) parts: usize,
+    /// Cells of one part that rows of both factors are filled up to a multiple of, with zeros.
     pub(crate) block: usize,
     body: Body,
 }
 
 impl Kernel {
-    /// Returns the loop for the precision that holds here.
-    pub(crate) fn current() -> Kernel {
+    /// Returns the loop for the precision that holds here, for a product of so many rows, steps and columns.
+    pub(crate) fn for_product(rows: usize, inner: usize, columns: usize) -> Kernel {
+        // What becomes of the factors is not worth it for few.
+        if rows < FEWEST_ROWS_OF_CELLS {
+            Kernel::of_level()
+        } else if rows * inner * columns < FEWEST_PRODUCTS_OF_PARTS {
+            Kernel::without_parts()
+        } else {
+            Kernel::for_right(inner, columns)
+        }
+    }
+
+    /// Returns the loop for the precision that holds here, for a right factor that many rows are multiplied with.
+    pub(crate) fn for_right(rows: usize, columns: usize) -> Kernel {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if precision::current() == Precision::Split
+            && precision::has_split()
+            && rows.min(columns) >= FEWEST_TO_TAKE_APART
+        {
+            return Kernel { parts: thirds::PARTS, depth: 512, ..Kernel::of_tiles(amx::thirds) };
+        }
+        Kernel::without_parts()
+    }
+
+    /// Returns the loop for the precision that holds here, where values are not taken apart.
+    pub(crate) fn without_parts() -> Kernel {
         #[cfg(target_arch = "x86_64")]
         if precision::current() == Precision::Bf16 && precision::has_bf16() {
             #[cfg(target_os = "linux")]
             if isa::level() >= Level::Amx {
-                let (rows, columns) = (amx::SIDE, amx::SIDE);
-                return Kernel { rows, columns, depth: 1024, pairs: 2, block: amx::CELLS, body: Body::Tiles };
+                return Kernel::of_tiles(amx::pairs);
             }
             return Kernel { depth: 1024, pairs: 2, ..Kernel::of_vectors(8, 32, x86::bf16) };
         }
         Kernel::of_level()
-    }
-
-    /// Returns the loop for a left factor of some rows: rounding the right one is not worth it for few.
-    pub(crate) fn for_rows(rows: usize) -> Kernel {
-        if rows < super::FEWEST_ROWS_OF_PAIRS { Kernel::of_level() } else { Kernel::current() }
     }
 
     /// Returns the loop for single precision.
@@ -164,12 +194,43 @@ impl Kernel {
     }
 
     const fn of_vectors(rows: usize, columns: usize, body: Loop) -> Kernel {
-        Kernel { rows, columns, depth: 256, pairs: 1, block: 1, body: Body::Vectors(body) }
+        Kernel { rows, columns, depth: 256, pairs: 1, parts: 1, block: 1, body: Body::Vectors(body) }
+    }
+
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    const fn of_tiles(body: unsafe fn(amx::Job)) -> Kernel {
+        let (rows, columns, block) = (amx::SIDE, amx::SIDE, amx::CELLS);
+        Kernel { rows, columns, depth: 1024, pairs: 2, parts: 1, block, body: Body::Tiles(body) }
     }
 
     /// Number of cells of some steps of the depth.
     pub(crate) fn cells(&self, steps: usize) -> usize {
-        steps.div_ceil(self.pairs).next_multiple_of(self.block)
+        steps.div_ceil(self.pairs).next_multiple_of(self.block) * self.parts
+    }
+
+    /// Brings neighbouring values to cells, where these are of bf16; cells beyond the values are zeros.
+    pub(super) fn cells_of_values(&self, values: &[f32], out: &mut [f32]) {
+        if self.parts > 1 {
+            thirds::values(values, out);
+        } else {
+            pairs::pair_values(values, out);
+        }
+    }
+
+    /// Brings neighbouring rows of [`Kernel::columns`] values, which start `stride` apart, to rows of cells, where these are of
+    /// bf16; rows beyond them are zeros.
+    pub(super) fn cells_of_rows(&self, source: &[f32], stride: usize, rows: usize, out: &mut [f32]) {
+        if self.parts == 1 {
+            pairs::pair_rows(source, stride, rows, out, self.columns);
+        } else {
+            thirds::rows(source, stride, rows, out, self.columns);
+        }
+    }
+
+    /// Distance of the rows of a left factor of cells, which would throw each other out of the first-level cache if it were a
+    /// multiple of a power of two.
+    pub(super) fn row(&self, steps: usize) -> usize {
+        self.cells(steps) + if self.parts > 1 { self.block } else { 0 }
     }
 
     /// Number of rows that a left factor of cells is filled up to, so that a tile can be read whole wherever it starts.
@@ -192,7 +253,7 @@ impl Kernel {
         match self.body {
             Body::Vectors(body) => self.run_vectors(body, left, right, depth, target),
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-            Body::Tiles => self.run_tiles(left, right, depth, target),
+            Body::Tiles(body) => self.run_tiles(body, left, right, depth, target),
         }
     }
 
@@ -221,20 +282,23 @@ impl Kernel {
     }
 
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    fn run_tiles(&self, left: Left, right: Right, depth: Depth, target: Target) {
+    fn run_tiles(&self, body: unsafe fn(amx::Job), left: Left, right: Right, depth: Depth, target: Target) {
         let Starts::Even { first, apart } = left.starts else {
             panic!("rows of tiles lie at even distances");
         };
         assert!(depth.runs == 1 && depth.blocks == 1 && left.step == 1, "rows of tiles have no gaps");
-        assert!(depth.len.is_multiple_of(self.block), "rows of tiles are filled up");
-        let reach = if depth.len == 0 { 0 } else { first + (self.rows - 1) * apart + depth.len };
+        assert!(right.stride == self.columns, "rows of panels have no gaps");
+        let cells = depth.len;
+        assert!(cells.is_multiple_of(self.block * self.parts), "rows of tiles are filled up");
+        let reach = if cells == 0 { 0 } else { first + (self.rows - 1) * apart + cells };
         assert!(reach <= left.data.len(), "the left factor is too short");
         let a = left.data.as_ptr().wrapping_add(first);
         let b = right.data.as_ptr();
-        self.write::<{ amx::SIDE * amx::SIDE }>(target, |out, stride, add| {
+        self.write::<{ amx::SIDE * amx::SIDE }>(target, |out, out_stride, add| {
+            let job = amx::Job { cells, a, apart, b, out: out.as_mut_ptr(), out_stride, add };
             // SAFETY: the level in use has the instructions, and every value that the loop touches lies in the slices by
             // the assertions here, in `run` and in `write`.
-            unsafe { amx::tile(depth.len, a, apart, b, right.stride, out.as_mut_ptr(), stride, add) };
+            unsafe { body(job) };
         });
     }
 

@@ -15,7 +15,7 @@ use crate::{
 const BLOCK: usize = 1 << 21;
 
 /// Rows of a task.
-const TASK_ROWS: usize = 64;
+const TASK_ROWS: usize = 128;
 
 /// What [`linear_cross_entropy_gradients`] returns.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub fn linear_cross_entropy(
 ) -> f32 {
     let (width, rows) = (w.len() / classes.max(1), targets.len());
     let weighing = Weighing::new(targets, weights, classes);
-    let packed = Packed::new(Matrix::new(w, width, classes));
+    let packed = Packed::for_many_rows(Matrix::new(w, width, classes));
     let sums = par::run((), tasks(rows, width * classes), |range, ()| {
         let mut logits = uninit(TASK_ROWS.min(rows) * classes);
         let loss = |first: usize| {
@@ -67,7 +67,7 @@ pub fn linear_cross_entropy_gradients(
     let weighing = Weighing::new(targets, weights, classes);
     let block = (BLOCK / classes.max(1)).max(TASK_ROWS).min(rows);
     let matrix = Matrix::new(w, width, classes);
-    let (packed, turned) = (Packed::new(matrix), Packed::new(matrix.transposed()));
+    let (packed, turned) = (Packed::for_many_rows(matrix), Packed::for_many_rows(matrix.transposed()));
     let (mut logits, mut dx) = (uninit(block * classes), uninit(rows * width));
     let mut dw = vec![0.0; w.len()];
     let mut sum = 0.0;
@@ -109,6 +109,7 @@ mod tests {
     use crate::{
         linear,
         loss::{cross_entropy, cross_entropy_in_place},
+        precision::{self, Precision},
         testing::{close, same_bits_with_one_and_two_threads, values, wide},
     };
 
@@ -124,14 +125,16 @@ mod tests {
                 let mut logits = linear::forward(&x, &w, None, classes, linear::Activation::Identity);
                 let expected = cross_entropy(&logits, classes, &targets, weights, smoothing);
                 cross_entropy_in_place(&mut logits, classes, &targets, weights, smoothing);
-                let got = linear_cross_entropy_gradients(&x, &w, classes, &targets, weights, smoothing);
-                close(&[got.loss], &[expected.into()]);
-                close(
-                    &[linear_cross_entropy(&x, &w, classes, &targets, weights, smoothing)],
-                    &[expected.into()],
-                );
-                close(&got.dx, &wide(&linear::input_gradient(&logits, &w, width, classes)));
-                close(&got.dw, &wide(&linear::weight_gradient(&x, &logits, width, classes)));
+                for precision in [Precision::F32, Precision::Split] {
+                    let (got, loss) = precision::with(precision, || {
+                        let got =
+                            linear_cross_entropy_gradients(&x, &w, classes, &targets, weights, smoothing);
+                        (got, linear_cross_entropy(&x, &w, classes, &targets, weights, smoothing))
+                    });
+                    close(&[got.loss, loss], &[expected.into(); 2]);
+                    close(&got.dx, &wide(&linear::input_gradient(&logits, &w, width, classes)));
+                    close(&got.dw, &wide(&linear::weight_gradient(&x, &logits, width, classes)));
+                }
             }
         }
     }

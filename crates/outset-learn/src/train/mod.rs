@@ -304,7 +304,9 @@ impl<'a> Training<'a> {
         // Moved in, not cloned, so that the update can be in place.
         let Some(network) = self.network.take() else { unreachable!("there is a network between updates") };
         let (optimizer, state) = (&recipe.optimizer, &mut self.state);
-        let network = update(network, gradients, optimizer, state, learning_rate, step, recipe.clip_norm);
+        let network = precision::with(recipe.precision, || {
+            update(network, gradients, optimizer, state, learning_rate, step, recipe.clip_norm)
+        });
         if recipe.ema > 0.0 {
             self.average.update(&network, recipe.ema, step);
         }

@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     allocator::keep_memory();
     rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build_global()?;
     let precision = match precision.as_str() {
-        "f32" => Precision::F32,
+        "f32" => Precision::Split,
         "bf16" if precision::has_bf16() => Precision::Bf16,
         other => return Err(format!("no precision `{other}` here").into()),
     };

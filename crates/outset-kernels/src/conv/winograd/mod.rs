@@ -44,7 +44,7 @@ pub(super) fn applies(conv: &Conv) -> bool {
         && padding.iter().all(|zeros| *zeros <= 2)
         && channels.min(outputs) >= FEWEST
         && Way::of(conv).tiles() >= COLUMNS
-        && Kernel::current().pairs == 1
+        && Kernel::without_parts().pairs == 1
 }
 
 /// A convolution of `[batch, inputs, height, width]` images to `[batch, rows, height, width]` ones.
