@@ -3,7 +3,13 @@
 //! Two by two accumulators of 16 by 16 sums; a step multiplies 16 cells, that is 32 values, of each row and column
 //! (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18).
 
-use std::{arch::asm, cell::Cell};
+use std::{
+    arch::{
+        asm,
+        x86_64::{_MM_HINT_ET0, _mm_prefetch},
+    },
+    cell::Cell,
+};
 
 /// Rows and columns of a tile.
 pub(super) const SIDE: usize = 32;
@@ -61,17 +67,23 @@ pub(super) struct Job {
     pub(super) add: bool,
 }
 
-/// Gives the tile registers of this thread their shapes.
+/// Gives the tile registers of this thread their shapes, and has the output on its way while the sums are made.
 ///
 /// # Safety
 /// The level in use is [`Amx`](crate::isa::Level::Amx).
-unsafe fn shape() {
+#[target_feature(enable = "sse")]
+unsafe fn begin(job: Job) {
     if !SHAPED.get() {
         // SAFETY: the machine has the instruction by this function's contract and reads the 64 bytes of the static.
         unsafe {
             asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack, readonly, preserves_flags));
         }
         SHAPED.set(true);
+    }
+    for row in 0..SIDE {
+        let row = job.out.wrapping_add(row * job.out_stride);
+        _mm_prefetch::<_MM_HINT_ET0>(row.cast());
+        _mm_prefetch::<_MM_HINT_ET0>(row.wrapping_add(SIDE / 2).cast());
     }
 }
 
@@ -168,11 +180,12 @@ macro_rules! multiply {
 /// # Safety
 /// The level in use is [`Amx`](crate::isa::Level::Amx), the cells are a multiple of [`CELLS`], and every value addressed lies
 /// in its slice.
+#[target_feature(enable = "sse")]
 pub(super) unsafe fn pairs(job: Job) {
     // SAFETY: reads and writes only what lies in the slices by this function's contract; no tile register is in use by
     // the compiler.
     unsafe {
-        shape();
+        begin(job);
         multiply!(job, 1, left!(0), right!(0), products!());
     }
 }
@@ -182,10 +195,11 @@ pub(super) unsafe fn pairs(job: Job) {
 /// # Safety
 /// The level in use is [`Amx`](crate::isa::Level::Amx), the cells are a multiple of three times [`CELLS`], and every value
 /// addressed lies in its slice.
+#[target_feature(enable = "sse")]
 pub(super) unsafe fn thirds(job: Job) {
     // SAFETY: as in `pairs`.
     unsafe {
-        shape();
+        begin(job);
         multiply!(
             job,
             3,

@@ -62,23 +62,30 @@ fn gather(kernel: &Kernel, columns: Matrix, rows: Range<usize>, depth: Range<usi
     if parts > 1 {
         return gather_parts(kernel, columns, rows, depth);
     }
-    let (steps, cells) = (depth.len(), kernel.row(depth.len()));
-    let tile = width * cells;
+    let (steps, cells) = (depth.len(), kernel.cells(depth.len()));
+    let row = kernel.row(steps);
+    let tile = width * row;
     let mut values = uninit(rows.len().div_ceil(width) * tile);
-    let mut single = if pairs == 1 { Vec::new() } else { uninit(width * steps) };
-    let mut paired = if block == 1 { Vec::new() } else { uninit(tile) };
+    let mut single = Vec::new();
+    let mut paired = if block == 1 { Vec::new() } else { uninit(width * cells) };
     for (out, first) in values.chunks_exact_mut(tile.max(1)).zip(rows.clone().step_by(width)) {
         let rows = first..(first + width).min(rows.end);
         if pairs == 1 {
             panel::copy_panel(columns, depth.clone(), rows, out, width);
             continue;
         }
-        panel::copy_panel(columns, depth.clone(), rows, &mut single, width);
-        if block == 1 {
-            pairs::pair_rows(&single, width, steps, out, width);
+        let (source, stride) = if rows.len() == width && steps > 0 {
+            (&columns.data[depth.start * columns.row_stride + first..], columns.row_stride)
         } else {
-            pairs::pair_rows(&single, width, steps, &mut paired, width);
-            panel::transpose(&paired, width, width, cells, out, cells);
+            single.resize(width * steps, 0.0);
+            panel::copy_panel(columns, depth.clone(), rows, &mut single, width);
+            (&single[..], width)
+        };
+        if block == 1 {
+            pairs::pair_rows(source, stride, steps, out, width);
+        } else {
+            pairs::pair_rows(source, stride, steps, &mut paired, width);
+            panel::transpose(&paired, width, width, cells, out, row);
         }
     }
     values

@@ -230,7 +230,7 @@ impl Kernel {
     /// Distance of the rows of a left factor of cells, which would throw each other out of the first-level cache if it were a
     /// multiple of a power of two.
     pub(super) fn row(&self, steps: usize) -> usize {
-        self.cells(steps) + if self.parts > 1 { self.block } else { 0 }
+        self.cells(steps) + if self.block > 1 { self.block } else { 0 }
     }
 
     /// Number of rows that a left factor of cells is filled up to, so that a tile can be read whole wherever it starts.
