@@ -17,7 +17,7 @@ use outset_ops::Bags;
 use std::sync::Arc;
 
 /// Rows that are answered at a time, at most: keeps memory small, and answers the same however many rows are asked for.
-const CHUNK: usize = 1024;
+const CHUNK: usize = 256;
 
 /// Sets the keys of the encoders' dropout apart from that of the combiner.
 const OF_ENCODERS: u64 = 1 << 32;

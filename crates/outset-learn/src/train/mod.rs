@@ -444,7 +444,7 @@ impl<'a> Training<'a> {
 }
 
 /// An epoch that is so long does not notice that memory has to be asked for anew.
-const LONG_EPOCH: Duration = Duration::from_millis(500);
+const LONG_EPOCH: Duration = Duration::from_millis(100);
 
 /// Hands freed memory back after an evaluation, which works on other sizes than a step; not after each of many short epochs.
 pub fn release_memory_after(epoch: Duration) {

@@ -1,6 +1,6 @@
 //! A few steps and an evaluation, to foresee what the whole will take.
 
-use super::Training;
+use super::{Training, release_memory_after};
 use crate::error::LearnError;
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ impl Training<'_> {
     }
 
     /// Makes steps without evaluation: `warm_up` of them, then more for about `budget`, at most `most`. Gives rows, steps and
-    /// seconds after the warm-up.
+    /// seconds after the warm-up. Between epochs memory goes back to the system as in the run: it grows from step to step.
     ///
     /// # Errors
     /// If the loss is not finite.
@@ -40,6 +40,7 @@ impl Training<'_> {
             if !self.progress.open {
                 self.open_epoch();
             }
+            let opened = Instant::now();
             let order = self.order();
             for batch in order.chunks(self.recipe.batch_size) {
                 if made == warm_up {
@@ -52,6 +53,9 @@ impl Training<'_> {
                 }
             }
             self.progress.open = false;
+            if clock.elapsed() < budget && made < most {
+                release_memory_after(opened.elapsed());
+            }
         }
         Ok((rows, steps, clock.elapsed().as_secs_f64()))
     }
