@@ -13,10 +13,10 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(1200);
 
 /// Seconds below which a run is made several times: what else the machine does then counts for much.
-const SHORT: f64 = 10.0;
+const SHORT: f64 = 30.0;
 
 /// How often a short run is made; its medians count.
-const TURNS: usize = 5;
+const TURNS: usize = 3;
 
 /// Built-in examples that are forecast.
 const EXAMPLES: [&str; 5] = ["line", "churn", "sentiment", "sentiment-zh", "ticket-priority"];

@@ -53,7 +53,8 @@ impl Training<'_> {
                 }
             }
             self.progress.open = false;
-            if clock.elapsed() < budget && made < most {
+            // An evaluation finds what a whole epoch left.
+            if clock.elapsed() + opened.elapsed() < budget && made < most {
                 release_memory_after(opened.elapsed());
             }
         }
