@@ -1,8 +1,8 @@
 //! Which numbers matrix products and convolutions multiply.
 //!
 //! Values are `f32` everywhere. With [`Precision::Bf16`] the factors of large products are rounded to bf16 (eight bits of
-//! mantissa) on their way into the innermost loop, with [`Precision::Split`] they are taken apart; sums stay `f32`. It holds for the calls inside [`with`], on whatever
-//! threads they run, so that two trainings in one process don't disturb each other.
+//! mantissa) on their way into the innermost loop, with [`Precision::Split`] they are taken apart; sums stay `f32`. It holds
+//! for the calls inside [`with`], on whatever threads they run, so that two trainings in one process don't disturb each other.
 
 use crate::isa::{self, Level};
 use std::cell::Cell;

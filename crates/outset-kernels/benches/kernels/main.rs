@@ -2,8 +2,8 @@
 //!
 //! Products are in GFLOP/s beside a bare loop of fused multiply-adds, everything else in GB/s (of what it must read and
 //! write once) beside a copy. Best of many, as other programs may be running. Each line is the kernel, its rate, its share
-//! of the machine's in percent, and the rate where factors are rounded to bf16, with tabs between them; the first line is
-//! the machine's own.
+//! of the machine's in percent, and the rates where factors are taken apart, as training in `f32` does, and where they are
+//! rounded to bf16, with tabs between them; the first line is the machine's own.
 #![allow(clippy::print_stdout)]
 
 #[path = "../../../outset/src/allocator.rs"]
@@ -44,18 +44,12 @@ impl Show {
     /// A kernel that multiplies: `operations` are its multiplications and additions.
     fn product(&self, name: &str, operations: f64, mut work: impl FnMut()) {
         let single = operations / best(&mut work) * 1e-9;
-        let half = if precision::has_bf16() {
-            let seconds = best(|| precision::with(Precision::Bf16, &mut work));
-            format!("{:.0} GFLOP/s", operations / seconds * 1e-9)
-        } else {
-            String::new()
+        let mut other = |precision, has: bool| {
+            let seconds = has.then(|| best(|| precision::with(precision, &mut work)));
+            seconds.map_or_else(String::new, |seconds| format!("{:.0} GFLOP/s", operations / seconds * 1e-9))
         };
-        let split = if precision::has_split() {
-            let seconds = best(|| precision::with(Precision::Split, &mut work));
-            format!("{:.0} GFLOP/s", operations / seconds * 1e-9)
-        } else {
-            String::new()
-        };
+        let split = other(Precision::Split, precision::has_split());
+        let half = other(Precision::Bf16, precision::has_bf16());
         println!("{name}\t{single:.0} GFLOP/s\t{:.0}\t{split}\t{half}", single / self.flops * 100.0);
     }
 

@@ -27,21 +27,22 @@ impl<'a> LeftRows<'a> {
         rows: Range<usize>,
         depth: Range<usize>,
     ) -> LeftRows<'a> {
-        let (count, cells) = (rows.len(), kernel.row(depth.len()));
         let together = a.column_stride != 1 && a.row_stride == 1;
         if kernel.pairs == 1 && !together {
             let first = rows.start * a.row_stride + depth.start * a.column_stride;
             let data = Cow::Borrowed(&a.data[first.min(a.data.len())..]);
             let (apart, step) = (a.row_stride, a.column_stride);
-            return LeftRows { data, rows: count, tile: kernel.rows * apart, apart, step };
+            return LeftRows { data, rows: rows.len(), tile: kernel.rows * apart, apart, step };
         }
-        let data = Cow::Owned(if together {
+        let (count, apart) = (rows.len(), kernel.row(depth.len()));
+        let data = Cow::Owned(if together && kernel.parts == 1 {
             gather(kernel, a.transposed(), rows, depth)
         } else {
-            round(kernel, a, rows, depth)
+            convert(kernel, a, rows, depth)
         });
-        let (apart, step) = if together && kernel.block == 1 { (1, kernel.rows) } else { (cells, 1) };
-        LeftRows { data, rows: count, tile: kernel.rows * cells, apart, step }
+        let tile = kernel.rows * apart;
+        let (apart, step) = if together && kernel.block == 1 { (1, kernel.rows) } else { (apart, 1) };
+        LeftRows { data, rows: count, tile, apart, step }
     }
 
     /// Number of rows.
@@ -58,13 +59,9 @@ impl<'a> LeftRows<'a> {
 
 /// Copies columns of neighbouring values: `[tile][cell][row of the tile]`, or `[row][cell]` where rows are filled up.
 fn gather(kernel: &Kernel, columns: Matrix, rows: Range<usize>, depth: Range<usize>) -> Vec<f32> {
-    let Kernel { rows: width, pairs, block, parts, .. } = *kernel;
-    if parts > 1 {
-        return gather_parts(kernel, columns, rows, depth);
-    }
-    let (steps, cells) = (depth.len(), kernel.cells(depth.len()));
-    let row = kernel.row(steps);
-    let tile = width * row;
+    let Kernel { rows: width, pairs, block, .. } = *kernel;
+    let (steps, cells, apart) = (depth.len(), kernel.cells(depth.len()), kernel.row(depth.len()));
+    let tile = width * apart;
     let mut values = uninit(rows.len().div_ceil(width) * tile);
     let mut single = Vec::new();
     let mut paired = if block == 1 { Vec::new() } else { uninit(width * cells) };
@@ -85,47 +82,34 @@ fn gather(kernel: &Kernel, columns: Matrix, rows: Range<usize>, depth: Range<usi
             pairs::pair_rows(source, stride, steps, out, width);
         } else {
             pairs::pair_rows(source, stride, steps, &mut paired, width);
-            panel::transpose(&paired, width, width, cells, out, row);
+            panel::transpose(&paired, width, width, cells, out, apart);
         }
-    }
-    values
-}
-
-/// Copies columns of neighbouring values and takes them apart: `[row][cell]`.
-fn gather_parts(kernel: &Kernel, columns: Matrix, rows: Range<usize>, depth: Range<usize>) -> Vec<f32> {
-    let (width, steps, cells) = (kernel.rows, depth.len(), kernel.row(depth.len()));
-    let mut values = uninit(rows.len().next_multiple_of(width) * cells);
-    // Rows of whole groups of the columns that are turned together.
-    let row = steps.next_multiple_of(panel::SIDE);
-    let mut turned = uninit(width * row);
-    for (out, first) in values.chunks_exact_mut((width * cells).max(1)).zip(rows.clone().step_by(width)) {
-        let rows = first..(first + width).min(rows.end);
-        let count = rows.len();
-        let turned = &mut turned[..count * row];
-        panel::copy_panel(columns.transposed(), rows, depth.clone(), turned, row);
-        for (out, row) in out.chunks_exact_mut(cells.max(1)).zip(turned.chunks_exact(row.max(1))) {
-            kernel.cells_of_values(&row[..steps], &mut out[..kernel.cells(steps)]);
-        }
-        out[count * cells..].fill(0.0);
     }
     values
 }
 
 /// Brings rows to cells of bf16: `[row][cell]`.
-fn round(kernel: &Kernel, a: Matrix, rows: Range<usize>, depth: Range<usize>) -> Vec<f32> {
-    let Matrix { data, row_stride, column_stride, .. } = a;
-    let (steps, cells) = (depth.len(), kernel.row(depth.len()));
-    let mut values = uninit(kernel.filled(rows.len()) * cells);
-    values[rows.len() * cells..].fill(0.0);
-    let mut apart = Vec::new();
-    for (out, row) in values.chunks_exact_mut(cells.max(1)).zip(rows) {
-        let row = &data[row * row_stride + depth.start * column_stride..];
-        if column_stride == 1 {
-            kernel.cells_of_values(&row[..steps], &mut out[..kernel.cells(steps)]);
+fn convert(kernel: &Kernel, a: Matrix, rows: Range<usize>, depth: Range<usize>) -> Vec<f32> {
+    let (steps, cells, apart) = (depth.len(), kernel.cells(depth.len()), kernel.row(depth.len()));
+    let mut values = uninit(kernel.filled(rows.len()) * apart);
+    let (out, beyond) = values.split_at_mut(rows.len() * apart);
+    beyond.fill(0.0);
+    // Rows whose values lie apart are brought together first, in whole groups of what is turned at a time.
+    let turned = steps.next_multiple_of(panel::SIDE);
+    let in_place = a.column_stride == 1;
+    let mut together = if in_place { Vec::new() } else { uninit(kernel.rows * turned) };
+    let tiles = out.chunks_mut((kernel.rows * apart).max(1));
+    for (out, first) in tiles.zip(rows.clone().step_by(kernel.rows)) {
+        let rows = first..(first + kernel.rows).min(rows.end);
+        let (source, stride) = if in_place {
+            (&a.data[first * a.row_stride + depth.start..], a.row_stride)
         } else {
-            apart.clear();
-            apart.extend(row.iter().step_by(column_stride).take(steps));
-            kernel.cells_of_values(&apart, &mut out[..kernel.cells(steps)]);
+            let together = &mut together[..rows.len() * turned];
+            panel::copy_panel(a, rows, depth.clone(), together, turned);
+            (&*together, turned)
+        };
+        for (row, out) in out.chunks_exact_mut(apart.max(1)).enumerate() {
+            kernel.cells_of_values(&source[row * stride..][..steps], &mut out[..cells]);
         }
     }
     values

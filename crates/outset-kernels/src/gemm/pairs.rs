@@ -68,26 +68,46 @@ fn plain_rows(source: &[f32], stride: usize, rows: usize, out: &mut [f32], width
 }
 
 #[cfg(target_arch = "x86_64")]
-mod x86 {
+pub(super) mod x86 {
     use super::cell;
     use std::arch::x86_64::*;
 
-    const LANES: usize = 16;
+    /// Values in a vector.
+    pub(in super::super) const LANES: usize = 16;
 
     /// Rounds two vectors, those of `early` to the lower half. Values below the normal range become zeros.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     #[inline]
-    fn round(early: &[f32; LANES], late: &[f32; LANES]) -> __m512i {
-        // SAFETY: both arrays have as many values as a vector; the types of the result are the same 512 bits.
-        unsafe {
-            let (early, late) = (_mm512_loadu_ps(early.as_ptr()), _mm512_loadu_ps(late.as_ptr()));
-            std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(late, early))
-        }
+    pub(in super::super) fn round(early: __m512, late: __m512) -> __m512i {
+        // SAFETY: both types are the same 512 bits.
+        unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(late, early)) }
     }
 
+    /// Rounds two runs of values.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    #[inline]
+    fn round_values(early: &[f32; LANES], late: &[f32; LANES]) -> __m512i {
+        // SAFETY: both arrays have as many values as a vector.
+        let (early, late) = unsafe { (_mm512_loadu_ps(early.as_ptr()), _mm512_loadu_ps(late.as_ptr())) };
+        round(early, late)
+    }
+
+    /// The order that takes the halves of a vector in turns.
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn store(out: &mut [f32; LANES], cells: __m512i) {
+    pub(in super::super) fn turns() -> __m512i {
+        let mut turns = [0u16; 2 * LANES];
+        for (at, from) in turns.iter_mut().enumerate() {
+            *from = (at / 2 + at % 2 * LANES) as u16;
+        }
+        // SAFETY: the array is as large as a vector.
+        unsafe { _mm512_loadu_si512(turns.as_ptr().cast()) }
+    }
+
+    /// Writes cells.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(in super::super) fn store(out: &mut [f32; LANES], cells: __m512i) {
         // SAFETY: the array has as many values as the vector.
         unsafe { _mm512_storeu_ps(out.as_mut_ptr(), _mm512_castsi512_ps(cells)) };
     }
@@ -98,20 +118,14 @@ mod x86 {
         let (whole, beyond) = out.split_at_mut(blocks.len() * LANES);
         for (out, block) in whole.as_chunks_mut::<LANES>().0.iter_mut().zip(blocks) {
             let [early, late] = block.as_chunks::<LANES>().0 else { unreachable!("a block is two vectors") };
-            store(out, round(early, late));
+            store(out, round_values(early, late));
         }
         super::plain_values(rest, beyond);
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     pub(super) fn pair_rows(source: &[f32], stride: usize, rows: usize, out: &mut [f32], width: usize) {
-        // Takes the halves of a vector in turns.
-        let mut turns = [0u16; 2 * LANES];
-        for (at, from) in turns.iter_mut().enumerate() {
-            *from = (at / 2 + at % 2 * LANES) as u16;
-        }
-        // SAFETY: the array is as large as a vector.
-        let turns = unsafe { _mm512_loadu_si512(turns.as_ptr().cast()) };
+        let turns = turns();
         for (pair, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
             let early = &source[2 * pair * stride..][..width];
             let late = if 2 * pair + 1 < rows { &source[(2 * pair + 1) * stride..][..width] } else { &[] };
@@ -120,7 +134,7 @@ mod x86 {
             let (out, out_rest) = out.as_chunks_mut::<LANES>();
             for (at, (out, early)) in out.iter_mut().zip(early).enumerate() {
                 let late = late.get(at).unwrap_or(&[0.0; LANES]);
-                store(out, _mm512_permutexvar_epi16(turns, round(early, late)));
+                store(out, _mm512_permutexvar_epi16(turns, round_values(early, late)));
             }
             for (at, (out, early)) in out_rest.iter_mut().zip(early_rest).enumerate() {
                 *out = cell(*early, late_rest.get(at).copied().unwrap_or(0.0));

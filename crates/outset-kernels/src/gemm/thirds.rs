@@ -48,35 +48,32 @@ fn plain_values(values: &[f32], out: &mut [f32]) {
 /// Takes neighbouring rows of `width` values apart that start `stride` apart; rows beyond them are zeros.
 pub(super) fn rows(source: &[f32], stride: usize, rows: usize, out: &mut [f32], width: usize) {
     #[cfg(target_arch = "x86_64")]
-    if crate::precision::has_bf16() && width == 32 {
+    if crate::precision::has_bf16() && width.is_multiple_of(x86::LANES) {
         // SAFETY: the level in use has the instructions.
-        return unsafe { x86::rows::<32>(source, stride, rows, out) };
+        return unsafe { x86::rows(source, stride, rows, out, width) };
     }
     plain_rows(source, stride, rows, out, width);
 }
 
 fn plain_rows(source: &[f32], stride: usize, rows: usize, out: &mut [f32], width: usize) {
-    let parts_at = |row: usize, column: usize| {
-        if row < rows { parts(source[row * stride + column]) } else { [0; PARTS] }
-    };
-    for (at, out) in out.chunks_exact_mut((PARTS * GROUP * width).max(1)).enumerate() {
-        for (pair, column) in (0..GROUP).flat_map(|pair| (0..width).map(move |column| (pair, column))) {
-            let row = at * STEPS + 2 * pair;
-            for (part, (early, late)) in
-                parts_at(row, column).into_iter().zip(parts_at(row + 1, column)).enumerate()
-            {
-                out[(part * GROUP + pair) * width + column] = f32::from_bits(early | late << 16);
-            }
+    let mut cells = vec![0.0; out.len().checked_div(width).unwrap_or(0)];
+    for column in 0..width {
+        let values: Vec<f32> = (0..rows).map(|row| source[row * stride + column]).collect();
+        plain_values(&values, &mut cells);
+        for (out, cell) in out.iter_mut().skip(column).step_by(width).zip(&cells) {
+            *out = *cell;
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{GROUP, PARTS, STEPS};
+    pub(super) use super::super::pairs::x86::LANES;
+    use super::{
+        super::pairs::x86::{round, store, turns},
+        GROUP, PARTS, STEPS,
+    };
     use std::arch::x86_64::*;
-
-    const LANES: usize = 16;
 
     /// The parts of two vectors: those of `early` in the lower halves.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
@@ -87,8 +84,7 @@ mod x86 {
             unsafe { (_mm512_loadu_ps(early.as_ptr()), _mm512_loadu_ps(late.as_ptr())) };
         let mut parts = [_mm512_setzero_si512(); PARTS];
         for (at, part) in parts.iter_mut().enumerate() {
-            // SAFETY: both types are the same 512 bits.
-            *part = unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(late, early)) };
+            *part = round(early, late);
             if at + 1 < PARTS {
                 early = _mm512_sub_ps(early, widen(_mm512_castsi512_si256(*part)));
                 late = _mm512_sub_ps(late, widen(_mm512_extracti64x4_epi64::<1>(*part)));
@@ -103,13 +99,6 @@ mod x86 {
         _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)))
     }
 
-    #[target_feature(enable = "avx512f")]
-    #[inline]
-    fn store(out: &mut [f32; LANES], cells: __m512i) {
-        // SAFETY: the array has as many values as the vector.
-        unsafe { _mm512_storeu_ps(out.as_mut_ptr(), _mm512_castsi512_ps(cells)) };
-    }
-
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     pub(super) fn values(values: &[f32], out: &mut [f32]) {
         for (at, out) in out.as_chunks_mut::<{ PARTS * GROUP }>().0.iter_mut().enumerate() {
@@ -119,34 +108,29 @@ mod x86 {
                 filled[..rest.len()].copy_from_slice(rest);
                 &filled
             });
-            let [early, late] = group.as_chunks::<LANES>().0 else { unreachable!("a group is two vectors") };
-            for (out, part) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(parts(early, late)) {
+            let [early, late] = group.as_chunks().0 else { unreachable!("a group is two vectors") };
+            for (out, part) in out.as_chunks_mut().0.iter_mut().zip(parts(early, late)) {
                 store(out, part);
             }
         }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub(super) fn rows<const WIDTH: usize>(source: &[f32], stride: usize, rows: usize, out: &mut [f32]) {
-        // Takes the halves of a vector in turns.
-        let mut turns = [0u16; 2 * LANES];
-        for (at, from) in turns.iter_mut().enumerate() {
-            *from = (at / 2 + at % 2 * LANES) as u16;
-        }
-        // SAFETY: the array is as large as a vector.
-        let turns = unsafe { _mm512_loadu_si512(turns.as_ptr().cast()) };
-        let group = PARTS * GROUP * WIDTH;
-        for (pair, at) in (0..out.len() / group * GROUP).map(|pair| (pair, pair / GROUP * group)) {
-            let out = &mut out[at + pair % GROUP * WIDTH..];
-            let [early, late] = [2 * pair, 2 * pair + 1].map(|row| match row < rows {
-                true => source[row * stride..].first_chunk::<WIDTH>().expect("the row lies in the matrix"),
-                false => &[0.0; WIDTH],
-            });
-            let vectors = early.as_chunks().0.iter().zip(late.as_chunks().0);
-            for (at, (early, late)) in vectors.enumerate() {
-                for (part, cells) in parts(early, late).into_iter().enumerate() {
-                    let out = out[part * GROUP * WIDTH + at * LANES..].first_chunk_mut();
-                    store(out.expect("the cells fit"), _mm512_permutexvar_epi16(turns, cells));
+    pub(super) fn rows(source: &[f32], stride: usize, rows: usize, out: &mut [f32], width: usize) {
+        let (turns, zeros) = (turns(), vec![0.0; width]);
+        let part = GROUP * width;
+        for (group, out) in out.chunks_exact_mut((PARTS * part).max(1)).enumerate() {
+            for pair in 0..GROUP {
+                let [early, late] = [0, 1].map(|next| match group * STEPS + 2 * pair + next {
+                    row if row < rows => &source[row * stride..][..width],
+                    _ => &zeros[..],
+                });
+                let vectors = early.as_chunks().0.iter().zip(late.as_chunks().0);
+                for (at, (early, late)) in vectors.enumerate() {
+                    for (number, cells) in parts(early, late).into_iter().enumerate() {
+                        let out = out[number * part + pair * width + at * LANES..].first_chunk_mut();
+                        store(out.expect("the cells fit"), _mm512_permutexvar_epi16(turns, cells));
+                    }
                 }
             }
         }
@@ -187,8 +171,7 @@ mod tests {
             rows(&source, 70, count, &mut got, 32);
             plain_rows(&source, 70, count, &mut expected, 32);
             assert_eq!(bits(&got), bits(&expected));
-            let (mut got, mut turned) = (vec![1.0; 2 * 48 * 32], vec![1.0; 2 * 48]);
-            rows(&source, 70, count, &mut got, 32);
+            let mut turned = vec![1.0; 2 * 48];
             for column in 0..32 {
                 let values_of_column: Vec<f32> = (0..count).map(|row| source[row * 70 + column]).collect();
                 values(&values_of_column, &mut turned);
