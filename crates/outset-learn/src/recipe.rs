@@ -25,7 +25,7 @@ pub struct Recipe {
     pub seed: u64,
     pub batch_size: usize,
     pub micro_batch_size: usize,
-    /// Of the products of a step; evaluation and prediction are always in single precision.
+    /// Of the products of training; what is tested and served is always in single precision.
     pub precision: outset_ops::Precision,
     /// Whether activations within blocks are computed again in the backward pass.
     pub recompute: bool,

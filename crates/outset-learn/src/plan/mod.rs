@@ -20,7 +20,7 @@ use crate::network::Network;
 use crate::prepare::prepare;
 use crate::resume;
 use crate::run::{Options, Way};
-use crate::train::{Pause, Training, release_memory_after};
+use crate::train::{Pause, Training};
 use burn::module::Module as _;
 use outset_spec::Experiment;
 use outset_spec::record::Money;
@@ -229,7 +229,7 @@ fn measure(
     let steps_seconds = rehearsal.row_seconds * rehearsal.train_rows as f64;
     let mut evaluate = |is_best| -> Result<f64, LearnError> {
         let seconds = training.probe_evaluation(is_best)?;
-        release_memory_after(Duration::from_secs_f64(steps_seconds + seconds));
+        training.release_memory(Duration::from_secs_f64(steps_seconds + seconds));
         Ok(seconds)
     };
     // The first evaluation finds cold caches, as only one of the run's does.

@@ -102,6 +102,8 @@ pub struct Training<'a> {
     /// Progress as it was saved last.
     saved: Option<Progress>,
     told: Instant,
+    /// Time of the epochs since freed memory was handed back.
+    kept: Duration,
     /// What a second costs, for the limit of cost.
     pub price_per_second: f64,
 }
@@ -138,6 +140,7 @@ impl<'a> Training<'a> {
             saved: None,
             price_per_second: 0.0,
             told: Instant::now(),
+            kept: Duration::ZERO,
         }
     }
 
@@ -225,7 +228,7 @@ impl<'a> Training<'a> {
             }
             if self.progress.rows_seen > 0 || self.progress.best.is_none() {
                 self.close_epoch(keeper.as_deref_mut(), observe)?;
-                release_memory_after(opened.elapsed());
+                self.release_memory(opened.elapsed());
             } else {
                 // Stopped between two epochs: the one that was opened never began.
                 self.progress.open = false;
@@ -437,23 +440,27 @@ impl<'a> Training<'a> {
         seconds / step.max(1) as f64 * self.total_steps.saturating_sub(step) as f64
     }
 
+    /// Hands freed memory back after an evaluation, which works on other sizes than a step; not after each of many epochs that
+    /// are as short as `epoch`.
+    pub fn release_memory(&mut self, epoch: Duration) {
+        self.kept += epoch;
+        if self.kept >= KEPT {
+            machine::release_memory();
+            self.kept = Duration::ZERO;
+        }
+    }
+
     /// Updates of one epoch.
     pub fn steps_per_epoch(&self) -> usize {
         self.steps_per_epoch
     }
 }
 
-/// An epoch that is so long does not notice that memory has to be asked for anew.
-const LONG_EPOCH: Duration = Duration::from_millis(100);
+/// Between two times that freed memory is handed back: so long that nothing notices that it has to be asked for anew.
+const KEPT: Duration = Duration::from_millis(100);
 
-/// Hands freed memory back after an evaluation, which works on other sizes than a step; not after each of many short epochs.
-pub fn release_memory_after(epoch: Duration) {
-    if epoch >= LONG_EPOCH {
-        machine::release_memory();
-    }
-}
-
-/// Loss and metrics on val: the objective's value, and all values by their names in `metrics.jsonl`.
+/// Loss and metrics on val, with products as exact as those of a step: the objective's value, and all values by their names
+/// in `metrics.jsonl`.
 fn validate(
     network: &Network,
     recipe: &Recipe,
@@ -461,7 +468,9 @@ fn validate(
     weights: &[f64],
     device: &Device,
 ) -> (f64, IndexMap<String, f64>) {
-    let answers = Answers::of(network, examples, examples.val, weights, &device.clone().inner());
+    let device = device.clone().inner();
+    let answers =
+        precision::with(recipe.precision, || Answers::of(network, examples, examples.val, weights, &device));
     let mut values = IndexMap::from([("loss".to_owned(), answers.loss)]);
     let mut objective = answers.loss;
     for (index, truth) in examples.truths.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! A few steps and an evaluation, to foresee what the whole will take.
 
-use super::{Training, release_memory_after};
+use super::Training;
 use crate::error::LearnError;
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
@@ -55,7 +55,7 @@ impl Training<'_> {
             self.progress.open = false;
             // An evaluation finds what a whole epoch left.
             if clock.elapsed() + opened.elapsed() < budget && made < most {
-                release_memory_after(opened.elapsed());
+                self.release_memory(opened.elapsed());
             }
         }
         Ok((rows, steps, clock.elapsed().as_secs_f64()))
