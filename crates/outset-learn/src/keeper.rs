@@ -74,6 +74,12 @@ impl Keeper {
         Ok(())
     }
 
+    /// All lines of metrics so far.
+    pub fn lines(&self) -> Vec<MetricLine> {
+        let lines = self.text.split(|byte| *byte == b'\n');
+        lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
+    }
+
     /// Whether a checkpoint is due after `step`.
     pub fn is_due(&self, step: usize) -> bool {
         match self.settings.every {

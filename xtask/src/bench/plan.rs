@@ -110,7 +110,7 @@ pub fn plan(place: &Place, names: &[&str], epochs: Option<usize>) -> Outcome<Str
     };
     let (time, memory) = (summary(&|pair| pair.seconds), summary(&|pair| pair.bytes));
     let summary = format!(
-        "Time is off by {:.0} % in the median and {:.0} % at worst, memory by {:.0} % and {:.0} %. Where a run stopped \
+        "Time is off by {:.1} % in the median and {:.1} % at worst, memory by {:.1} % and {:.1} %. Where a run stopped \
          early, the forecast is that for the steps it made. Where a run takes less than {SHORT:.0} s, the figures are \
          medians of {TURNS} forecasts and {TURNS} runs in turns.",
         time.0, time.1, memory.0, memory.1

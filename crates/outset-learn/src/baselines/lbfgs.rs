@@ -11,102 +11,136 @@ const GAIN: f64 = 1e-14;
 /// Trials of a line search.
 const TRIALS: usize = 20;
 
+/// A step that was made, and what it told of the curvature.
+struct Step {
+    /// How far the point moved.
+    moved: Vec<f64>,
+    /// How far the gradient turned.
+    turned: Vec<f64>,
+    /// One over their product.
+    scale: f64,
+}
+
+/// A point with the value there and its gradient.
+struct Point {
+    x: Vec<f64>,
+    gradient: Vec<f64>,
+    value: f64,
+}
+
+impl Point {
+    /// Moves here from `x` along a direction.
+    fn go(
+        &mut self,
+        x: &[f64],
+        length: f64,
+        direction: &[f64],
+        f: &mut impl FnMut(&[f64], &mut [f64]) -> f64,
+    ) {
+        self.x.copy_from_slice(x);
+        add(&mut self.x, length, direction);
+        self.value = f(&self.x, &mut self.gradient);
+    }
+}
+
 /// Finds where `f` is least, starting from `start`; `f` writes the gradient and returns the value.
 ///
-/// Stops where the gradient is flat, where a step could gain no more than rounding takes, or after `steps`.
+/// Stops where the gradient is flat, where a step could gain no more than rounding takes, or after `steps`. Points are used
+/// again and again: with many parameters they are what takes the memory.
 pub(crate) fn minimize(
     start: Vec<f64>,
     steps: usize,
     mut f: impl FnMut(&[f64], &mut [f64]) -> f64,
 ) -> Vec<f64> {
-    let mut x = start;
-    let mut gradient = vec![0.0; x.len()];
-    let mut value = f(&x, &mut gradient);
-    // Moves of the point and of the gradient, and one over their product.
-    let mut memory: VecDeque<(Vec<f64>, Vec<f64>, f64)> = VecDeque::new();
+    let nowhere = || vec![0.0; start.len()];
+    let (mut next, mut direction) = (Point { x: nowhere(), gradient: nowhere(), value: 0.0 }, nowhere());
+    let mut here = Point { gradient: nowhere(), x: start, value: 0.0 };
+    here.value = f(&here.x, &mut here.gradient);
+    let mut memory: VecDeque<Step> = VecDeque::new();
     for _ in 0..steps {
-        if !value.is_finite() || gradient.iter().all(|slope| slope.abs() <= FLAT) {
+        if !here.value.is_finite() || here.gradient.iter().all(|slope| slope.abs() <= FLAT) {
             break;
         }
-        let mut direction = descend(&gradient, &memory);
-        let mut slope = product(&direction, &gradient);
+        descend(&here.gradient, &memory, &mut direction);
+        let mut slope = product(&direction, &here.gradient);
         if slope >= 0.0 {
             // Rounding has spoilt the memory.
             memory.clear();
-            direction = gradient.iter().map(|slope| -slope).collect();
-            slope = -product(&gradient, &gradient);
+            descend(&here.gradient, &memory, &mut direction);
+            slope = -product(&here.gradient, &here.gradient);
         }
         // About twice what a step of length 1 can gain.
-        if -slope <= GAIN * value.abs() {
+        if -slope <= GAIN * here.value.abs() {
             break;
         }
         let first = if memory.is_empty() { (1.0 / slope.abs().sqrt()).min(1.0) } else { 1.0 };
-        let Some((next, next_gradient, next_value)) = search(&x, value, &direction, slope, first, &mut f)
-        else {
+        if !search(&here, &direction, slope, first, &mut f, &mut next) {
             break;
-        };
-        let moved = difference(&next, &x);
-        let turned = difference(&next_gradient, &gradient);
-        let curvature = product(&moved, &turned);
-        if curvature > 1e-12 * product(&turned, &turned) {
-            if memory.len() == MEMORY {
-                memory.pop_front();
-            }
-            memory.push_back((moved, turned, 1.0 / curvature));
         }
-        (x, gradient, value) = (next, next_gradient, next_value);
+        let moved = || difference(&next.x, &here.x);
+        let turned = || difference(&next.gradient, &here.gradient);
+        let curvature: f64 = moved().zip(turned()).map(|(moved, turned)| moved * turned).sum();
+        if curvature > 1e-12 * turned().map(|turned| turned * turned).sum::<f64>() {
+            let oldest = if memory.len() == MEMORY { memory.pop_front() } else { None };
+            let mut step = oldest.unwrap_or_else(|| Step { moved: vec![], turned: vec![], scale: 0.0 });
+            step.moved.clear();
+            step.moved.extend(moved());
+            step.turned.clear();
+            step.turned.extend(turned());
+            step.scale = 1.0 / curvature;
+            memory.push_back(step);
+        }
+        std::mem::swap(&mut here, &mut next);
     }
-    x
+    here.x
 }
 
 /// The direction of the next step: minus the gradient, bent by what the last steps told of the curvature.
-fn descend(gradient: &[f64], memory: &VecDeque<(Vec<f64>, Vec<f64>, f64)>) -> Vec<f64> {
-    let mut direction: Vec<f64> = gradient.iter().map(|slope| -slope).collect();
+fn descend(gradient: &[f64], memory: &VecDeque<Step>, direction: &mut [f64]) {
+    direction.iter_mut().zip(gradient).for_each(|(out, slope)| *out = -slope);
     let mut shares = Vec::with_capacity(memory.len());
-    for (moved, turned, scale) in memory.iter().rev() {
-        let share = scale * product(moved, &direction);
-        add(&mut direction, -share, turned);
+    for Step { moved, turned, scale } in memory.iter().rev() {
+        let share = scale * product(moved, direction);
+        add(direction, -share, turned);
         shares.push(share);
     }
-    if let Some((_, turned, scale)) = memory.back() {
+    if let Some(Step { turned, scale, .. }) = memory.back() {
         let stretch = 1.0 / (scale * product(turned, turned));
         direction.iter_mut().for_each(|value| *value *= stretch);
     }
-    for ((moved, turned, scale), share) in memory.iter().zip(shares.into_iter().rev()) {
-        let back = scale * product(turned, &direction);
-        add(&mut direction, share - back, moved);
+    for (Step { moved, turned, scale }, share) in memory.iter().zip(shares.into_iter().rev()) {
+        let back = scale * product(turned, direction);
+        add(direction, share - back, moved);
     }
-    direction
 }
 
-/// A step along `direction` that gains enough and flattens the slope enough (Wolfe's conditions), by halving and doubling.
+/// A step along `direction` that gains enough and flattens the slope enough (Wolfe's conditions), by halving and doubling;
+/// tells whether there is one that gains at least.
 fn search(
-    x: &[f64],
-    value: f64,
+    here: &Point,
     direction: &[f64],
     slope: f64,
     first: f64,
     f: &mut impl FnMut(&[f64], &mut [f64]) -> f64,
-) -> Option<(Vec<f64>, Vec<f64>, f64)> {
+    next: &mut Point,
+) -> bool {
     let (mut low, mut high, mut length) = (0.0, f64::INFINITY, first);
-    let mut gradient = vec![0.0; x.len()];
-    let mut enough = None;
     for _ in 0..TRIALS {
-        let mut next = x.to_vec();
-        add(&mut next, length, direction);
-        let reached = f(&next, &mut gradient);
-        if reached <= value + 1e-4 * length * slope {
-            if product(&gradient, direction) >= 0.9 * slope {
-                return Some((next, gradient, reached));
+        next.go(&here.x, length, direction, f);
+        if next.value <= here.value + 1e-4 * length * slope {
+            if product(&next.gradient, direction) >= 0.9 * slope {
+                return true;
             }
             low = length;
-            enough = Some((next, gradient.clone(), reached));
         } else {
             high = length;
         }
         length = if high.is_finite() { (low + high) / 2.0 } else { 2.0 * low };
     }
-    enough
+    if low > 0.0 {
+        next.go(&here.x, low, direction, f);
+    }
+    low > 0.0
 }
 
 fn product(a: &[f64], b: &[f64]) -> f64 {
@@ -117,8 +151,8 @@ fn add(sums: &mut [f64], factor: f64, values: &[f64]) {
     sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += factor * value);
 }
 
-fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
-    a.iter().zip(b).map(|(a, b)| a - b).collect()
+fn difference(a: &[f64], b: &[f64]) -> impl Iterator<Item = f64> {
+    a.iter().zip(b).map(|(a, b)| a - b)
 }
 
 #[cfg(test)]

@@ -98,34 +98,32 @@ impl Sparse {
         let total: f64 = (0..rows).map(weight).sum();
         let penalty = 1.0 / (C * total.max(f64::MIN_POSITIVE));
         let steps = (WORK / (2 * self.indices.len() * sums).max(1)).clamp(20, 200);
+        // Of each row the derivative by each sum, and the loss.
+        let mut slopes = vec![0.0; rows * sums];
+        let mut losses = vec![0.0; rows];
         minimize(vec![0.0; sums * (width + 1)], steps, |parameters, gradient| {
             let (coefficients, intercepts) = parameters.split_at(sums * width);
-            // Of each row the derivative by each sum, and the loss.
-            let slopes: Vec<(Vec<f64>, f64)> = (0..rows)
-                .into_par_iter()
-                .with_min_len(64)
-                .map(|row| {
-                    let sum =
-                        |k: usize| intercepts[k] + self.dot(row, &coefficients[k * width..(k + 1) * width]);
-                    let mut of_row: Vec<f64> = (0..sums).map(sum).collect();
-                    let loss = weight(row) * goal.loss(row, &mut of_row);
-                    of_row.iter_mut().for_each(|slope| *slope *= weight(row) / total);
-                    (of_row, loss)
-                })
-                .collect();
+            let of_rows = slopes.par_chunks_mut(sums.max(1)).zip(&mut losses).enumerate().with_min_len(64);
+            of_rows.for_each(|(row, (slopes, loss))| {
+                for (k, sum) in slopes.iter_mut().enumerate() {
+                    *sum = intercepts[k] + self.dot(row, &coefficients[k * width..(k + 1) * width]);
+                }
+                *loss = weight(row) * goal.loss(row, slopes);
+                slopes.iter_mut().for_each(|slope| *slope *= weight(row) / total);
+            });
             let (of_coefficients, of_intercepts) = gradient.split_at_mut(sums * width);
             of_coefficients.par_chunks_mut(width).zip(of_intercepts).enumerate().for_each(
                 |(k, (of_coefficients, of_intercept))| {
                     let mine = &coefficients[k * width..(k + 1) * width];
                     of_coefficients.iter_mut().zip(mine).for_each(|(slope, value)| *slope = penalty * value);
                     *of_intercept = 0.0;
-                    for (row, (slopes, _)) in slopes.iter().enumerate() {
+                    for (row, slopes) in slopes.chunks_exact(sums.max(1)).enumerate() {
                         *of_intercept += slopes[k];
                         self.of(row).for_each(|(index, value)| of_coefficients[index] += slopes[k] * value);
                     }
                 },
             );
-            let losses: f64 = slopes.iter().map(|(_, loss)| loss).sum();
+            let losses: f64 = losses.iter().sum();
             losses / total + penalty / 2.0 * coefficients.iter().map(|value| value * value).sum::<f64>()
         })
     }

@@ -23,7 +23,7 @@ use crate::run::{Options, Way};
 use crate::train::{Pause, Training};
 use burn::module::Module as _;
 use outset_spec::Experiment;
-use outset_spec::record::Money;
+use outset_spec::record::{MetricLine, Money};
 use outset_spec::state::RunState;
 use prices::{Hardware, Prices};
 use search::Search;
@@ -227,8 +227,9 @@ fn measure(
     let (rows, timed, seconds) = training.probe(WARM_UP, rehearsal.steps.max(WARM_UP + 1), BUDGET)?;
     (rehearsal.row_seconds, rehearsal.steps_timed) = (seconds / rows.max(1) as f64, timed);
     let steps_seconds = rehearsal.row_seconds * rehearsal.train_rows as f64;
+    let mut keeper = Keeper::new(scratch, &prepared.recipe.checkpoint, prepared.recipe.seed, &[], 0)?;
     let mut evaluate = |is_best| -> Result<f64, LearnError> {
-        let seconds = training.probe_evaluation(is_best)?;
+        let seconds = training.probe_evaluation(is_best, &mut keeper)?;
         training.release_memory(Duration::from_secs_f64(steps_seconds + seconds));
         Ok(seconds)
     };
@@ -245,8 +246,17 @@ fn measure(
     }
     evaluations.sort_by(f64::total_cmp);
     rehearsal.evaluation_seconds = evaluations[evaluations.len() / 2];
-    let clock = Instant::now();
+    // The report draws a point of each epoch: here all are as the last one was.
+    let lines = keeper.lines();
+    let last = lines.last().map_or(0, |line| line.epoch);
     let mut keeper = Keeper::new(scratch, &prepared.recipe.checkpoint, prepared.recipe.seed, &[], 0)?;
+    for epoch in 1..=rehearsal.epochs {
+        let step = epoch * training.steps_per_epoch();
+        for line in lines.iter().filter(|line| line.epoch == last) {
+            keeper.line(&MetricLine { step, epoch, ..line.clone() })?;
+        }
+    }
+    let clock = Instant::now();
     training.save(&mut keeper)?;
     rehearsal.checkpoint_seconds = clock.elapsed().as_secs_f64();
     let clock = Instant::now();

@@ -2,6 +2,7 @@
 
 use super::Training;
 use crate::error::LearnError;
+use crate::keeper::Keeper;
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
@@ -67,14 +68,14 @@ impl Training<'_> {
     /// A step after one that is not holds more states at once than any other: the best, the last and its own.
     ///
     /// # Errors
-    /// If loss or objective are not finite.
-    pub fn probe_evaluation(&mut self, is_best: bool) -> Result<f64, LearnError> {
+    /// If loss or objective are not finite, or the disk is full.
+    pub fn probe_evaluation(&mut self, is_best: bool, keeper: &mut Keeper) -> Result<f64, LearnError> {
         self.probe(1, 1, Duration::ZERO)?;
         let before = self.progress.best.filter(|_| !is_best);
         // No value is better than one that is no number.
         self.progress.best = before.map(|(epoch, _)| (epoch, f64::NAN));
         let clock = Instant::now();
-        self.close_epoch(None, &mut |_| {})?;
+        self.close_epoch(Some(keeper), &mut |_| {})?;
         self.progress.best = before.filter(|_| self.recipe.keep_best).or(self.progress.best);
         Ok(clock.elapsed().as_secs_f64())
     }
