@@ -82,6 +82,7 @@ impl Differentiable<1> for Bag {
 mod tests {
     use super::*;
     use crate::testing::{check, input};
+    use burn::tensor::Device;
 
     #[test]
     fn agrees_with_the_composed_form_in_f64() {
@@ -91,5 +92,15 @@ mod tests {
             weights: vec![0.5, -1.0, 2.0, 0.25, 1.5],
         });
         check([input([5, 3], 1)], |[table]| bag(table.get(), bags.clone()));
+    }
+
+    #[test]
+    fn nothing_of_a_step_is_kept_after_its_backward_pass() {
+        let bags = Arc::new(Bags { offsets: vec![0, 2], indices: vec![1, 0], weights: vec![0.5, 1.0] });
+        let device = Device::flex().autodiff();
+        let table = Tensor::<2>::ones([3, 2], &device).require_grad();
+        let loss = (bag(table.clone(), bags.clone()) * 2.0).sum();
+        drop(loss.backward());
+        assert_eq!(Arc::strong_count(&bags), 1);
     }
 }
