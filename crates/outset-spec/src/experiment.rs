@@ -91,7 +91,7 @@ settings! {
         batch_size: Option<usize> = None, in Bounds::at_least(1.0);
         /// Examples per pass; a step averages as many passes as it takes to reach `batch_size`.
         micro_batch_size: Option<usize> = None, in Bounds::at_least(1.0);
-        /// Numbers that a step multiplies: `auto`, `f32`, or `bf16`, which is faster and coarser and needs a processor that has it.
+        /// Numbers that training multiplies: `auto`, `f32`, or `bf16`, which is faster and coarser and needs a processor that has it.
         precision: Precision = Precision::Auto;
         /// Whether what lies between the blocks of a network is kept alone, and what lies within computed again: some 30 % more work for about half of the memory.
         recompute: bool = false;
