@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Longest time for one forecast, and for one run.
-const LIMIT: Duration = Duration::from_secs(1200);
+const LIMIT: Duration = Duration::from_secs(3600);
 
 /// Seconds below which a run is made several times: what else the machine does then counts for much.
 const SHORT: f64 = 30.0;

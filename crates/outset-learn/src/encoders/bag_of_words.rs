@@ -33,7 +33,8 @@ settings! {
 pub struct Encoder {
     /// `[n-grams, embedding_size]`.
     table: Param<Tensor<2>>,
-    /// `[n-grams]`: what each n-gram's weight is multiplied by; counted, not trained.
+    /// `[n-grams]`: what each n-gram's weight is multiplied by; counted, not trained. Were it tracked, autodiff would keep
+    /// what each batch looks up in it, as no backward pass comes by.
     emphasis: Option<Param<Tensor<1>>>,
     #[module(skip)]
     margin: bool,
@@ -68,7 +69,8 @@ impl Encode for Encoder {
 
     fn emphasize(&mut self, factors: Vec<f32>, device: &Device) {
         let size = factors.len();
-        self.emphasis = Some(Param::from_tensor(Tensor::from_data(TensorData::new(factors, [size]), device)));
+        let emphasis = Param::from_tensor(Tensor::from_data(TensorData::new(factors, [size]), device));
+        self.emphasis = Some(emphasis.set_require_grad(false));
     }
 
     fn resolve(mut settings: Settings, _: &FeatureShape, size: Size, _: usize) -> Settings {
@@ -104,7 +106,8 @@ impl Encode for Encoder {
             _ => 0,
         };
         let width = settings.embedding_size.unwrap_or(32);
-        let emphasis = settings.naive_bayes.then(|| init.constant([size.max(1)], 1.0));
+        let emphasis =
+            settings.naive_bayes.then(|| init.constant([size.max(1)], 1.0).set_require_grad(false));
         let table = init.constant([size.max(1), width], 0.0);
         Self { table, emphasis, margin: settings.margin, width, dropout: settings.dropout }
     }
@@ -136,5 +139,32 @@ impl Encode for Encoder {
             Some(key) if self.dropout > 0.0 => outset_ops::dropout(vectors, self.dropout, key),
             _ => vectors,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn emphasis_weighs_n_grams_and_leaves_nothing_in_the_graph() {
+        let device = Device::flex().autodiff();
+        let shape = FeatureShape::Weighted { size: 3 };
+        let mut encoder = Encoder::new(&Settings::default(), &[shape], &mut Init::new(1, &device));
+        let is_tracked = |encoder: &Encoder| encoder.emphasis.as_ref().unwrap().val().is_require_grad();
+        assert!(!is_tracked(&encoder));
+        encoder.emphasize(vec![1.0, 2.0, 3.0], &device);
+        assert!(!is_tracked(&encoder));
+
+        let features = Features::Weighted {
+            offsets: vec![0, 2, 3],
+            indices: vec![0, 2, 1],
+            weights: vec![0.5, 1.0, 0.25],
+        };
+        let Gathered::Bags(bags) = encoder.gather(&[&features], &[1, 0], &device) else { panic!("no bags") };
+        assert_eq!(
+            (&bags.offsets, &bags.indices, &bags.weights),
+            (&vec![0, 1, 3], &vec![1, 0, 2], &vec![0.5, 0.5, 3.0])
+        );
     }
 }
