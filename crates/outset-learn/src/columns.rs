@@ -16,6 +16,16 @@ pub(crate) struct Role {
     pub reason: String,
 }
 
+/// How the columns are read: their sections, what was inferred included, and the types' settings that came of them.
+pub struct Reading {
+    pub inputs: IndexMap<String, Section>,
+    pub outputs: IndexMap<String, Section>,
+    pub input_settings: IndexMap<String, ColumnSettings>,
+    pub output_settings: IndexMap<String, ColumnSettings>,
+    /// Columns of numbers that are measured alike, whose sections say so.
+    pub alike: Vec<String>,
+}
+
 /// The texts that mean "missing" in one column.
 pub(crate) fn declared_missing(experiment: &Experiment, column: &str) -> Vec<String> {
     let section = experiment

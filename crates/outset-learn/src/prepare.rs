@@ -2,8 +2,8 @@
 //! preprocessor fitted, every default filled in.
 
 use crate::columns::{
-    Role, check_columns, choose_inputs, choose_outputs, declared_missing, leave_out_leaks, read_input,
-    read_output, scale_alike,
+    Reading, Role, check_columns, choose_inputs, choose_outputs, declared_missing, leave_out_leaks,
+    read_input, read_output, scale_alike,
 };
 use crate::error::LearnError;
 use crate::evaluate::Truth;
@@ -30,6 +30,7 @@ pub struct Prepared {
     pub experiment: Experiment,
     pub design: Design,
     pub recipe: Recipe,
+    pub reading: Reading,
     pub table: Table,
     pub preprocessor: Preprocessor,
     pub features: Vec<Features>,
@@ -177,8 +178,10 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     });
 
     let in_file = |error: DataError| LearnError::from(error.located(&loaded.files));
+    let mut measured_alike = Vec::new();
     if let Some(alike) = scale_alike(experiment, &table, &train, &mut inputs).map_err(in_file)? {
         let ((low, high), count) = (alike.bounds, alike.columns.len());
+        measured_alike = alike.columns;
         let text =
             format!("{count} columns are measured alike, from {low} to {high}, and scaled by one spread");
         observe(Event::Note { text });
@@ -262,6 +265,7 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         experiment: resolved,
         design,
         recipe,
+        reading: Reading { inputs, outputs, input_settings, output_settings, alike: measured_alike },
         parts: splits.parts,
         table,
         preprocessor,

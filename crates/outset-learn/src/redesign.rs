@@ -8,48 +8,71 @@ use crate::prepare::{Prepared, class_shares, names_smoothing};
 use crate::recipe;
 use crate::recipe::Recipe;
 use crate::size::Size;
+use crate::tune::space;
 use outset_spec::{Experiment, Problems, Section};
 
-/// Whether a key changes what the data becomes, and not only what is made of it.
+/// Whether a key changes what the data becomes, whatever its value, and not only what is made of it.
 pub fn changes_data(key: &str) -> bool {
-    let parts: Vec<&str> = key.split('.').collect();
+    let parts = space::parts(key);
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     !matches!(
         parts.as_slice(),
         ["model" | "train", ..] | ["inputs", _, "encoder", ..] | ["outputs", _, "loss" | "weight", ..]
     )
 }
 
-/// Reads network and recipe of an experiment that differs from the prepared one only in keys that leave the data alone.
+/// A column's section as it was read, with those of its keys that `declared` has anew.
+fn renewed(read: &Section, declared: Option<&Section>, keys: &[&str]) -> Section {
+    let mut section = read.clone();
+    for key in keys {
+        if let Some(entry) = declared.and_then(|declared| declared.parameters.0.get(*key)) {
+            section.parameters.0.insert((*key).to_owned(), entry.clone());
+        }
+    }
+    section
+}
+
+/// Reads network and recipe of an experiment that differs from the prepared one only in keys that leave the data alone;
+/// `None` where these make something else of a column after all: a linear model scales its numbers otherwise, and a network
+/// that reads words in their order has another tokenizer.
 ///
 /// # Errors
 /// Everything that is wrong with the settings.
-pub fn redesign(prepared: &Prepared, experiment: &Experiment) -> Result<(Design, Recipe), Problems> {
+pub fn redesign(prepared: &Prepared, experiment: &Experiment) -> Result<Option<(Design, Recipe)>, Problems> {
     let mut problems = Problems::default();
-    let rows = prepared.train.len();
+    let (rows, reading) = (prepared.train.len(), &prepared.reading);
     let linear = experiment.model.kind == "linear";
-    let section = |declared: Option<&Section>, kind: &str| {
-        let mut section = declared.cloned().unwrap_or_default();
-        if section.kind.is_empty() {
-            section.kind = kind.to_owned();
-        }
-        section
-    };
-    let mut encoders = Vec::new();
-    for (name, input) in &prepared.preprocessor.inputs {
+    let mut is_same = true;
+    let mut sections = Vec::new();
+    for (name, read) in &reading.inputs {
         let declared = experiment.inputs.as_ref().and_then(|inputs| inputs.get(name));
-        let section = section(declared, input.kind());
-        let Some((_, encoder)) = read_input(&section, &format!("inputs.{name}"), linear, rows, &mut problems)
-        else {
-            continue;
-        };
+        let names_encoder = declared.is_some_and(|section| section.parameters.get("encoder").is_some());
+        is_same &= !(names_encoder && reading.alike.contains(name));
+        let section = renewed(read, declared, &["encoder"]);
+        let path = format!("inputs.{name}");
+        if let Some((settings, encoder)) = read_input(&section, &path, linear, rows, &mut problems) {
+            is_same &= reading.input_settings.get(name) == Some(&settings);
+            sections.push(encoder);
+        }
+    }
+    std::mem::take(&mut problems).or(())?;
+    if !is_same {
+        return Ok(None);
+    }
+    let mut encoders = Vec::new();
+    for ((name, input), encoder) in prepared.preprocessor.inputs.iter().zip(&sections) {
         let (shape, size, path) =
             (input.shape(), Size::of(&experiment.model), format!("inputs.{name}.encoder"));
-        encoders.extend(encoders::Settings::read(&encoder, &shape, size, rows, &path, &mut problems));
+        encoders.extend(encoders::Settings::read(encoder, &shape, size, rows, &path, &mut problems));
     }
+    let outputs: Vec<Section> = reading
+        .outputs
+        .iter()
+        .map(|(name, read)| renewed(read, experiment.outputs.get(name), &["loss", "weight"]))
+        .collect();
     let mut decoders = Vec::new();
-    for (index, (name, output)) in prepared.preprocessor.outputs.iter().enumerate() {
-        let section = section(experiment.outputs.get(name), output.kind());
-        let Some((_, decoder, mut loss)) = read_output(&section, &format!("outputs.{name}"), &mut problems)
+    for (index, ((name, output), section)) in prepared.preprocessor.outputs.iter().zip(&outputs).enumerate() {
+        let Some((_, decoder, mut loss)) = read_output(section, &format!("outputs.{name}"), &mut problems)
         else {
             continue;
         };
@@ -60,9 +83,8 @@ pub fn redesign(prepared: &Prepared, experiment: &Experiment) -> Result<(Design,
     let wishes = network::wishes(&encoders, &decoders, rows);
     let given = combiner::Given { rows, ready: wishes.ready };
     let combiner = combiner::Settings::read(&experiment.model, given, &mut problems);
-    for ((name, output), (_, loss)) in prepared.preprocessor.outputs.iter().zip(&mut decoders) {
-        let section = section(experiment.outputs.get(name), output.kind());
-        if let Some(share) = wishes.label_smoothing.filter(|_| !names_smoothing(&section)) {
+    for (section, (_, loss)) in outputs.iter().zip(&mut decoders) {
+        if let Some(share) = wishes.label_smoothing.filter(|_| !names_smoothing(section)) {
             loss.smooth(share);
         }
     }
@@ -70,5 +92,5 @@ pub fn redesign(prepared: &Prepared, experiment: &Experiment) -> Result<(Design,
     let Some(combiner) = combiner else { unreachable!("a model without problems has settings") };
     let design = Design { encoders, combiner, decoders };
     let recipe = recipe::resolve(&experiment.train, &design, &prepared.truths, rows, &mut problems);
-    problems.or((design, recipe))
+    problems.or(Some((design, recipe)))
 }

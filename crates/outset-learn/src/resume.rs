@@ -1,6 +1,6 @@
 //! Going on with a run that was stopped: `state.json`, and what must be as it was.
 
-use crate::checkpoint;
+use crate::checkpoint::{self, CheckpointError};
 use crate::error::LearnError;
 use crate::event::{Event, Observer};
 use crate::files;
@@ -140,8 +140,11 @@ pub fn resume(
         let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
         let text = format!("checkpoint `{}` is damaged ({error}{cause}); training {next}", path.display());
         observe(Event::Note { text });
-        // Out of the way, so that it is neither taken for whole nor counted among those to keep.
-        let _ = std::fs::remove_dir_all(path);
+        // Out of the way, so that it is neither taken for whole nor counted among those to keep; what could not be read may
+        // yet be whole.
+        if matches!(error, CheckpointError::Altered { .. } | CheckpointError::Malformed { .. }) {
+            let _ = std::fs::remove_dir_all(path);
+        }
     }
     state.state = "running".to_owned();
     state.error = None;

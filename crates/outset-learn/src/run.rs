@@ -102,16 +102,22 @@ impl Way<'_> {
     }
 
     fn stages(&self, state: &mut RunState, observe: Observer<'_>) -> Result<Finished, LearnError> {
-        // What came before the training of a search's best trial is the search.
-        let before = if state.tune.is_some() { "tune" } else { "prepare" };
-        let mut timings = IndexMap::from([(before.to_owned(), self.started.elapsed().as_secs_f64())]);
+        // What came before the training of a search's best trial is the search, that training included.
+        let (before, seconds) = match &state.tune {
+            Some(tune) => ("tune", tune.search_seconds),
+            None => ("prepare", self.started.elapsed().as_secs_f64()),
+        };
+        let mut timings = IndexMap::from([(before.to_owned(), seconds)]);
         let examples = self.prepared.examples();
         let trained = teach(self, &examples, observe)?;
         timings.insert("train".to_owned(), trained.seconds);
         let mut record = self.conclude(trained, &examples, state, observe)?;
         timings.append(&mut record.timings);
         // What was spent before an interruption counts too.
-        let carried = self.checkpoint.as_ref().map_or(0.0, |checkpoint| checkpoint.progress.seconds);
+        let carried = match &state.tune {
+            Some(tune) => tune.search_seconds,
+            None => self.checkpoint.as_ref().map_or(0.0, |checkpoint| checkpoint.progress.seconds),
+        };
         timings.insert("total".to_owned(), carried + self.started.elapsed().as_secs_f64());
         record.timings = timings;
         record.tune = state.tune.clone();

@@ -93,7 +93,7 @@ settings! {
         micro_batch_size: Option<usize> = None, in Bounds::at_least(1.0);
         /// Numbers that training multiplies: `auto`, `f32`, or `bf16`, which is faster and coarser and needs a processor that has it.
         precision: Precision = Precision::Auto;
-        /// Whether what lies between the blocks of a network is kept alone, and what lies within computed again: some 30 % more work for about half of the memory.
+        /// Whether what lies between the blocks of a network is kept alone, and what lies within computed again: some 30 % more work for about 30 % less memory.
         recompute: bool = false;
         /// Rule that turns gradients into updates.
         optimizer: Section = Section::default();

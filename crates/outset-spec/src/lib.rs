@@ -16,4 +16,4 @@ pub use experiment::{Checkpoint, Data, EarlyStopping, Every, Experiment, Precisi
 pub use problem::{Place, Problem, Problems};
 pub use section::Section;
 pub use setting::{Bounds, Duration, Field, Files, Reader, Setting};
-pub use value::{Node, Table, Value};
+pub use value::{Node, Table, Value, write_key};

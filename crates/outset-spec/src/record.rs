@@ -73,6 +73,8 @@ pub struct TuneRecord {
     pub keys: IndexMap<String, String>,
     /// Seconds that all trials took together.
     pub seconds: f64,
+    /// Seconds of the whole search, in which trials ran side by side.
+    pub search_seconds: f64,
     /// Folder of the study.
     pub study: String,
 }
@@ -180,6 +182,8 @@ pub struct ColumnRecord {
     pub kind: String,
     /// Why the column has this role and type.
     pub reason: String,
+    /// For texts: what the network gets of them, and how many were cut or are empty, in words.
+    pub encoding: String,
     /// Cells without a value.
     pub missing: usize,
     /// Different values.

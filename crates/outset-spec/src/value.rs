@@ -253,7 +253,8 @@ impl Table {
     }
 }
 
-fn write_key(key: &str) -> String {
+/// A key as TOML writes it: quoted where it must be.
+pub fn write_key(key: &str) -> String {
     let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     if bare { key.to_owned() } else { toml::Value::String(key.to_owned()).to_string() }
 }

@@ -1,5 +1,6 @@
 //! Ctrl-C: once ends training cleanly with the best state so far, twice ends the program at once.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -13,4 +14,12 @@ pub fn listen() -> &'static AtomicBool {
         }
     });
     &INTERRUPTED
+}
+
+/// Removes a folder and ends the program at the first Ctrl-C or signal to terminate: for work that leaves nothing behind.
+pub fn end_without(scratch: PathBuf) {
+    let _ = ctrlc::set_handler(move || {
+        let _ = std::fs::remove_dir_all(&scratch);
+        std::process::exit(130);
+    });
 }

@@ -28,6 +28,29 @@ fn plan(sandbox: &Sandbox, arguments: &[&str]) -> Value {
 }
 
 #[test]
+#[cfg(unix)]
+fn ctrl_c_ends_a_forecast_at_once_and_leaves_nothing() {
+    let sandbox = experiment("epochs = 10\n");
+    let mut rows = sandbox.read("data.csv");
+    for row in 0..200_000 {
+        let _ = writeln!(rows, "{},Rome,{}", row % 71, row % 1013);
+    }
+    sandbox.write("data.csv", rows).write("scratch/note.txt", "");
+    let scratch = sandbox.path("scratch");
+    let here = || std::fs::read_dir(&scratch).unwrap().count();
+    let mut child = sandbox.command(&["-q", "plan"]).env("TMPDIR", &scratch).spawn().unwrap();
+    while here() < 2 {
+        assert!(child.try_wait().unwrap().is_none(), "the forecast ended too early");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    // The folder is there a moment before the signal is listened for.
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    std::process::Command::new("kill").arg("-INT").arg(child.id().to_string()).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(here(), 1, "the scratch folder is gone");
+}
+
+#[test]
 fn a_forecast_is_made_kept_and_compared() {
     let sandbox = experiment("epochs = 10\nbatch_size = 32\n");
     let plan = plan(&sandbox, &[]);

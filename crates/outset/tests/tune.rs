@@ -6,7 +6,7 @@ mod common;
 use common::Sandbox;
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 fn experiment(tune: &str) -> Sandbox {
     let mut rows = String::from("age,city,price\n");
@@ -25,6 +25,22 @@ fn experiment(tune: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("data.csv", rows).write("outset.toml", file);
     sandbox
+}
+
+/// Tunes, and demands that the bundle answers val as the trial that won did.
+fn tuned(sandbox: &Sandbox, arguments: &[&str]) -> Value {
+    let output = sandbox.ok(&[&["--json", "--threads", "1"], arguments].concat());
+    let record: Value = serde_json::from_str(output.lines().last().unwrap()).unwrap();
+    let best = record["tune"]["best"].as_f64().unwrap();
+    let found = record["metrics"]["val"]["price"]["rmse"].as_f64().unwrap();
+    assert!((found - best).abs() < 1e-9 * best, "the bundle is the trial that won: {found} {best}");
+    record
+}
+
+/// The values that the trials had for a key.
+fn values(record: &Value, key: &str) -> Vec<Value> {
+    let trials = record["tune"]["trials"].as_array().unwrap();
+    trials.iter().filter_map(|trial| trial["settings"].get(key)).cloned().collect()
 }
 
 const SPACE: &str = "trials = 8\nparallel = 2\n\
@@ -76,6 +92,136 @@ fn a_trial_that_goes_on_ends_as_one_that_never_paused() {
     sandbox.ok(&["-q", "--threads", "1", "run", "runs/it-1/best.toml", "--runs", "again"]);
     let again = std::fs::read(sandbox.path("again/it-1/bundle/model.safetensors")).unwrap();
     assert!(bundle == again, "weights differ");
+}
+
+#[test]
+fn a_search_that_was_stopped_within_epochs_ends_as_one_that_was_not() {
+    let sandbox = experiment(
+        "trials = 1\nparallel = 1\npruner = \"none\"\n\
+                              space.\"train.optimizer.learning_rate\" = { log = [1e-4, 1e-2] }\n",
+    );
+    let mut rows = String::from("age,city,price\n");
+    for row in 0..4000 {
+        let lot = row * 7919 % 1013;
+        let age = 20 + lot % 50;
+        let _ = writeln!(rows, "{age},{},{}", ["Rome", "Oslo"][lot % 2], 100 + 3 * age + (row * 37) % 11);
+    }
+    sandbox.write("data.csv", rows);
+    let arguments = ["-q", "--threads", "1", "tune", "train.batch_size=8"];
+    let mut within = 0;
+    for _ in 0..200 {
+        let mut child = sandbox.command(&arguments).stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(400));
+        let _ = Command::new("kill").arg("-INT").arg(child.id().to_string()).stderr(Stdio::null()).status();
+        assert!(child.wait().unwrap().success());
+        for trial in ["0000", "0001"] {
+            let folder = sandbox.path(&format!("runs/it.study/trials/{trial}/checkpoints"));
+            let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            within += names
+                .filter_map(|entry| entry.file_name().to_str()?.strip_prefix("step-")?.parse::<usize>().ok())
+                .filter(|step| step % 400 != 0)
+                .count();
+        }
+        if sandbox.path("runs/it-1/run.json").exists() {
+            break;
+        }
+    }
+    assert!(within > 0, "no stop was within an epoch");
+    let record = sandbox.json("runs/it-1/run.json");
+    assert!(record["tune"]["trials"].as_array().unwrap().iter().all(|trial| trial["state"] == "done"));
+    let bundle = std::fs::read(sandbox.path("runs/it-1/bundle/model.safetensors")).unwrap();
+    sandbox.ok(&["-q", "--threads", "1", "run", "runs/it-1/best.toml", "--runs", "again"]);
+    let again = std::fs::read(sandbox.path("again/it-1/bundle/model.safetensors")).unwrap();
+    assert!(bundle == again, "weights differ");
+}
+
+#[test]
+fn a_trial_whose_settings_change_the_columns_is_the_bundle_too() {
+    // A linear model scales numbers otherwise; `when` goes by the kind that stands in no file.
+    let sandbox = experiment(
+        "trials = 6\nsampler = \"random\"\n\
+         space.\"model.kind\" = { choice = [\"linear\", \"mlp\"] }\n\
+         space.\"model.dropout\" = { range = [0.0, 0.3], when = { \"model.kind\" = \"mlp\" } }\n\
+         space.\"train.optimizer.learning_rate\" = { log = [1e-2, 1e-1] }\n",
+    );
+    let file = sandbox.read("outset.toml").replace("members = 2\nhidden_size = 16\nnum_layers = 1\n", "");
+    sandbox.write("outset.toml", file);
+    let record = tuned(&sandbox, &["run", "tune.pruner=none"]);
+    let kinds = values(&record, "model.kind");
+    assert!(kinds.contains(&"linear".into()) && kinds.contains(&"mlp".into()), "{kinds:?}");
+    let networks = kinds.iter().filter(|kind| **kind == "mlp").count();
+    assert_eq!(values(&record, "model.dropout").len(), networks);
+
+    // Columns that are measured alike, and a key below an input where the file names no inputs.
+    let mut rows: Vec<String> =
+        vec![(0..16).map(|column| format!("p{column},")).collect::<String>() + "note,price"];
+    let mut lot = 5u64;
+    let mut next = |most: u64| {
+        lot = lot.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (lot >> 33) % most
+    };
+    for _ in 0..400 {
+        let cells: Vec<u64> = (0..16).map(|_| next(17)).collect();
+        let words: Vec<&str> =
+            (0..9).map(|_| ["sun", "rain", "snow", "fog", "wind", "hail", "ice"][next(7) as usize]).collect();
+        let price = cells.iter().sum::<u64>() + words.iter().filter(|word| **word == "sun").count() as u64;
+        let cells: Vec<String> = cells.iter().map(u64::to_string).collect();
+        rows.push(format!("{},{},{price}", cells.join(","), words.join(" ")));
+    }
+    for space in [
+        "space.\"model.hidden_size\" = { choice = [8, 24] }\n",
+        "space.inputs.note.encoder.embedding_size = { choice = [8, 24] }\n",
+        "space.inputs.p3.encoder.bins = { range = [4, 9] }\n",
+    ] {
+        let sandbox = experiment(&format!("trials = 2\n{space}"));
+        sandbox.write("data.csv", rows.join("\n"));
+        let record = tuned(&sandbox, &["tune", "train.optimizer.learning_rate=1e-3"]);
+        let columns = record["data"]["columns"].as_array().unwrap();
+        let inputs = columns.iter().filter(|column| column["role"] == "input").count();
+        assert_eq!(inputs, 17, "{space}");
+    }
+}
+
+#[test]
+fn a_limit_ends_a_search_with_the_best_so_far_and_a_higher_one_goes_on() {
+    let sandbox = experiment(&SPACE.replace("trials = 8", "trials = 2"));
+    let tune = |limit: &str| {
+        sandbox.transcript(&["--threads", "1", "tune", "train.epochs=400", "train.batch_size=4", limit])
+    };
+    let said = tune("tune.time_limit=3s");
+    assert!(said.starts_with("exit 0\n"), "{said}");
+    let record = sandbox.json("runs/it-1/run.json");
+    let states = |record: &Value| -> Vec<String> {
+        let trials = record["tune"]["trials"].as_array().unwrap();
+        trials.iter().map(|trial| trial["state"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(states(&record), ["interrupted"], "{said}");
+    assert_eq!(record["test_looks"], 1);
+    // The search is what the run took, and its training is not counted again.
+    let timings = &record["timings"];
+    let (total, search) = (timings["total"].as_f64().unwrap(), timings["tune"].as_f64().unwrap());
+    assert!(search >= 3.0 && total < search + timings["train"].as_f64().unwrap(), "{timings}");
+    let said = tune("tune.time_limit=3s");
+    assert!(said.contains("the search is over") && !sandbox.path("runs/it-2").exists(), "{said}");
+    let said = tune("tune.time_limit=9s");
+    assert!(said.starts_with("exit 0\n"), "{said}");
+    assert!(sandbox.path("runs/it-2/run.json").exists(), "{said}");
+
+    let sandbox = experiment(SPACE);
+    sandbox
+        .write("prices.toml", "date = \"2026-10-01\"\ncurrency = \"EUR\"\n[here]\nprice_per_hour = 3600.0\n");
+    sandbox.ok(&["-q", "--threads", "1", "tune", "tune.cost_limit=2.0", "train.epochs=40000"]);
+    assert_eq!(states(&sandbox.json("runs/it-1/run.json")), ["interrupted"]);
+}
+
+#[test]
+fn a_search_that_was_forecast_has_its_forecast() {
+    let sandbox = experiment(SPACE);
+    sandbox.ok(&["-q", "--threads", "1", "plan"]);
+    sandbox.ok(&["-q", "--threads", "1", "tune"]);
+    let record = sandbox.json("runs/it-1/run.json");
+    assert!(record["forecast"]["seconds"].as_f64() > Some(0.0), "{}", record["forecast"]);
+    assert_eq!(record["forecast"]["actual"]["seconds"], record["timings"]["total"]);
 }
 
 #[test]
@@ -189,6 +335,11 @@ fn slips_are_named_before_time_is_spent() {
     assert!(said.contains("unknown key `train.optimizer.learning_rat`"), "{said}");
     assert!(said.contains("`model.dropout` is `2") && said.contains("must be from 0 to 0.95"), "{said}");
     assert!(!sandbox.path("runs/it.study").exists());
+    let said =
+        experiment("space.\"model.dropout\" = { range = [0.0, 0.2], when = { \"model.kin\" = \"mlp\" } }\n")
+            .transcript(&["tune"]);
+    let expected = "`tune.space` ties `model.dropout` to `model.kin`, which the experiment does not have";
+    assert!(said.starts_with("exit 2\n") && said.contains(expected), "{said}");
     let kinds = "space.\"model.kind\" = { choice = [\"mlp\", \"linear\"] }\n";
     let sandbox = experiment(&format!("{kinds}space.\"model.dropout\" = {{ range = [0.0, 0.5] }}\n"));
     let file = sandbox.read("outset.toml").replace("members = 2\nhidden_size = 16\nnum_layers = 1\n", "");

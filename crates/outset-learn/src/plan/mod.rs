@@ -140,9 +140,9 @@ pub struct Elsewhere {
 pub fn rehearse(
     experiment: &Experiment,
     scratch: &Path,
-    interrupt: &AtomicBool,
     observe: Observer<'_>,
 ) -> Result<Rehearsal, LearnError> {
+    let interrupt = &AtomicBool::new(false);
     let started = machine::started();
     let mut prepared = prepare(experiment, observe)?;
     let options = Options::new(scratch.to_owned(), interrupt);

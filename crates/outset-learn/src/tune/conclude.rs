@@ -5,7 +5,7 @@
 
 use super::database::{Database, Place, Trial};
 use super::space::{Domain, Parameter};
-use super::{DEFAULT, Study, Tuned, importance, trial, tried};
+use super::{DEFAULT, Study, Tuned, importance, seconds_of, trial, tried};
 use crate::checkpoint;
 use crate::error::LearnError;
 use crate::event::{Event, Observer};
@@ -25,10 +25,15 @@ use std::time::Instant;
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Conclusion {
-    /// Trials that the best was chosen from; more of them make another conclusion.
+    /// Trials that the best was chosen from; more of them, or another winner, make another conclusion.
     trials: usize,
+    /// The best, and its value in words that are exact.
+    winner: usize,
+    value: String,
     /// The run, as seen from the study's folder.
     run: String,
+    /// What the search took until then.
+    seconds: f64,
     /// Name of the machine that has it.
     machine: String,
     /// Whether the run came to its end.
@@ -36,6 +41,15 @@ struct Conclusion {
 }
 
 impl Study<'_> {
+    /// Seconds that the search took before: what was written of it at its end, or what its trials took, shared by as many as
+    /// run side by side now.
+    pub(super) fn seconds_before(&self, database: &mut Database) -> Result<f64, LearnError> {
+        let kept: Option<Conclusion> =
+            database.concluded()?.and_then(|kept| serde_json::from_value(kept).ok());
+        let of_trials = seconds_of(&database.trials()?) / self.parallel() as f64;
+        Ok(kept.map_or(0.0, |kept| kept.seconds).max(of_trials))
+    }
+
     /// The trial with the best value, those that failed aside.
     pub(super) fn best<'t>(&self, trials: &'t [Trial]) -> Option<&'t Trial> {
         let objective = &self.prepared.recipe.objective;
@@ -49,19 +63,37 @@ impl Study<'_> {
         values.reduce(better).map(|(trial, _)| trial)
     }
 
-    /// Takes the best trial to a tested bundle, unless that was done, or goes on with it where that was begun.
+    /// The trials; one that was stopped between two rungs stands with the best state that its checkpoint holds.
+    fn with_stopped(&self, database: &mut Database) -> Result<Vec<Trial>, LearnError> {
+        let mut trials = database.trials()?;
+        for trial in &mut trials {
+            if !["interrupted", "running"].contains(&trial.state.as_str()) {
+                continue;
+            }
+            let folder = trial::folder(&self.folder, trial.id);
+            database.fetch(trial.id, &folder)?;
+            let newest = checkpoint::find(&folder.join("checkpoints")).newest;
+            trial.values.extend(newest.and_then(|(_, kept)| kept.progress.best).map(|(_, value)| value));
+        }
+        Ok(trials)
+    }
+
+    /// Takes the best trial to a tested bundle after a search of so many seconds, unless that was done, or goes on with it where that was begun.
     pub(super) fn conclude(
         &self,
         database: &mut Database,
+        seconds: f64,
         options: &Options<'_>,
-        started: Instant,
         observe: Observer<'_>,
     ) -> Result<Tuned, LearnError> {
-        let trials = database.trials()?;
+        let trials = self.with_stopped(database)?;
         let begun: Conclusion = database
             .concluded()?
             .and_then(|kept| serde_json::from_value(kept).ok())
-            .filter(|kept: &Conclusion| kept.trials == trials.len())
+            .filter(|kept: &Conclusion| {
+                let kept = (kept.trials, kept.winner, kept.value.clone());
+                self.best(&trials).map(|best| (trials.len(), best.id, value_of(best))) == Some(kept)
+            })
             .unwrap_or_default();
         let is_here = begun.machine == machine::name();
         let run = resume::shortened(&self.folder.join(&begun.run));
@@ -69,13 +101,14 @@ impl Study<'_> {
         match (&*begun.run, is_here) {
             ("", _) => {}
             (_, true) if run.join("state.json").is_file() => {
-                return match resume::resume(&run, options.price_per_second, options.interrupt, observe)? {
-                    Resumed::Already(_) => Ok(Tuned::Already(run)),
-                    Resumed::Finished(finished) => {
-                        database.conclude(&json(&Conclusion { done: true, ..begun }))?;
-                        Ok(Tuned::Finished(finished))
-                    }
-                };
+                let resumed = resume::resume(&run, options.price_per_second, options.interrupt, observe)?;
+                if !begun.done {
+                    database.conclude(&json(&Conclusion { done: true, ..begun }))?;
+                }
+                return Ok(match resumed {
+                    Resumed::Already(_) => Tuned::Already(run),
+                    Resumed::Finished(finished) => Tuned::Finished(finished),
+                });
             }
             // The run was removed.
             (_, true) => {}
@@ -85,7 +118,7 @@ impl Study<'_> {
             // That machine may have looked at the test part before it was lost.
             (_, false) => looks = 1,
         }
-        let finished = self.take_to_its_end(database, &trials, looks, options, started, observe)?;
+        let finished = self.take_to_its_end(database, &trials, looks, seconds, options, observe)?;
         Ok(Tuned::Finished(Box::new(finished)))
     }
 
@@ -95,15 +128,16 @@ impl Study<'_> {
         database: &mut Database,
         trials: &[Trial],
         looks: u32,
+        seconds: f64,
         options: &Options<'_>,
-        started: Instant,
         observe: Observer<'_>,
     ) -> Result<Finished, LearnError> {
+        let started = Instant::now();
         let Some(winner) = self.best(trials) else {
             let errors = trials.iter().filter_map(|trial| trial.error.clone()).take(3).collect();
             return Err(LearnError::NoTrial { study: self.place.to_string(), errors });
         };
-        let record = self.record(trials, winner);
+        let record = TuneRecord { search_seconds: seconds, ..self.record(trials, winner) };
         observe(Event::Tuned {
             trial: winner.id,
             value: record.best,
@@ -134,12 +168,15 @@ impl Study<'_> {
         files::write(&folder.join("best.toml"), self.best_file(&best, &folder).as_bytes())?;
         let conclusion = Conclusion {
             trials: trials.len(),
+            winner: winner.id,
+            value: value_of(winner),
             run: match self.place {
                 Place::Folder(_) => files::relative(&folder, &self.folder),
                 Place::Server(_) => {
                     std::path::absolute(&folder).unwrap_or(folder.clone()).display().to_string()
                 }
             },
+            seconds,
             machine: machine::name(),
             done: false,
         };
@@ -210,11 +247,16 @@ impl Study<'_> {
                 .iter()
                 .map(|parameter| (parameter.key.clone(), scale(parameter).to_owned()))
                 .collect::<IndexMap<_, _>>(),
-            seconds: trials.iter().map(|trial| trial.seconds).sum(),
+            seconds: seconds_of(trials),
+            search_seconds: 0.0,
             study: self.place.to_string(),
             trials: board,
         }
     }
+}
+
+fn value_of(trial: &Trial) -> String {
+    format!("{:?}", trial.values.last())
 }
 
 fn json(conclusion: &Conclusion) -> serde_json::Value {

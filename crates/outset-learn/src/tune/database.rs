@@ -351,7 +351,11 @@ impl Trial {
             "done" => Stage::Done,
             _ => Stage::Failed,
         };
-        let values = self.values.iter().map(|value| if higher { -value } else { *value }).collect();
+        // What cannot win, because it answers too slowly, is not there for others to be measured by.
+        let values = match stage {
+            Stage::Failed => Vec::new(),
+            _ => self.values.iter().map(|value| if higher { -value } else { *value }).collect(),
+        };
         Standing { id: self.id, stage, values }
     }
 }

@@ -9,6 +9,7 @@ pub mod sampler;
 pub mod settings;
 pub mod space;
 
+mod check;
 mod conclude;
 mod gaussian;
 mod parzen;
@@ -19,31 +20,37 @@ use crate::event::{Event, Observer};
 use crate::prepare::{Prepared, prepare};
 use crate::resume;
 use crate::run::{Finished, Options};
+use check::{check, with_inputs};
 use database::{Database, Place, Trial};
 use engine::Piece;
-use outset_spec::{Experiment, Problem, Problems};
+use outset_spec::{Experiment, Problems};
 use pruner::Next;
 use sampler::{Search, Tried};
 use serde_json::Value;
 use settings::Settings;
 use sha2::{Digest as _, Sha256};
-use space::{Domain, Parameter, assignment};
+use space::Parameter;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 use trial::Shared;
 
 /// The trial of the settings as they were declared, which is trained to its end whatever the pruner says.
 const DEFAULT: usize = 0;
 
+/// How often the time of other processes is asked for.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+
 /// A search that is under way.
 struct Study<'a> {
     settings: Settings,
     space: Vec<Parameter>,
     declared: Value,
-    /// What the declared experiment has for the keys of the space.
+    /// The declared experiment with its defaults filled in.
+    resolved: Value,
+    /// What it has for the keys of the space.
     default: space::Settings,
     place: Place,
     /// What the study is called among others at its place.
@@ -84,6 +91,8 @@ pub fn tune(
     std::mem::take(&mut problems).or(())?;
     let prepared = prepare(experiment, observe)?;
     let space = space.unwrap_or_else(|| space::default_space(&prepared.experiment));
+    let declared = declared(experiment, &prepared);
+    let experiment = &with_inputs(experiment, &prepared, &space)?;
     check(experiment, &prepared, &space)?;
     let beside = options.runs.join(format!("{}.study", prepared.experiment.name));
     let place = place.unwrap_or_else(|| Place::Folder(beside.clone()));
@@ -94,7 +103,8 @@ pub fn tune(
         default: space.iter().filter_map(of_default).collect(),
         settings,
         space,
-        declared: declared(experiment, &prepared),
+        declared,
+        resolved,
         name: match place {
             // A folder holds one study, whatever its experiment is called.
             Place::Folder(_) => "study".to_owned(),
@@ -118,17 +128,20 @@ pub fn tune(
         study.folder.push(database.token());
     }
     make(&study.folder.join("trials"))?;
-    if !study.search(options, observe)? {
+    let before = study.seconds_before(&mut database)?;
+    if !study.search(before, options, observe)? {
         return Ok(Tuned::Stopped);
     }
-    // Of several processes at one study a single one tests the winner; the others wait for it.
-    while !database.hold(Piece::Conclusion)? {
+    // Of several processes at one study a single one tests the winner, once none is at a trial; the others wait for it.
+    while !(database.held()?.is_empty() && database.hold(Piece::Conclusion)?) {
         if options.interrupt.load(Ordering::Relaxed) {
             return Ok(Tuned::Stopped);
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    study.conclude(&mut database, options, started, observe)
+    // What the trials of earlier sessions took is part of what the search took.
+    let seconds = before + started.elapsed().as_secs_f64();
+    study.conclude(&mut database, seconds, options, observe)
 }
 
 /// What must be as it was for a study to go on: what the file says and the rows, but not where these lie, which differs
@@ -153,79 +166,6 @@ fn token() -> String {
     digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Checks every key at both ends of its range before time is spent.
-fn check(experiment: &Experiment, prepared: &Prepared, space: &[Parameter]) -> Result<(), LearnError> {
-    let mut problems = Problems::default();
-    for parameter in space {
-        for value in parameter.extremes() {
-            // A key that hangs on others is only sound beside them.
-            let mut settings: Vec<String> = parameter
-                .when
-                .iter()
-                .filter_map(|(key, values)| Some(assignment(key, values.first()?)))
-                .collect();
-            settings.push(assignment(&parameter.key, &value));
-            let found = experiment.with(&settings).and_then(|changed| {
-                crate::prepare::declared(&changed).or(())?;
-                if space::at(&changed.to_table().to_json(), &parameter.key).is_none() {
-                    let message = format!("`tune.space` names `{}`, which no experiment has", parameter.key);
-                    return Err(Problem::new(message).into());
-                }
-                crate::redesign::redesign(prepared, &changed).map(|_| ())
-            });
-            if let Err(found) = found {
-                problems = problems.with(found);
-                break;
-            }
-        }
-    }
-    problems.or(())?;
-    match space.iter().find_map(|parameter| unsound_beside(experiment, parameter, space)) {
-        Some(problem) => Err(Problems::from(problem).into()),
-        None => Ok(()),
-    }
-}
-
-/// A key of the space that is sound by itself, but not beside one of the words that another key may become: settings of
-/// one kind of network beside another kind.
-fn unsound_beside(experiment: &Experiment, parameter: &Parameter, space: &[Parameter]) -> Option<Problem> {
-    let value = parameter.extremes().into_iter().next()?;
-    for other in space.iter().filter(|other| other.key != parameter.key) {
-        let Domain::Choice(words) = &other.domain else { continue };
-        for word in words.iter().filter(|word| word.is_string()) {
-            let Some(mut both) = conditions(&[other, parameter], &other.key, word) else { continue };
-            both.push(assignment(&parameter.key, &value));
-            let sound = experiment.with(&both).is_ok_and(|changed| {
-                crate::prepare::declared(&changed).or(()).is_ok()
-                    && space::at(&changed.to_table().to_json(), &parameter.key).is_some()
-            });
-            if !sound {
-                let message = format!(
-                    "`tune.space` names `{}`, which does not go with `{}` = {word}",
-                    parameter.key, other.key
-                );
-                let hint =
-                    format!("`when = {{ \"{}\" = … }}` names the choices that it counts beside", other.key);
-                return Some(Problem::new(message).hint(hint));
-            }
-        }
-    }
-    None
-}
-
-/// Settings beside which all the parameters count and `key` is `word`; `None` where they never do.
-fn conditions(parameters: &[&Parameter], key: &str, word: &Value) -> Option<Vec<String>> {
-    let mut settings = space::Settings::from([(key.to_owned(), word.clone())]);
-    for (key, values) in parameters.iter().flat_map(|parameter| &parameter.when) {
-        match settings.get(key) {
-            Some(value) if values.contains(value) => {}
-            Some(_) => return None,
-            None => _ = settings.insert(key.clone(), values.first()?.clone()),
-        }
-    }
-    Some(settings.iter().map(|(key, value)| assignment(key, value)).collect())
-}
-
 impl Study<'_> {
     fn open(&self) -> Result<Database, LearnError> {
         Database::open(&self.place, &self.name, &self.declared, &self.prepared.objective_words())
@@ -235,13 +175,19 @@ impl Study<'_> {
         self.prepared.recipe.objective.higher_is_better
     }
 
-    /// Runs trials until the budget is spent; `false` where the user stopped it.
-    fn search(&self, options: &Options<'_>, observe: Observer<'_>) -> Result<bool, LearnError> {
+    /// Trials that run side by side: no more than there are threads.
+    fn parallel(&self) -> usize {
+        let most = rayon::current_num_threads().min(self.settings.trials + 1);
+        self.settings.parallel.unwrap_or(most).clamp(1, most)
+    }
+
+    /// Runs trials until the budget, of which so many seconds are gone, is spent; `false` where the user stopped it.
+    fn search(&self, before: f64, options: &Options<'_>, observe: Observer<'_>) -> Result<bool, LearnError> {
         let mut database = self.open()?;
         let threads = rayon::current_num_threads();
-        let parallel = self.settings.parallel.unwrap_or(threads).clamp(1, self.settings.trials + 1);
+        let parallel = self.parallel();
         let known = database.trials()?;
-        let spent: f64 = known.iter().map(|trial| trial.seconds).sum();
+        let spent = seconds_of(&known);
         observe(Event::Study {
             folder: self.place.to_string(),
             keys: self.space.iter().map(|parameter| parameter.key.clone()).collect(),
@@ -250,22 +196,32 @@ impl Study<'_> {
             parallel,
             words: format!("{}, {}", self.settings.sampler.word(), self.settings.pruner.word()),
         });
-        let stop = AtomicBool::new(false);
         let (sender, receiver) = mpsc::channel::<Event>();
-        // What the trials before took was shared by as many as run side by side now.
-        let before = spent / parallel as f64;
+        let time_limit = self.settings.time_limit.map(|limit| limit.0.as_secs_f64());
         let by_cost = self.settings.cost_limit.map(|cost| cost / options.price_per_second.max(1e-300));
-        let limit = [self.settings.time_limit.map(|limit| limit.0.as_secs_f64()), by_cost]
-            .into_iter()
-            .flatten()
-            .reduce(f64::min);
+        let is_over = |seconds: f64, others: f64| {
+            time_limit.is_some_and(|limit| seconds >= limit)
+                || by_cost.is_some_and(|limit| seconds + others >= limit)
+        };
+        let stop = AtomicBool::new(is_over(before, 0.0));
         let clock = Instant::now();
+        let own = Mutex::new(0.0);
+        // Time that other processes spent since this one began; they cost, but make its own time no longer.
+        let (mut others, mut asked) = (0.0, Instant::now());
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..parallel)
                 .map(|_| {
-                    let (sender, stop) = (sender.clone(), &stop);
+                    let (sender, stop, own) = (sender.clone(), &stop, &own);
                     scope.spawn(move || {
-                        let result = self.worker(threads.div_ceil(parallel), stop, &sender);
+                        let shared = Shared {
+                            experiment: self.experiment,
+                            prepared: self.prepared,
+                            folder: &self.folder,
+                            max_latency: self.settings.max_latency.map(|limit| limit.0.as_secs_f64()),
+                            price_per_second: options.price_per_second / parallel as f64,
+                            stop,
+                        };
+                        let result = self.worker((threads / parallel).max(1), &shared, own, &sender);
                         if result.is_err() {
                             stop.store(true, Ordering::Relaxed);
                         }
@@ -280,8 +236,16 @@ impl Study<'_> {
                     Err(mpsc::RecvTimeoutError::Timeout) => {}
                     Err(mpsc::RecvTimeoutError::Disconnected) => break,
                 }
-                let over = limit.is_some_and(|limit| before + clock.elapsed().as_secs_f64() >= limit);
-                if over || options.interrupt.load(Ordering::Relaxed) {
+                if by_cost.is_some() && asked.elapsed() >= BETWEEN_LOOKS {
+                    asked = Instant::now();
+                    let own = *own.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Ok(trials) = database.trials() {
+                        others = (seconds_of(&trials) - spent - own).max(0.0) / parallel as f64;
+                    }
+                }
+                if is_over(before + clock.elapsed().as_secs_f64(), others)
+                    || options.interrupt.load(Ordering::Relaxed)
+                {
                     stop.store(true, Ordering::Relaxed);
                 }
             }
@@ -300,19 +264,13 @@ impl Study<'_> {
     fn worker(
         &self,
         threads: usize,
-        stop: &AtomicBool,
+        shared: &Shared<'_>,
+        own: &Mutex<f64>,
         events: &mpsc::Sender<Event>,
     ) -> Result<(), LearnError> {
         let mut database = self.open()?;
-        let shared = Shared {
-            experiment: self.experiment,
-            prepared: self.prepared,
-            folder: &self.folder,
-            max_latency: self.settings.max_latency.map(|limit| limit.0.as_secs_f64()),
-            stop,
-        };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        while !stop.load(Ordering::Relaxed) {
+        while !shared.stop.load(Ordering::Relaxed) {
             let mut trial = match self.claim(&mut database)? {
                 Claim::Trial(trial) => trial,
                 Claim::Wait => {
@@ -325,10 +283,12 @@ impl Study<'_> {
             std::fs::create_dir_all(&folder)
                 .map_err(|source| LearnError::Write { path: folder.clone(), source })?;
             database.fetch(trial.id, &folder)?;
+            let before = trial.seconds;
             match &pool {
                 Ok(pool) => pool.install(|| shared.advance(&mut trial))?,
                 Err(_) => shared.advance(&mut trial)?,
             }
+            *own.lock().unwrap_or_else(PoisonError::into_inner) += trial.seconds - before;
             database.keep(trial.id, &folder)?;
             database.alone(|database| database.put(&trial))?;
             database.release(Piece::Trial(trial.id))?;
@@ -362,7 +322,7 @@ impl Study<'_> {
                 let search = Search {
                     sampler: settings.sampler,
                     space: &self.space,
-                    declared: &self.declared,
+                    resolved: &self.resolved,
                     seed: settings.seed,
                     trials: settings.trials,
                 };
@@ -395,6 +355,11 @@ impl Study<'_> {
     }
 }
 
+/// Time that all trials took together.
+fn seconds_of(trials: &[Trial]) -> f64 {
+    trials.iter().map(|trial| trial.seconds).sum()
+}
+
 /// A piece of work, or none.
 enum Claim {
     Trial(Box<Trial>),
@@ -409,8 +374,12 @@ enum Claim {
 /// behind, as they were the better ones there, and by value at one rung.
 fn tried(trials: &[Trial], default: &space::Settings, higher: bool) -> Vec<Tried> {
     let value = |trial: &Trial| trial.values.last().map(|value| if higher { -value } else { *value });
-    let mut ranked: Vec<(&Trial, f64)> =
-        trials.iter().filter_map(|trial| Some((trial, value(trial)?))).collect();
+    let failed = |trial: &&Trial| trial.state == "failed";
+    let mut ranked: Vec<(&Trial, f64)> = trials
+        .iter()
+        .filter(|trial| !failed(trial))
+        .filter_map(|trial| Some((trial, value(trial)?)))
+        .collect();
     ranked.sort_by(|(a, of_a), (b, of_b)| {
         b.values.len().cmp(&a.values.len()).then(of_a.total_cmp(of_b)).then(a.id.cmp(&b.id))
     });
@@ -421,9 +390,9 @@ fn tried(trials: &[Trial], default: &space::Settings, higher: bool) -> Vec<Tried
         value: if one_rung { *value } else { place as f64 },
     };
     let mut tried: Vec<Tried> = ranked.iter().enumerate().map(of).collect();
-    // A loss that ran away is as bad as the worst.
+    // A loss that ran away is as bad as the worst, and so is a network that answers too slowly.
     if let Some(worst) = tried.iter().map(|tried| tried.value).reduce(f64::max) {
-        let lost = trials.iter().filter(|trial| trial.values.is_empty() && trial.state == "failed");
+        let lost = trials.iter().filter(failed);
         tried.extend(lost.map(|trial| Tried { settings: settings(trial), value: worst }));
     }
     tried
@@ -454,7 +423,7 @@ mod tests {
             trial(DEFAULT, "done", &[9.0, 8.0, 7.0, 6.0]),
             trial(1, "paused", &[5.0]),
             trial(2, "paused", &[9.5, 8.5]),
-            trial(3, "failed", &[]),
+            trial(3, "failed", &[0.1]),
             trial(4, "running", &[]),
             trial(5, "paused", &[4.0]),
         ];

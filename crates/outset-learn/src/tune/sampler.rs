@@ -38,8 +38,8 @@ pub struct Tried {
 pub struct Search<'a> {
     pub sampler: Sampler,
     pub space: &'a [Parameter],
-    /// The experiment as it was declared, for conditions on keys that are not searched over.
-    pub declared: &'a Value,
+    /// The experiment with its defaults filled in, for conditions on keys that are not searched over.
+    pub resolved: &'a Value,
     pub seed: u64,
     /// Trials in all.
     pub trials: usize,
@@ -64,7 +64,7 @@ impl Search<'_> {
     fn each(&self, choose: impl Fn(&Parameter) -> Value) -> Settings {
         let mut settings = Settings::new();
         for parameter in self.space {
-            if parameter.is_active(&settings, self.declared) {
+            if parameter.is_active(&settings, self.resolved) {
                 settings.insert(parameter.key.clone(), choose(parameter));
             }
         }
@@ -115,7 +115,7 @@ impl Search<'_> {
                     (Domain::Choice(_), _) | (_, None) => generator.random(),
                     (_, Some(here)) => gaussian::near(generator, here[0]),
                 };
-                if parameter.is_active(&settings, self.declared) {
+                if parameter.is_active(&settings, self.resolved) {
                     settings.insert(parameter.key.clone(), parameter.decode(place));
                 }
             }
@@ -127,7 +127,7 @@ impl Search<'_> {
         for parameter in self.space {
             let here = &best[start..start + parameter.width()];
             start += parameter.width();
-            if parameter.is_active(&settings, self.declared) {
+            if parameter.is_active(&settings, self.resolved) {
                 let chosen = match &parameter.domain {
                     Domain::Choice(values) => {
                         values[here.iter().position(|share| *share > 0.5).unwrap_or(0)].clone()
@@ -182,7 +182,7 @@ mod tests {
 
     fn best(sampler: Sampler, seed: u64, trials: usize) -> f64 {
         let (space, declared) = (space(), Value::Null);
-        let search = Search { sampler, space: &space, declared: &declared, seed, trials };
+        let search = Search { sampler, space: &space, resolved: &declared, seed, trials };
         let mut tried: Vec<Tried> = Vec::new();
         for number in 1..=trials {
             let Some(settings) = search.next(number, &tried) else { break };
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_grid_goes_through_every_combination() {
         let (space, declared) = (&space()[..3], Value::Null);
-        let search = Search { sampler: Sampler::Grid, space, declared: &declared, seed: 0, trials: 20 };
+        let search = Search { sampler: Sampler::Grid, space, resolved: &declared, seed: 0, trials: 20 };
         let all: Vec<Settings> = (1..=99).map_while(|number| search.next(number, &[])).collect();
         // Three places for each of the two numbers, two choices.
         assert_eq!(all.len(), 18);

@@ -1,13 +1,13 @@
 //! The search space: which keys are tried, and with what.
 
-use outset_spec::{Experiment, Node, Problem, Problems, Table, Value as Toml};
+use outset_spec::{Experiment, Node, Problem, Problems, Table, Value as Toml, write_key};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A key that is searched over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
-    /// `train.optimizer.learning_rate`.
+    /// `train.optimizer.learning_rate`, as TOML writes it.
     pub key: String,
     pub domain: Domain,
     /// The key counts only where each of these keys has one of the values.
@@ -43,14 +43,55 @@ pub fn read(node: &Node, problems: &mut Problems) -> Vec<Parameter> {
         return space;
     };
     collect("", table, &mut space, problems);
-    // A key comes after those that it hangs on.
-    space.sort_by_key(|parameter| parameter.when.len());
+    ordered(space, problems)
+}
+
+/// The parameters, each after those that it hangs on.
+fn ordered(mut rest: Vec<Parameter>, problems: &mut Problems) -> Vec<Parameter> {
+    let mut space = Vec::new();
+    while !rest.is_empty() {
+        let hangs = |parameter: &Parameter| {
+            rest.iter().any(|other| parameter.when.iter().any(|(key, _)| *key == other.key))
+        };
+        let Some(next) = rest.iter().position(|parameter| !hangs(parameter)) else {
+            problems
+                .push(Problem::new(format!("`tune.space` of `{}` hangs on itself by `when`", rest[0].key)));
+            break;
+        };
+        space.push(rest.remove(next));
+    }
     space
+}
+
+/// The parts of a key: `inputs."a b".encoder` has three.
+pub fn parts(key: &str) -> Vec<String> {
+    let plain = || key.split('.').map(str::to_owned).collect();
+    if !key.contains(['"', '\'']) {
+        return plain();
+    }
+    let Ok(mut table) = Table::parse("key", &format!("{key} = 0\n")) else { return plain() };
+    let mut parts = Vec::new();
+    while let Some((name, entry)) = table.0.into_iter().next() {
+        parts.push(name);
+        let Toml::Table(inner) = entry.node.value else { break };
+        table = inner;
+    }
+    parts
+}
+
+/// A key whose parts are quoted where TOML wants it.
+fn written(key: &str) -> String {
+    parts(key).iter().map(|part| write_key(part)).collect::<Vec<_>>().join(".")
 }
 
 fn collect(path: &str, table: &Table, space: &mut Vec<Parameter>, problems: &mut Problems) {
     for (name, entry) in &table.0 {
-        let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let key = match path {
+            "" => written(name),
+            // The dots in a column's name part nothing.
+            "inputs" | "outputs" => format!("{path}.{}", write_key(name)),
+            _ => format!("{path}.{}", written(name)),
+        };
         let Toml::Table(inner) = &entry.node.value else {
             problems.push(expected(&key, &entry.node));
             continue;
@@ -104,7 +145,7 @@ fn conditions(table: &Table) -> Vec<(String, Vec<Value>)> {
         Toml::Array(items) => items.iter().filter_map(|item| json(&item.value)).collect(),
         value => json(value).into_iter().collect(),
     };
-    when.0.iter().map(|(key, entry)| (key.clone(), of(&entry.node.value))).collect()
+    when.0.iter().map(|(key, entry)| (written(key), of(&entry.node.value))).collect()
 }
 
 fn number(value: &Toml) -> Option<f64> {
@@ -166,14 +207,14 @@ pub fn default_space(resolved: &Experiment) -> Vec<Parameter> {
 
 /// The value of a key like `train.optimizer.learning_rate`.
 pub fn at<'a>(table: &'a Value, key: &str) -> Option<&'a Value> {
-    key.split('.').try_fold(table, |value, part| value.get(part))
+    parts(key).iter().try_fold(table, |value, part| value.get(part))
 }
 
 impl Parameter {
-    /// Whether the key counts beside these settings, those that are not searched over standing in `declared`.
-    pub fn is_active(&self, settings: &Settings, declared: &Value) -> bool {
+    /// Whether the key counts beside these settings, those that are not searched over standing in `resolved`.
+    pub fn is_active(&self, settings: &Settings, resolved: &Value) -> bool {
         self.when.iter().all(|(key, values)| {
-            settings.get(key).or_else(|| at(declared, key)).is_some_and(|value| values.contains(value))
+            settings.get(key).or_else(|| at(resolved, key)).is_some_and(|value| values.contains(value))
         })
     }
 
@@ -273,13 +314,42 @@ mod tests {
         let keys: Vec<&str> = space.iter().map(|parameter| parameter.key.as_str()).collect();
         assert_eq!(
             keys,
-            ["train.optimizer.learning_rate", "model.hidden_size", "train.epochs", "model.dropout"]
+            ["train.optimizer.learning_rate", "model.hidden_size", "model.dropout", "train.epochs"]
         );
-        assert_eq!(space[2].domain, Domain::Whole { low: 2, high: 9, log: false });
-        let declared = serde_json::json!({ "model": { "kind": "linear" } });
-        assert!(!space[3].is_active(&Settings::new(), &declared));
+        assert_eq!(space[3].domain, Domain::Whole { low: 2, high: 9, log: false });
+        let resolved = serde_json::json!({ "model": { "kind": "linear" } });
+        assert!(!space[2].is_active(&Settings::new(), &resolved));
         let mlp = Settings::from([("model.kind".to_owned(), "mlp".into())]);
-        assert!(space[3].is_active(&mlp, &declared));
+        assert!(space[2].is_active(&mlp, &resolved));
+    }
+
+    #[test]
+    fn a_key_comes_after_those_that_it_hangs_on() {
+        let key = |name: &str, when: &str| {
+            format!("space.\"{name}\" = {{ range = [0.0, 0.5], when = {{ {when} }} }}\n")
+        };
+        let (space, problems) =
+            check(&[key("a", "\"b\" = 0.1"), key("b", "\"c\" = 0.2, \"d\" = 0.1"), key("c", "")].concat());
+        assert_eq!(problems, 0);
+        let keys: Vec<&str> = space.iter().map(|parameter| parameter.key.as_str()).collect();
+        assert_eq!(keys, ["c", "b", "a"]);
+        assert_eq!(check(&[key("a", "\"b\" = 0.1"), key("b", "\"a\" = 0.1")].concat()).1, 1);
+    }
+
+    #[test]
+    fn names_of_columns_are_quoted_where_they_must_be() {
+        let (space, _) = check(
+            "space.inputs.\"a. b\".encoder.kind = { choice = [\"lstm\"] }\n\
+             space.\"inputs.评论.encoder.kind\" = { choice = [\"lstm\"] }\n",
+        );
+        assert_eq!(space[0].key, "inputs.\"a. b\".encoder.kind");
+        assert_eq!(parts(&space[0].key), ["inputs", "a. b", "encoder", "kind"]);
+        assert_eq!(parts(&space[1].key), ["inputs", "评论", "encoder", "kind"]);
+        let table = serde_json::json!({ "inputs": { "评论": { "encoder": { "kind": "gru" } } } });
+        assert_eq!(at(&table, &space[1].key).unwrap(), "gru");
+        let mut set = Table::default();
+        set.set(&assignment(&space[1].key, &"lstm".into())).unwrap();
+        assert_eq!(at(&set.to_json(), &space[1].key).unwrap(), "lstm");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Shared<'a> {
     /// Folder of the study.
     pub folder: &'a Path,
     pub max_latency: Option<f64>,
+    /// What a second costs, for `train.cost_limit`.
+    pub price_per_second: f64,
     pub stop: &'a AtomicBool,
 }
 
@@ -63,12 +65,13 @@ impl Shared<'_> {
 
     fn work(&self, trial: &mut Trial) -> Result<(), LearnError> {
         let experiment = experiment(self.experiment, trial)?;
-        if trial.settings.keys().any(|key| changes_data(key)) {
-            let own = prepare(&experiment, &mut |_| {})?;
-            return self.train(trial, &own, &own.design, &own.recipe);
+        if !trial.settings.keys().any(|key| changes_data(key))
+            && let Some((design, recipe)) = redesign(self.prepared, &experiment)?
+        {
+            return self.train(trial, self.prepared, &design, &recipe);
         }
-        let (design, recipe) = redesign(self.prepared, &experiment)?;
-        self.train(trial, self.prepared, &design, &recipe)
+        let own = prepare(&experiment, &mut |_| {})?;
+        self.train(trial, &own, &own.design, &own.recipe)
     }
 
     fn train(
@@ -85,6 +88,7 @@ impl Shared<'_> {
         trial.parameters = network.parts().iter().map(|(_, _, count)| count).sum();
         let examples = prepared.examples();
         let mut training = Training::new(design, network, recipe, &examples, &device);
+        training.price_per_second = self.price_per_second;
         let found = checkpoint::find(&folder.join("checkpoints")).newest.map(|(_, checkpoint)| checkpoint);
         let mut so_far = &[][..];
         if let Some(checkpoint) = &found {
@@ -98,10 +102,13 @@ impl Shared<'_> {
         let rung = trial.values.len();
         let until = (rung + 1 < RUNGS).then(|| epochs_at(rung, recipe.epochs));
         let pause = training.advance(until, Some(&mut keeper), self.stop, &mut |_| {})?;
-        training.save(&mut keeper)?;
+        if pause != Pause::Interrupted {
+            training.save(&mut keeper)?;
+        }
         let progress = training.progress();
         (trial.epochs, trial.seconds) = (progress.epoch, progress.seconds);
         if pause == Pause::Interrupted {
+            // It was saved where it stopped, within an epoch; what followed that is for a run that ends there.
             trial.state = "interrupted".to_owned();
             return Ok(());
         }

@@ -8,6 +8,7 @@ use crate::printer::{Printer, clock, count};
 use outset_learn::plan::prices::Prices;
 use outset_learn::plan::scaling::{BESIROGLU, Fit, HOFFMANN, shape};
 use outset_learn::plan::{Plan, rehearse};
+use outset_learn::tune::space::parts;
 use outset_learn::{event::Event, files, resume, run};
 use outset_spec::record::{Money, RunRecord};
 use serde_json::{Value, json};
@@ -38,7 +39,8 @@ pub fn plan(
     let prices = Prices::find(prices, &located.experiment.folder)?;
     let folder = std::env::temp_dir();
     let scratch = Scratch(files::new_run(&folder, &format!("outset-plan-{}", std::process::id()))?);
-    let rehearsal = rehearse(&located.experiment, &scratch.0, interrupt::listen(), &mut |event| {
+    interrupt::end_without(scratch.0.clone());
+    let rehearsal = rehearse(&located.experiment, &scratch.0, &mut |event| {
         if matches!(event, Event::Data { .. } | Event::Split { .. } | Event::Model { .. }) {
             printer.event(event);
         }
@@ -190,7 +192,16 @@ pub fn compare(folder: &Path, record: &mut RunRecord, prices: &Prices) {
     let kept = folder.parent().map(|runs| runs.join(FILE)).and_then(|path| std::fs::read(path).ok());
     let kept: Option<Value> = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     if let (Some(kept), Ok(state)) = (kept, resume::read_state(folder)) {
-        let same = kept["for"]["declared"] == state.declared
+        // Where a search was forecast, its winner's settings stand in the place of the declared ones.
+        let declared = |declared: &Value| {
+            let mut declared = declared.clone();
+            if let Some(tune) = &state.tune {
+                take_out(&mut declared, &["tune".to_owned()]);
+                tune.keys.keys().for_each(|key| take_out(&mut declared, &parts(key)));
+            }
+            declared
+        };
+        let same = declared(&kept["for"]["declared"]) == declared(&state.declared)
             && kept["for"]["rows_sha256"] == state.data.rows_sha256.as_str()
             && kept["for"]["threads"] == record.environment.threads;
         if same {
@@ -219,6 +230,18 @@ pub fn compare(folder: &Path, record: &mut RunRecord, prices: &Prices) {
         }
     }
     record.cost = Some(cost);
+}
+
+/// Takes a key out of a table, and the tables that are empty without it.
+fn take_out(table: &mut Value, parts: &[String]) {
+    let (Some(table), [first, rest @ ..]) = (table.as_object_mut(), parts) else { return };
+    if let Some(inner) = table.get_mut(first).filter(|_| !rest.is_empty()) {
+        take_out(inner, rest);
+        if inner.as_object().is_none_or(|inner| !inner.is_empty()) {
+            return;
+        }
+    }
+    table.shift_remove(first);
 }
 
 /// A time as people say it.
