@@ -37,6 +37,9 @@ fn fill(table: &Table, train: &[u32], mut record: ColumnRecord, preprocessor: &P
     let column = Column { name: &name, cells, rows: train };
     let input = preprocessor.inputs.get(&name);
     let output = preprocessor.outputs.get(&name);
+    if let Some(FittedInput::Text(text)) = input {
+        record.encoding = text.summary();
+    }
     let missing = input.map(FittedInput::missing).or(output.map(FittedOutput::missing)).unwrap_or_default();
     let absent = Absent::of(cells, missing);
     record.missing = (0..table.rows() as u32).filter(|row| absent.at(*row)).count();

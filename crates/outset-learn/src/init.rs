@@ -101,3 +101,45 @@ impl Init {
         Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), &self.device))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use outset_data::types::text::Scheme;
+    use outset_data::types::{Column, InputType as _, TextInput, TextSettings};
+    use outset_data::{Cells, FeatureShape, Features};
+
+    #[test]
+    fn the_row_of_a_token_is_the_vector_of_its_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("vectors.txt");
+        std::fs::write(&file, "night 7 8\nday 0.5 0.25\ngood 1 2\nbad -1 -2\n").unwrap();
+        let texts = ["good day", "bad day", "good film", "bad film"];
+        let cells = Cells::Text(texts.into_iter().map(Some).collect());
+        let column = Column { name: "review", cells: &cells, rows: &[0, 1, 2, 3] };
+        // Tokens of a tokenizer, and words that tags are put on.
+        for aligned in [false, true] {
+            let settings = TextSettings {
+                tokenizer: Some(Scheme::Words),
+                vectors: Some(file.display().to_string()),
+                aligned,
+                ..TextSettings::default()
+            };
+            let fitted = TextInput::fit(column, &settings).unwrap();
+            let FeatureShape::Tokens { size, vectors: Some(vectors), .. } = fitted.shape("") else {
+                panic!("words with vectors")
+            };
+            assert_eq!((vectors.width, vectors.covered), (2, 3));
+            let mut init = Init::new(1, &Device::flex());
+            let table = init.normal_but([size, vectors.width], &vectors.known).val();
+            let table = table.into_data().try_into_vec::<f32>().unwrap();
+            let Features::Tokens { indices, .. } = fitted.encode(column).unwrap() else {
+                panic!("words are tokens")
+            };
+            let rows: Vec<&[f32]> = indices.iter().map(|token| &table[*token as usize * 2..][..2]).collect();
+            assert_eq!(rows[..4], [[1.0, 2.0], [0.5, 0.25], [-1.0, -2.0], [0.5, 0.25]], "aligned: {aligned}");
+            // `film` has none in the file.
+            assert!(!vectors.known.iter().any(|(_, vector)| vector == rows[5]), "aligned: {aligned}");
+        }
+    }
+}

@@ -59,6 +59,30 @@ fn tokenizers_that_are_none() {
         hint: the file must be a `tokenizer.json` as the `tokenizers` library writes it
     "#]],
     );
+    let words = |vocabulary: &str| {
+        format!(
+            "{{\"version\": \"1.0\", \"pre_tokenizer\": {{\"type\": \"WhitespaceSplit\"}}, \
+             \"model\": {{\"type\": \"WordLevel\", \"vocab\": {{{vocabulary}}}, \"unk_token\": \"[UNK]\"}}}}"
+        )
+    };
+    check(
+        settings,
+        &[("mine/tokenizer.json", &words("\"[UNK]\": 0, \"das\": 1, \"ist\": 2"))],
+        expect![[r#"
+        exit 2
+        error: column `review` has no tokenizer: `mine/tokenizer.json`: it knows no token of the train texts; is it one for another language?
+        hint: the file must be a `tokenizer.json` as the `tokenizers` library writes it
+    "#]],
+    );
+    check(
+        settings,
+        &[("mine/tokenizer.json", &words("\"good\": 0, \"film\": 1"))],
+        expect![[r#"
+        exit 2
+        error: column `review` has no tokenizer: `mine/tokenizer.json`: a train text cannot be taken apart (WordLevel error: Missing [UNK] token from the vocabulary); does it lack the token for what it does not know, `unk_token`?
+        hint: the file must be a `tokenizer.json` as the `tokenizers` library writes it
+    "#]],
+    );
     check(
         "tokenizer = \"syllables\"",
         &[],

@@ -3,7 +3,7 @@
 use super::{Fault, Header};
 use image::imageops::FilterType;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, Rgb};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb};
 use outset_spec::{Node, Setting, choices};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -12,7 +12,10 @@ use std::io::Cursor;
 /// Pixels that a picture may have: what a camera takes, far below what a few bytes can pretend to hold.
 pub const MAX_PIXELS: u64 = 100_000_000;
 
-/// Bytes that a decoder may ask for.
+/// Bytes that the pixels of a decoded picture may take: four of one byte each for every pixel that there may be.
+pub(super) const MAX_DECODED: u64 = 4 * MAX_PIXELS;
+
+/// Bytes that a decoder may ask for beside them.
 const MAX_ALLOCATION: u64 = 1 << 30;
 
 /// How much larger than needed a picture must be to be shrunk by plain averaging first.
@@ -99,6 +102,7 @@ fn decoder(bytes: &[u8]) -> Result<(impl ImageDecoder + '_, Header, Orientation)
     if reader.format().is_none_or(|format| !format.reading_enabled()) {
         return Err(Fault::NotAPicture);
     }
+    let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_ALLOCATION);
     reader.limits(limits);
@@ -109,6 +113,13 @@ fn decoder(bytes: &[u8]) -> Result<(impl ImageDecoder + '_, Header, Orientation)
     }
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(Fault::TooLarge { size: [width, height] });
+    }
+    // The decoder's limits leave out the buffer that it is given.
+    if decoder.total_bytes() > MAX_DECODED {
+        return Err(Fault::TooManyBytes { bytes: decoder.total_bytes() });
+    }
+    if is_jpeg && is_cut_off(bytes) {
+        return Err(Fault::Damaged("it is cut off".to_owned()));
     }
     // Broken notes about the camera do not spoil the picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -126,6 +137,32 @@ fn decoder(bytes: &[u8]) -> Result<(impl ImageDecoder + '_, Header, Orientation)
         alpha: color.has_alpha(),
     };
     Ok((decoder, header, orientation))
+}
+
+/// Tells whether a JPEG lacks the mark of its end, as the decoder fills what is lacking with grey and says nothing.
+fn is_cut_off(jpeg: &[u8]) -> bool {
+    const END: [u8; 2] = [0xff, 0xd9];
+    // The end stands last, but for what some cameras append.
+    !scans(jpeg).is_some_and(|scans| scans.windows(END.len()).rev().any(|mark| mark == END))
+}
+
+/// What follows the mark of a JPEG's first scan. Segments before it are stepped over: a thumbnail in the camera's notes is
+/// a JPEG with an end of its own.
+fn scans(jpeg: &[u8]) -> Option<&[u8]> {
+    const START_OF_SCAN: u8 = 0xda;
+    let mut rest = jpeg.get(2..)?;
+    loop {
+        rest = &rest[rest.iter().position(|byte| *byte == 0xff)?..];
+        // Filling may stand between 0xff and the mark's kind.
+        let kind = rest.iter().position(|byte| !matches!(byte, 0 | 0xff))?;
+        let segment = &rest[kind + 1..];
+        if rest[kind] == START_OF_SCAN {
+            return Some(segment);
+        }
+        // The length counts its own two bytes.
+        let length = u16::from_be_bytes(*segment.first_chunk()?);
+        rest = segment.get(usize::from(length)..)?;
+    }
 }
 
 fn damaged(error: image::ImageError) -> Fault {
@@ -238,7 +275,9 @@ fn padded(image: DynamicImage, width: u32, height: u32) -> DynamicImage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{GrayImage, ImageFormat, Luma, Rgba, RgbaImage};
+    use crate::lot::Lot;
+    use image::codecs::gif::GifEncoder;
+    use image::{Frame, GrayImage, Luma, RgbImage, Rgba, RgbaImage};
 
     fn written(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
@@ -302,14 +341,85 @@ mod tests {
         }
     }
 
+    /// Red, green and blue of 64 × 64 pixels, all by chance.
+    fn noise() -> DynamicImage {
+        let mut lot = Lot::new(8);
+        RgbImage::from_fn(64, 64, |_, _| Rgb([0; 3].map(|_: u8| lot.below(256) as u8))).into()
+    }
+
+    /// Expects that a JPEG can be read, and neither its half nor nine tenths of it.
+    fn check_cut(jpeg: &[u8]) {
+        let shape = Shape { channels: 3, height: 8, width: 8 };
+        assert!(header(jpeg).is_ok() && file(jpeg, shape, Fit::Crop).is_ok());
+        for percent in [50, 90] {
+            let cut = &jpeg[..jpeg.len() * percent / 100];
+            let fault = Fault::Damaged("it is cut off".to_owned());
+            assert_eq!(header(cut), Err(fault.clone()), "{percent} %");
+            assert_eq!(file(cut, shape, Fit::Crop), Err(fault), "{percent} %");
+        }
+    }
+
     #[test]
-    fn a_bomb_is_refused_by_its_header() {
-        // The header of a PNG of 20,000 × 20,000 pixels, with nothing behind it.
-        let mut bytes = written(&DynamicImage::new_luma8(1, 1), ImageFormat::Png);
-        bytes[16..24].copy_from_slice(&[0, 0, 0x4e, 0x20, 0, 0, 0x4e, 0x20]);
+    fn a_jpeg_that_is_cut_off_is_damaged() {
+        let jpeg = written(&noise(), ImageFormat::Jpeg);
+        check_cut(&jpeg);
+        // What is appended changes nothing, nor does filling between marks.
+        let shape = Shape { channels: 3, height: 8, width: 8 };
+        let longer = [&jpeg[..2], &[0xff, 0xff][..], &jpeg[2..], b"more"].concat();
+        assert_eq!(file(&longer, shape, Fit::Crop), file(&jpeg, shape, Fit::Crop));
+    }
+
+    #[test]
+    fn the_end_of_a_thumbnail_is_not_that_of_the_picture() {
+        let jpeg = written(&noise(), ImageFormat::Jpeg);
+        let thumbnail = written(&DynamicImage::new_rgb8(8, 8), ImageFormat::Jpeg);
+        let notes = [&b"Exif\0\0"[..], &thumbnail].concat();
+        let length = (notes.len() as u16 + 2).to_be_bytes();
+        check_cut(&[&jpeg[..2], &[0xff, 0xe1][..], &length[..], &notes, &jpeg[2..]].concat());
+    }
+
+    #[test]
+    fn an_animation_gives_its_first_picture() {
+        let mut bytes = Vec::new();
+        let mut encoder = GifEncoder::new(&mut bytes);
+        for color in [[200, 0, 0, 255], [0, 0, 200, 255]] {
+            encoder.encode_frame(Frame::new(RgbaImage::from_pixel(4, 4, Rgba(color)))).unwrap();
+        }
+        drop(encoder);
+        let pixels = file(&bytes, Shape { channels: 3, height: 4, width: 4 }, Fit::Crop).unwrap();
+        assert_eq!(pixels, [[200_u8; 16], [0; 16], [0; 16]].concat());
+    }
+
+    #[test]
+    fn webp_without_loss_is_read_to_the_value() {
+        let image = noise();
+        let bytes = written(&image, ImageFormat::WebP);
+        assert_eq!(&bytes[8..16], b"WEBPVP8L");
+        assert_eq!(header(&bytes).unwrap().size, [64, 64]);
+        let shape = Shape { channels: 3, height: 64, width: 64 };
+        assert_eq!(file(&bytes, shape, Fit::Crop).unwrap(), shaped(image, shape, Fit::Crop));
+    }
+
+    /// The header of a PNG with nothing behind it.
+    fn pretended(mut bytes: Vec<u8>, width: u32, height: u32) -> Vec<u8> {
+        bytes[16..20].copy_from_slice(&width.to_be_bytes());
+        bytes[20..24].copy_from_slice(&height.to_be_bytes());
         let sum = crc(&bytes[12..29]);
         bytes[29..33].copy_from_slice(&sum.to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn a_bomb_is_refused_by_its_header() {
+        let grey = written(&DynamicImage::new_luma8(1, 1), ImageFormat::Png);
+        let bytes = pretended(grey, 20_000, 20_000);
         assert_eq!(header(&bytes), Err(Fault::TooLarge { size: [20_000, 20_000] }));
+        // Eight bytes for each pixel, of which there may be half as many.
+        let deep = written(&DynamicImage::new_rgba16(1, 1), ImageFormat::Png);
+        let fault = header(&pretended(deep.clone(), 10_000, 6_000)).unwrap_err();
+        assert_eq!(fault, Fault::TooManyBytes { bytes: 480_000_000 });
+        assert_eq!(fault.to_string(), "takes 480 MB once it is decoded, but a picture may take 400 MB");
+        assert!(header(&pretended(deep, 10_000, 5_000)).is_ok());
     }
 
     /// The checksum of a PNG chunk, bit by bit.

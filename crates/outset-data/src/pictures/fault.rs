@@ -1,6 +1,7 @@
 //! What can be wrong with a picture.
 
 use super::MAX_PIXELS;
+use super::decode::MAX_DECODED;
 use thiserror::Error;
 
 /// Why a picture cannot be used, to follow its name.
@@ -16,6 +17,12 @@ pub enum Fault {
     NotAPicture,
     #[error("has {} × {} pixels, but a picture may have {} million", .size[0], .size[1], MAX_PIXELS / 1_000_000)]
     TooLarge { size: [u32; 2] },
+    #[error(
+        "takes {} MB once it is decoded, but a picture may take {} MB",
+        .bytes.div_ceil(1_000_000),
+        MAX_DECODED / 1_000_000
+    )]
+    TooManyBytes { bytes: u64 },
     #[error("is damaged: {0}")]
     Damaged(String),
 }

@@ -16,7 +16,7 @@ pub use decode::{Channels, Fit, MAX_PIXELS, Shape};
 pub use draw::{base64, from_base64, made, png};
 pub use fault::Fault;
 pub use gather::{Skipped, describe, find_paths, is_path, load, resolve};
-pub(crate) use place::Place;
+pub(crate) use place::{MAX_BYTES, Place, TOO_LONG};
 pub(crate) use whiten::whitening;
 
 use sha2::{Digest as _, Sha256};

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes that the file of one picture may have.
-const MAX_BYTES: u64 = 1 << 28;
+pub(crate) const MAX_BYTES: u64 = 1 << 28;
+
+/// What is said of a file that has more.
+pub(crate) const TOO_LONG: &str = "it has more than 256 MiB";
 
 /// Where to find the bytes.
 #[derive(Clone, Debug)]
@@ -66,7 +69,7 @@ impl Place {
 fn limited(stream: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if stream.take(MAX_BYTES + 1).read_to_end(&mut bytes)? as u64 > MAX_BYTES {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it has more than 256 MiB"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, TOO_LONG));
     }
     Ok(bytes)
 }

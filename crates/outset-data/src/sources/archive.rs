@@ -1,8 +1,9 @@
 //! Archives, as lists of the places of their files.
 
 use super::error::SourceError;
-use super::folders::Listed;
-use crate::pictures::{Fault, Place};
+use super::folders::{Found, Listed};
+use crate::pictures::{Fault, MAX_BYTES, Place, TOO_LONG};
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
@@ -11,18 +12,18 @@ use std::sync::Arc;
 /// Bytes that the pictures of a compressed tar archive may have together, since they are held in memory.
 const MAX_HELD: u64 = 8 << 30;
 
-/// Lists the files of a zip or tar archive with the words for it; `None` for any other file.
+/// Lists what lies in a zip or tar archive, with the words for it; `None` for any other file.
 ///
 /// # Errors
 /// If the archive is damaged or uses what is not supported.
-pub(super) fn list(shown: &str, path: &Path) -> Result<Option<(&'static str, Vec<Listed>)>, SourceError> {
+pub(super) fn list(shown: &str, path: &Path) -> Result<Option<(&'static str, Found)>, SourceError> {
     let failed = |source| SourceError::Io { path: shown.to_owned(), source };
     let mut head = Vec::new();
     File::open(path).and_then(|file| file.take(4).read_to_end(&mut head)).map_err(failed)?;
     let damaged = |format| move |source| SourceError::Damaged { path: shown.to_owned(), format, source };
     match head[..] {
         [b'P', b'K', 3, 4] => {
-            zip(path).map(|listed| Some(("zip archive of pictures", listed))).map_err(damaged("zip"))
+            zip(path).map(|found| Some(("zip archive of pictures", found))).map_err(damaged("zip"))
         }
         [0x1f, 0x8b, ..] => {
             let open =
@@ -30,16 +31,16 @@ pub(super) fn list(shown: &str, path: &Path) -> Result<Option<(&'static str, Vec
             if !is_tar(open().map_err(failed)?) {
                 return Ok(None);
             }
-            let listed = tar(open().map_err(failed)?, None).map_err(damaged("tar.gz"))?;
-            Ok(Some(("tar archive of pictures, gzip", listed)))
+            let found = tar(open().map_err(failed)?, None).map_err(damaged("tar.gz"))?;
+            Ok(Some(("tar archive of pictures, gzip", found)))
         }
         [0x28, 0xb5, 0x2f, 0xfd] => {
             let open = || File::open(path).and_then(zstd::stream::read::Decoder::new);
             if !is_tar(open().map_err(failed)?) {
                 return Ok(None);
             }
-            let listed = tar(open().map_err(failed)?, None).map_err(damaged("tar.zst"))?;
-            Ok(Some(("tar archive of pictures, zstd", listed)))
+            let found = tar(open().map_err(failed)?, None).map_err(damaged("tar.zst"))?;
+            Ok(Some(("tar archive of pictures, zstd", found)))
         }
         _ => {
             let file = File::open(path).map_err(failed)?;
@@ -47,8 +48,8 @@ pub(super) fn list(shown: &str, path: &Path) -> Result<Option<(&'static str, Vec
                 return Ok(None);
             }
             let file = BufReader::new(File::open(path).map_err(failed)?);
-            let listed = tar(file, Some(Arc::from(path))).map_err(damaged("tar"))?;
-            Ok(Some(("tar archive of pictures", listed)))
+            let found = tar(file, Some(Arc::from(path))).map_err(damaged("tar"))?;
+            Ok(Some(("tar archive of pictures", found)))
         }
     }
 }
@@ -87,13 +88,26 @@ pub(super) struct Member {
     pub(super) deflated: bool,
 }
 
+/// What a zip archive lists.
+#[derive(Default)]
+struct Contents {
+    /// Files by their names: where each lies, or why it cannot be read there.
+    files: Vec<(String, Result<Member, Fault>)>,
+    folders: Vec<String>,
+}
+
 /// The files of a zip archive by their names: where each lies, or why it cannot be read there.
 pub(super) fn members(archive: impl Read + Seek) -> io::Result<Vec<(String, Result<Member, Fault>)>> {
+    contents(archive).map(|contents| contents.files)
+}
+
+fn contents(archive: impl Read + Seek) -> io::Result<Contents> {
     let mut archive = zip::ZipArchive::new(archive)?;
-    let mut files = Vec::new();
+    let mut contents = Contents::default();
     for index in 0..archive.len() {
         let entry = archive.by_index_raw(index)?;
         if entry.is_dir() {
+            contents.folders.extend(entry.name().ok().map(Cow::into_owned));
             continue;
         }
         let deflated = match entry.compression() {
@@ -108,48 +122,57 @@ pub(super) fn members(archive: impl Read + Seek) -> io::Result<Vec<(String, Resu
             (_, _) if entry.encrypted() => Err(Fault::Unreadable("it is encrypted".to_owned())),
             _ => Err(Fault::Unreadable(format!("it is compressed as {}", entry.compression()))),
         };
-        files.push((entry.name()?.into_owned(), member));
+        contents.files.push((entry.name()?.into_owned(), member));
     }
-    Ok(files)
+    Ok(contents)
 }
 
-fn zip(path: &Path) -> io::Result<Vec<Listed>> {
+fn zip(path: &Path) -> io::Result<Found> {
     let whole: Arc<Path> = Arc::from(path);
     let place =
         |Member { start, length, deflated }| Place::Part { archive: whole.clone(), start, length, deflated };
-    let files = members(BufReader::new(File::open(path)?))?;
-    Ok(files.into_iter().map(|(name, member)| listed(&name, member.map(place))).collect())
+    let Contents { files, folders } = contents(BufReader::new(File::open(path)?))?;
+    Ok(Found {
+        files: files.into_iter().map(|(name, member)| listed(&name, member.map(place))).collect(),
+        folders: folders.iter().filter_map(|name| parts(name)).collect(),
+        ..Found::default()
+    })
 }
 
-/// Lists the files of a tar stream: by their place where the archive can be read again, else with their bytes.
-fn tar(stream: impl Read, whole: Option<Arc<Path>>) -> io::Result<Vec<Listed>> {
+/// Lists a tar stream, its files by their place where the archive can be read again, else with their bytes.
+fn tar(stream: impl Read, whole: Option<Arc<Path>>) -> io::Result<Found> {
     let mut archive = tar::Archive::new(stream);
-    let (mut files, mut held) = (Vec::new(), 0);
+    let (mut found, mut held) = (Found::default(), 0);
     for entry in archive.entries()? {
         let mut entry = entry?;
-        if !entry.header().entry_type().is_file() {
+        let kind = entry.header().entry_type();
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        if kind.is_dir() {
+            found.folders.extend(parts(&name));
+        }
+        if !kind.is_file() {
             continue;
         }
-        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let place = match &whole {
-            Some(archive) => Place::Part {
+            Some(archive) => Ok(Place::Part {
                 archive: archive.clone(),
                 start: entry.raw_file_position(),
                 length: entry.size(),
                 deflated: false,
-            },
-            None if !crate::pictures::is_path(&name) => Place::Nowhere,
+            }),
+            None if !crate::pictures::is_path(&name) => Ok(Place::Nowhere),
+            None if entry.size() > MAX_BYTES => Err(Fault::Damaged(TOO_LONG.to_owned())),
             None => {
-                held += entry.size();
+                let mut bytes = Vec::new();
+                entry.read_to_end(&mut bytes)?;
+                held += bytes.len() as u64;
                 if held > MAX_HELD {
                     return Err(io::Error::other("its pictures take more than 8 GiB; unpack it"));
                 }
-                let mut bytes = Vec::new();
-                entry.read_to_end(&mut bytes)?;
-                Place::Memory(bytes.into())
+                Ok(Place::Memory(bytes.into()))
             }
         };
-        files.push(listed(&name, Ok(place)));
+        found.files.push(listed(&name, place));
     }
-    Ok(files)
+    Ok(found)
 }

@@ -28,12 +28,18 @@ pub enum SourceError {
     /// The file is of a known kind that holds no table.
     #[error("`{path}` is {found}, but must be {READABLE}")]
     Binary { path: String, found: &'static str, spreadsheet: bool },
+    /// The file is a picture where rows must be.
+    #[error("`{path}` is {found}, but must be {READABLE}")]
+    Picture { path: String, found: &'static str },
     /// The file is of a kind that may be supported later.
     #[error("`{path}` is {found}, which is not supported yet, but must be {READABLE}")]
     NotSupported { path: String, found: &'static str, archive: bool },
     /// The folder holds no data file.
     #[error("folder `{path}` holds no data file, but must hold some that end in {endings}")]
     EmptyFolder { path: String, endings: String },
+    /// The folder holds nothing but what is not looked at, such as folders elsewhere that links lead to.
+    #[error("folder `{path}` holds no data that is read: {}", unseen.join("; "))]
+    Unseen { path: String, unseen: Vec<String>, linked: bool },
     /// The folder holds data files of several kinds.
     #[error(
         "folder `{path}` holds data files of several kinds ({}), but must hold one kind",
@@ -123,6 +129,14 @@ impl SourceError {
             Self::NotFound { near, .. } => near.as_ref().map(|near| format!("did you mean `{near}`?")),
             Self::HeaderOnly { .. } => Some("if its line is a row, set `data.header = false`".into()),
             Self::Binary { spreadsheet: true, .. } => Some("save it as CSV".into()),
+            Self::Picture { .. } => Some(
+                "pictures are read from a folder with a folder for each class, an archive of them, or a table with a \
+                 column of paths"
+                    .into(),
+            ),
+            Self::Unseen { linked: true, .. } => {
+                Some("put the folders themselves, or copies of them, in place of the links".into())
+            }
             Self::NotSupported { archive: true, .. } => {
                 Some("unpack it and name the data files inside".into())
             }

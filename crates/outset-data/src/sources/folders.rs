@@ -13,6 +13,7 @@ use outset_spec::problem::quote_list;
 use outset_spec::record::FileRecord;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -20,6 +21,9 @@ use std::sync::Arc;
 
 /// Folders within each other that are looked into.
 const DEPTH: usize = 6;
+
+/// Files or folders that a note names, at most; the others are counted.
+const NAMED: usize = 5;
 
 /// Name of the column that holds the pictures of a folder.
 pub const PICTURES: &str = "image";
@@ -43,10 +47,99 @@ pub(super) struct Listed {
     pub place: Result<Place, Fault>,
 }
 
+impl Listed {
+    fn is_picture(&self) -> bool {
+        self.path.last().is_some_and(|name| is_path(name))
+    }
+}
+
+/// What lies in a folder or an archive, each with the names of the folders from its top.
+#[derive(Default)]
+pub(super) struct Found {
+    pub files: Vec<Listed>,
+    /// Folders, those that hold nothing among them.
+    pub folders: Vec<Vec<String>>,
+    /// Folders elsewhere that links lead to, which are not followed.
+    pub linked: Vec<Vec<String>>,
+    /// Folders that lie too deep, which are not looked into.
+    pub deep: Vec<Vec<String>>,
+    /// Files and folders whose names are not UTF-8.
+    pub unnamed: Vec<Vec<String>>,
+}
+
+impl Found {
+    fn has_pictures(&self) -> bool {
+        self.files.iter().any(Listed::is_picture)
+    }
+
+    /// Leaves out hidden files and folders, and those that macOS adds to an archive.
+    fn without_hidden(mut self) -> Self {
+        let is_visible = |path: &[String]| !path.iter().any(|name| is_hidden(name));
+        self.files.retain(|file| is_visible(&file.path));
+        self.folders.retain(|path| is_visible(path));
+        self
+    }
+
+    /// Folders without a picture in them or further down; of those within each other the uppermost.
+    fn barren(&self) -> Vec<String> {
+        let pictures = self.files.iter().filter(|file| file.is_picture()).map(|file| &file.path);
+        // What is not looked at may be pictures.
+        let unseen = self.linked.iter().chain(&self.deep).chain(&self.unnamed);
+        let mut full: HashSet<&[String]> = HashSet::new();
+        for path in pictures.chain(unseen) {
+            full.extend((1..path.len()).map(|length| &path[..length]));
+        }
+        let of_files = self.files.iter().filter_map(|file| file.path.split_last()).map(|(_, above)| above);
+        let mut barren: BTreeSet<&[String]> = BTreeSet::new();
+        for folder in self.folders.iter().map(Vec::as_slice).chain(of_files) {
+            barren.extend((1..=folder.len()).map(|length| &folder[..length]).find(|top| !full.contains(top)));
+        }
+        barren.into_iter().map(|path| path.join("/")).collect()
+    }
+
+    /// What is not looked at, one sentence each; `within` follows the names.
+    fn unseen(&self, within: &str) -> Vec<String> {
+        let sentence = |paths: &[Vec<String>], one: &str, many: &str| {
+            let mut names: Vec<String> = paths.iter().map(|path| path.join("/")).collect();
+            names.sort();
+            let verb = if names.len() == 1 { one } else { many };
+            (!names.is_empty()).then(|| format!("{}{within} {verb}", named(&names)))
+        };
+        let linked = sentence(
+            &self.linked,
+            "leads out of it by a link and is not followed",
+            "lead out of it by links and are not followed",
+        );
+        let deep = sentence(
+            &self.deep,
+            &format!("lies {DEPTH} folders deep and is not looked into"),
+            &format!("lie {DEPTH} folders deep and are not looked into"),
+        );
+        let unnamed = sentence(
+            &self.unnamed,
+            "has a name that is not UTF-8 and is passed over",
+            "have names that are not UTF-8 and are passed over",
+        );
+        [linked, deep, unnamed].into_iter().flatten().collect()
+    }
+}
+
+/// Names in words: the first few, and how many more there are.
+fn named(names: &[String]) -> String {
+    match names.len().saturating_sub(NAMED) {
+        0 => quote_list(names),
+        more => format!("{} and {more} more", quote_list(&names[..NAMED])),
+    }
+}
+
+fn is_hidden(name: &str) -> bool {
+    name.starts_with(['.', '_'])
+}
+
 /// Opens what `path` names if it is one of pictures; `None` for anything else.
 ///
 /// # Errors
-/// If it cannot be listed or is damaged.
+/// If it cannot be listed or is damaged, or if all that may be pictures is not looked at.
 pub(super) fn open(path: &str, folder: &Path) -> Result<Option<Vec<Set>>, SourceError> {
     let full = folder.join(path);
     if full.is_dir() {
@@ -59,41 +152,37 @@ pub(super) fn open(path: &str, folder: &Path) -> Result<Option<Vec<Set>>, Source
         return Ok(Some(vec![set]));
     }
     if is_path(path) {
-        let listed = vec![Listed { path: vec![path.to_owned()], place: Ok(Place::File(full)) }];
-        return Ok(Some(arranged(path, "picture", listed, Vec::new())));
+        let files = vec![Listed { path: vec![path.to_owned()], place: Ok(Place::File(full)) }];
+        return Ok(Some(arranged(path, "picture", Found { files, ..Found::default() })));
     }
     // Office files are zip archives too, and are told as what they are.
-    let listed = match archive::list(path, &full) {
+    let found = match archive::list(path, &full) {
         Err(SourceError::Damaged { format: "zip", .. })
             if ending(path).is_none_or(|ending| ending != "zip") =>
         {
             None
         }
-        listed => listed?,
+        found => found?,
     };
-    match listed {
-        Some((format, listed))
-            if listed.iter().any(|file| file.path.last().is_some_and(|name| is_path(name))) =>
-        {
-            Ok(Some(arranged(path, format, listed, Vec::new())))
-        }
+    match found.map(|(format, found)| (format, found.without_hidden())) {
+        Some((format, found)) if found.has_pictures() => Ok(Some(arranged(path, format, found))),
         _ => Ok(None),
     }
 }
 
 fn of_folder(path: &str, full: &Path) -> Result<Option<Vec<Set>>, SourceError> {
     let failed = |source| SourceError::Io { path: path.to_owned(), source };
-    let (mut listed, mut empty) = (Vec::new(), Vec::new());
+    let mut found = Found::default();
     let root = full.canonicalize().map_err(failed)?;
-    walk(&root, full, &mut Vec::new(), &mut listed, &mut empty).map_err(failed)?;
-    let (top, _): (Vec<&Listed>, Vec<&Listed>) = listed.iter().partition(|file| file.path.len() == 1);
-    let names: Vec<&str> = top.iter().filter_map(|file| file.path.last()).map(String::as_str).collect();
+    walk(&root, full, &mut Vec::new(), &mut found).map_err(failed)?;
+    let top = found.files.iter().filter(|file| file.path.len() == 1);
+    let names: Vec<&str> = top.filter_map(|file| file.path.last()).map(String::as_str).collect();
     // A folder of tables is one, whatever pictures their rows name.
     if names.iter().any(|name| super::locate::kind(name).is_some()) {
         return Ok(None);
     }
-    if listed.iter().any(|file| file.path.last().is_some_and(|name| is_path(name))) {
-        return Ok(Some(arranged(path, "folder of pictures", listed, empty)));
+    if found.has_pictures() {
+        return Ok(Some(arranged(path, "folder of pictures", found)));
     }
     let mut sets = Vec::new();
     for name in &names {
@@ -115,39 +204,50 @@ fn of_folder(path: &str, full: &Path) -> Result<Option<Vec<Set>>, SourceError> {
     if sets.iter().all(|set| set.given == sets[0].given) {
         sets.iter_mut().for_each(|set| set.given = None);
     }
-    Ok((!sets.is_empty()).then_some(sets))
+    match sets.first_mut() {
+        Some(first) => first.notes.extend(found.unseen(&format!(" in `{path}`"))),
+        None => {
+            let (unseen, linked) = (found.unseen(""), !found.linked.is_empty());
+            if unseen.is_empty() {
+                return Ok(None);
+            }
+            return Err(SourceError::Unseen { path: path.to_owned(), unseen, linked });
+        }
+    }
+    Ok(Some(sets))
 }
 
-/// Lists all files below a folder, sorted, and the folders that hold nothing.
-fn walk(
-    root: &Path,
-    folder: &Path,
-    above: &mut Vec<String>,
-    listed: &mut Vec<Listed>,
-    empty: &mut Vec<String>,
-) -> io::Result<()> {
+/// Lists all files and folders below a folder, sorted; `above` holds the names of the folders down to it.
+fn walk(root: &Path, folder: &Path, above: &mut Vec<String>, found: &mut Found) -> io::Result<()> {
     let mut names: Vec<(String, bool)> = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if let Ok(name) = entry.file_name().into_string()
-            && !name.starts_with(['.', '_'])
-        {
-            names.push((name, entry.path().is_dir()));
+        let name = entry.file_name();
+        if is_hidden(&name.to_string_lossy()) {
+            continue;
+        }
+        match name.into_string() {
+            Ok(name) => names.push((name, entry.path().is_dir())),
+            Err(name) => {
+                found.unnamed.push([&above[..], &[name.to_string_lossy().into_owned()]].concat());
+            }
         }
     }
     names.sort();
-    if names.is_empty() {
-        empty.push(above.join("/"));
-    }
     for (name, is_folder) in names {
         let path = folder.join(&name);
         above.push(name);
         let inside = path.canonicalize().is_ok_and(|real| real.starts_with(root));
         if !is_folder {
             let place = if inside { Ok(Place::File(path)) } else { Err(Fault::Outside) };
-            listed.push(Listed { path: above.clone(), place });
-        } else if inside && above.len() < DEPTH {
-            walk(root, &path, above, listed, empty)?;
+            found.files.push(Listed { path: above.clone(), place });
+        } else if !inside {
+            found.linked.push(above.clone());
+        } else if above.len() < DEPTH {
+            found.folders.push(above.clone());
+            walk(root, &path, above, found)?;
+        } else {
+            found.deep.push(above.clone());
         }
         above.pop();
     }
@@ -155,10 +255,11 @@ fn walk(
 }
 
 /// From a list of files to classes and parts.
-fn arranged(shown: &str, format: &str, mut listed: Vec<Listed>, empty: Vec<String>) -> Vec<Set> {
-    listed.retain(|file| !file.path.iter().any(|name| name.starts_with(['.', '_'])));
+fn arranged(shown: &str, format: &str, found: Found) -> Vec<Set> {
+    let (barren, unseen) = (found.barren(), found.unseen(&format!(" in `{shown}`")));
+    let mut listed = found.files;
     let all = listed.len();
-    listed.retain(|file| file.path.last().is_some_and(|name| is_path(name)));
+    listed.retain(Listed::is_picture);
     let mut notes = Vec::new();
     if listed.len() < all {
         let count = all - listed.len();
@@ -196,9 +297,10 @@ fn arranged(shown: &str, format: &str, mut listed: Vec<Listed>, empty: Vec<Strin
             "{nested} pictures in `{shown}` lie in folders within a class's folder and belong to that class"
         ));
     }
-    if !empty.is_empty() {
-        notes.push(format!("no picture in {} of `{shown}`", quote_list(&empty)));
+    if !barren.is_empty() {
+        notes.push(format!("no picture in {} of `{shown}`", named(&barren)));
     }
+    notes.extend(unseen);
     let opened = sets.into_iter().map(|(given, files)| opened(shown, format, given, files));
     let mut opened: Vec<Set> = opened.collect();
     if let Some(first) = opened.first_mut() {

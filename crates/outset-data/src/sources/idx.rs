@@ -4,7 +4,7 @@ use super::Given;
 use super::error::SourceError;
 use super::folders::Set;
 use super::input::Input;
-use crate::pictures::{Picture, Place};
+use crate::pictures::{Fault, MAX_PIXELS, Picture, Place};
 use outset_spec::record::FileRecord;
 use rayon::prelude::*;
 use std::path::Path;
@@ -26,7 +26,7 @@ pub(super) fn part_of_name(name: &str) -> Option<Given> {
 /// Reads a file of pictures with the labels beside it; `None` for any other file.
 ///
 /// # Errors
-/// If a file is cut off, or pictures and labels differ in number.
+/// If a file is cut off, if its pictures have too many pixels, or if pictures and labels differ in number.
 pub(super) fn open(shown: &str, path: &Path, given: Option<Given>) -> Result<Option<Set>, SourceError> {
     let Ok(input) = Input::file(path.to_owned(), shown) else { return Ok(None) };
     if !input.head.starts_with(&PICTURES) {
@@ -40,7 +40,11 @@ pub(super) fn open(shown: &str, path: &Path, given: Option<Given>) -> Result<Opt
     }
     let [count, height, width] = [size(4), size(8), size(12)];
     let each = u64::from(height) * u64::from(width);
-    if u64::from(count) * each != bytes.len() as u64 - 16 || each == 0 {
+    if each > MAX_PIXELS {
+        return Err(malformed(format!("each picture {}", Fault::TooLarge { size: [width, height] })));
+    }
+    let length = u64::from(count).checked_mul(each);
+    if length != Some(bytes.len() as u64 - 16) || each == 0 {
         return Err(malformed(format!(
             "its head tells of {count} pictures of {width} × {height} pixels, but {} bytes follow",
             bytes.len() - 16

@@ -2,6 +2,7 @@
 
 use super::error::SourceError;
 use super::input::Input;
+use crate::pictures;
 use outset_spec::problem::nearest;
 use std::fs::{self, File};
 use std::io;
@@ -14,9 +15,6 @@ const KINDS: [(&str, &[&str]); 4] = [
     ("Parquet", &["parquet", "pq"]),
     ("CoNLL", &super::conll::ENDINGS),
 ];
-
-/// Endings of pictures, to tell a folder of pictures from an empty one.
-const PICTURES: [&str; 6] = ["png", "jpg", "jpeg", "gif", "bmp", "webp"];
 
 /// The path that stands for standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
@@ -74,7 +72,7 @@ fn files_of(path: &str, full: &Path) -> Result<Vec<(String, PathBuf)>, SourceErr
     kinds.dedup();
     match kinds.as_slice() {
         [_] => {}
-        [] => return Err(nothing_in(path, full, &visible)),
+        [] => return Err(nothing_in(path)),
         several => {
             let kinds = several.iter().map(|kind| (*kind).to_owned()).collect();
             return Err(SourceError::MixedFolder { path: path.to_owned(), kinds });
@@ -85,20 +83,9 @@ fn files_of(path: &str, full: &Path) -> Result<Vec<(String, PathBuf)>, SourceErr
     Ok(files.map(|name| (shown(name), full.join(name))).collect())
 }
 
-fn nothing_in(path: &str, full: &Path, names: &[&String]) -> SourceError {
-    let is_picture = |name: &str| ending(name).is_some_and(|ending| PICTURES.contains(&ending.as_str()));
-    let pictures = names.iter().any(|name| {
-        is_picture(name)
-            || names_in(&full.join(name)).is_ok_and(|inner| inner.iter().any(|name| is_picture(name)))
-    });
-    if pictures {
-        return SourceError::NotSupported {
-            path: path.to_owned(),
-            found: "a folder of pictures",
-            archive: false,
-        };
-    }
-    let endings = KINDS.iter().flat_map(|(_, endings)| *endings).map(|ending| format!("`.{ending}`"));
+fn nothing_in(path: &str) -> SourceError {
+    let of_tables = KINDS.iter().flat_map(|(_, endings)| *endings);
+    let endings = of_tables.chain(&pictures::ENDINGS).map(|ending| format!("`.{ending}`"));
     let endings = endings.collect::<Vec<_>>().join(", ");
     SourceError::EmptyFolder { path: path.to_owned(), endings }
 }

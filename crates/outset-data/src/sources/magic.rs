@@ -15,7 +15,7 @@ pub(super) enum Class {
     Spreadsheet,
     /// It may hold data files.
     Archive,
-    /// It may be read one day.
+    /// It is read from folders, archives and columns of paths.
     Picture,
     /// It holds no rows.
     Other,

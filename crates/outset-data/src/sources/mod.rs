@@ -199,15 +199,22 @@ fn load(
         return Err(SourceError::Nothing);
     }
     let given_up = &AtomicBool::new(false);
+    let files: Vec<Input> = sources.iter().map(|(input, ..)| input.clone()).collect();
+    let digest = move || files.iter().map(|input| input.digest(given_up)).collect::<Result<Vec<_>, _>>();
     thread::scope(|scope| {
-        // Hashing takes as long as reading, so it runs beside it.
-        let files: Vec<Input> = sources.iter().map(|(input, ..)| input.clone()).collect();
-        let digests = scope
-            .spawn(move || files.iter().map(|input| input.digest(given_up)).collect::<Result<Vec<_>, _>>());
+        // Hashing takes as long as reading, so it runs beside it where there is a second thread to use.
+        let (beside, after) = match rayon::current_num_threads() {
+            1 => (None, Some(digest)),
+            _ => (Some(scope.spawn(digest)), None),
+        };
         let read = read(&sources, &options, column_missing);
         given_up.store(read.is_err(), Ordering::Relaxed);
         let mut loaded = read?;
-        let digests = digests.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let digests = match (beside, after) {
+            (Some(thread), _) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
+            (None, Some(digest)) => digest()?,
+            (None, None) => Vec::new(),
+        };
         for (file, (sha256, bytes)) in loaded.files.iter_mut().zip(digests) {
             (file.sha256, file.bytes) = (sha256, bytes);
         }
@@ -294,10 +301,8 @@ fn recognise(input: &Input, options: &Options) -> Result<Box<dyn Source>, Source
     if let Some(kind) = magic::kind(&input.head) {
         let found = kind.name;
         return Err(match kind.class {
-            Class::Archive | Class::Picture => {
-                let archive = kind.class == Class::Archive;
-                SourceError::NotSupported { path: path(), found, archive }
-            }
+            Class::Archive => SourceError::NotSupported { path: path(), found, archive: true },
+            Class::Picture => SourceError::Picture { path: path(), found },
             Class::Spreadsheet => SourceError::Binary { path: path(), found, spreadsheet: true },
             Class::Other => SourceError::Binary { path: path(), found, spreadsheet: false },
         });

@@ -115,6 +115,7 @@ fn view(record: &RunRecord, column: &ColumnRecord, with_role: bool) -> Value {
         unit => (column.kind == "text").then_some(" characters"),
         top => top.collect::<Vec<_>>(),
         reason => &column.reason,
+        encoding => (!column.encoding.is_empty()).then_some(&column.encoding),
     }
 }
 

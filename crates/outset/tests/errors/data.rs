@@ -84,9 +84,27 @@ fn a_binary_file() {
         [0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 1],
         expect![[r#"
         exit 2
-        error: `data.csv` is a PNG picture, which is not supported yet, but must be CSV, TSV, JSON, JSON Lines, CoNLL or Parquet, plain, `.gz`, `.zst` or a `.zip` of one file
+        error: `data.csv` is a PNG picture, but must be CSV, TSV, JSON, JSON Lines, CoNLL or Parquet, plain, `.gz`, `.zst` or a `.zip` of one file
+        hint: pictures are read from a folder with a folder for each class, an archive of them, or a table with a column of paths
     "#]],
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_of_links_alone() {
+    let sandbox = crate::Sandbox::new();
+    sandbox.write("real/cats/1.png", "x").write("real/dogs/1.png", "x").write("photos/readme.txt", "x");
+    for class in ["cats", "dogs"] {
+        let (folder, link) = (sandbox.path("real").join(class), sandbox.path("photos").join(class));
+        std::os::unix::fs::symlink(folder, link).unwrap();
+    }
+    expect![[r#"
+        exit 2
+        error: folder `photos` holds no data that is read: `cats`, `dogs` lead out of it by links and are not followed
+        hint: put the folders themselves, or copies of them, in place of the links
+    "#]]
+    .assert_eq(&sandbox.transcript(&["-q", "run", "photos", "--target", "label"]));
 }
 
 #[test]

@@ -68,7 +68,8 @@ fn folders() {
     assert_eq!(
         error("none"),
         "folder `none` holds no data file, but must hold some that end in `.csv`, `.tsv`, `.tab`, `.json`, `.jsonl`, \
-         `.ndjson`, `.parquet`, `.pq`, `.conll`, `.iob`, `.bio`, `.iob2`"
+         `.ndjson`, `.parquet`, `.pq`, `.conll`, `.iob`, `.bio`, `.iob2`, `.png`, `.jpg`, `.jpeg`, `.webp`, `.bmp`, \
+         `.gif`, `.tif`, `.tiff`"
     );
     let loaded = folder.open(&source(&["pictures"])).unwrap();
     assert_eq!(loaded.files[0].format, "folder of pictures");
@@ -99,7 +100,12 @@ fn foreign_files() {
     let check = |name, bytes: &[u8], expected: &str| {
         check_error(name, bytes, &expected.replace("{readable}", readable));
     };
-    check("a.csv", b"\x89PNG\r\n\x1a\n", "`a.csv` is a PNG picture, which is not supported yet, {readable}");
+    check(
+        "a.csv",
+        b"\x89PNG\r\n\x1a\n",
+        "`a.csv` is a PNG picture, {readable}\nhint: pictures are read from a folder with a folder for each class, an \
+         archive of them, or a table with a column of paths",
+    );
     check(
         "a.xlsx",
         b"PK\x03\x04..xl/workbook.xml",

@@ -3,7 +3,7 @@
 use super::*;
 use crate::lot::Lot;
 use crate::pictures::{Channels, made};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 fn png(seed: u64) -> Vec<u8> {
     made(8, Channels::Rgb, &mut Lot::new(seed))
@@ -51,6 +51,8 @@ fn a_folder_for_each_class() {
          note: 1 pictures in `data` lie in folders within a class's folder and belong to that class\n",
     );
     check(&[("1.png", &a), ("2.png", b"text")], "1.png -\n2.png - is not a picture\n");
+    let loaded = Folder::new(&[("1.png", &a)]).open(&source(&["./1.png"])).unwrap();
+    assert_eq!(shown(&loaded), "./1.png -\n");
 }
 
 #[test]
@@ -65,21 +67,99 @@ fn parts_by_their_folders() {
 }
 
 #[test]
-fn an_empty_class_is_told() {
-    let folder = Folder::new(&[("data/cat/1.png", &png(1)), ("data/dog/1.png", &png(2))]);
-    fs::create_dir_all(folder.0.path().join("data/horse")).unwrap();
-    let loaded = folder.open(&source(&["data"])).unwrap();
-    assert_eq!(loaded.notes, ["no picture in `horse` of `data`"]);
+fn a_class_without_pictures_is_told() {
+    let a = png(1);
+    let files: [(&str, &[u8]); 4] =
+        [("cat/1.png", &a), ("dog/1.png", &a), ("cow/pictures.txt", b"x"), ("fox/young/1.doc", b"x")];
+    let notes = |shown: &str, barren: &str| {
+        [
+            format!("2 files in `{shown}` passed over: not named as pictures are"),
+            format!("no picture in {barren} of `{shown}`"),
+        ]
+    };
+    let folder = Folder::new(&files);
+    for name in ["horse", "fox/old", "x/1", "x/2", "y", "z"] {
+        fs::create_dir_all(folder.0.path().join(name)).unwrap();
+    }
+    let loaded = folder.open(&source(&["."])).unwrap();
+    assert_eq!(loaded.notes, notes(".", "`cow`, `fox`, `horse`, `x`, `y` and 1 more"));
+    let folders: [(&str, &[u8]); 3] = [("horse/", b""), ("__MACOSX/", b""), ("cat/", b"")];
+    let listed = [&files[..], &folders].concat();
+    for (name, bytes) in [("a.zip", zipped(&listed)), ("a.tar", tarred(&listed))] {
+        let loaded = Folder::new(&[(name, &bytes)]).open(&source(&[name])).unwrap();
+        assert_eq!(loaded.notes, notes(name, "`cow`, `fox`, `horse`"));
+    }
 }
 
 #[cfg(unix)]
 #[test]
-fn a_link_that_leads_out_is_not_followed() {
-    let folder = Folder::new(&[("data/cat/1.png", &png(1)), ("secret.png", &png(2))]);
-    std::os::unix::fs::symlink(folder.0.path().join("secret.png"), folder.0.path().join("data/cat/2.png"))
-        .unwrap();
+fn links_that_lead_out_are_not_followed() {
+    let (a, b) = (png(1), png(2));
+    let folder = Folder::new(&[
+        ("data/cat/1.png", &a),
+        ("secret.png", &b),
+        ("real/1.png", &b),
+        ("links/readme.txt", b"x"),
+    ]);
+    let link = |to: &str, at: &str| {
+        std::os::unix::fs::symlink(folder.0.path().join(to), folder.0.path().join(at)).unwrap();
+    };
+    link("secret.png", "data/cat/2.png");
+    link("real", "data/dog");
+    link("data/cat", "data/tabby");
     let loaded = folder.open(&source(&["data"])).unwrap();
-    assert_eq!(shown(&loaded), "cat/1.png cat\ncat/2.png cat lies outside the folder of the data\n");
+    assert_eq!(
+        shown(&loaded),
+        "cat/1.png cat\ncat/2.png cat lies outside the folder of the data\n\
+         tabby/1.png tabby\ntabby/2.png tabby lies outside the folder of the data\n\
+         note: `dog` in `data` leads out of it by a link and is not followed\n"
+    );
+    link("real", "links/dog");
+    let check_error = |unseen: &str| {
+        let error = folder.open(&source(&["links"])).unwrap_err();
+        assert_eq!(
+            message(&error),
+            format!(
+                "folder `links` holds no data that is read: {unseen}\n\
+                 hint: put the folders themselves, or copies of them, in place of the links"
+            )
+        );
+    };
+    check_error("`dog` leads out of it by a link and is not followed");
+    link("data/cat", "links/cat");
+    check_error("`cat`, `dog` lead out of it by links and are not followed");
+}
+
+#[test]
+fn folders_that_lie_too_deep_are_told() {
+    let a = png(1);
+    check(
+        &[("cat/1.png", &a), ("dog/1/2/3/4/5/6/1.png", &a)],
+        "cat/1.png cat\nnote: `dog/1/2/3/4/5` in `data` lies 6 folders deep and is not looked into\n",
+    );
+    let error = Folder::new(&[("dog/1/2/3/4/5/6/1.png", &a)]).open(&source(&["dog"])).unwrap_err();
+    assert_eq!(
+        message(&error),
+        "folder `dog` holds no data that is read: `1/2/3/4/5/6` lies 6 folders deep and is not looked into"
+    );
+}
+
+// Other systems refuse such names.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_not_utf_8_are_told() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = Folder::new(&[("data/cat/1.png", &png(1))]);
+    for name in [&b"data/dog\xe9"[..], b"data/.hid\xe9", b"data/cat/\xe9t\xe9"] {
+        fs::create_dir_all(folder.0.path().join(std::ffi::OsStr::from_bytes(name))).unwrap();
+    }
+    let loaded = folder.open(&source(&["data"])).unwrap();
+    assert_eq!(
+        loaded.notes,
+        [
+            "`cat/\u{fffd}t\u{fffd}`, `dog\u{fffd}` in `data` have names that are not UTF-8 and are passed over"
+        ]
+    );
 }
 
 pub(super) fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -88,6 +168,10 @@ pub(super) fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
         let method =
             if index % 2 == 0 { zip::CompressionMethod::Stored } else { zip::CompressionMethod::Deflated };
         let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        if name.ends_with('/') {
+            zip.add_directory(*name, options).unwrap();
+            continue;
+        }
         zip.start_file(*name, options).unwrap();
         zip.write_all(bytes).unwrap();
     }
@@ -100,6 +184,9 @@ fn tarred(files: &[(&str, &[u8])]) -> Vec<u8> {
         let mut header = tar::Header::new_ustar();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
+        if name.ends_with('/') {
+            header.set_entry_type(tar::EntryType::Directory);
+        }
         tar.append_data(&mut header, name, *bytes).unwrap();
     }
     tar.into_inner().unwrap()
@@ -151,6 +238,21 @@ fn archives_that_lead_out_or_are_cut_off() {
     assert_eq!(error.to_string(), "`a.zip` cannot be decompressed as zip: the file is damaged or cut off");
 }
 
+#[test]
+fn a_picture_too_long_to_be_held_is_named() {
+    let size = crate::pictures::MAX_BYTES + 1;
+    let mut tar = tar::Builder::new(zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(size);
+    tar.append_data(&mut header, "cat/1.png", std::io::repeat(0).take(size)).unwrap();
+    let a = png(1);
+    header.set_size(a.len() as u64);
+    tar.append_data(&mut header, "dog/1.png", &a[..]).unwrap();
+    let bytes = tar.into_inner().unwrap().finish().unwrap();
+    let loaded = Folder::new(&[("a.tar.zst", &bytes)]).open(&source(&["a.tar.zst"])).unwrap();
+    assert_eq!(shown(&loaded), "cat/1.png cat is damaged: it has more than 256 MiB\ndog/1.png dog\n");
+}
+
 fn idx(magic: u8, sizes: &[u32], values: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, magic];
     sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
@@ -185,6 +287,13 @@ fn idx_files_with_their_labels() {
     assert_eq!(
         error.to_string(),
         "`a` cannot be read as IDX: its head tells of 2 pictures of 3 × 1 pixels, but 4 bytes follow"
+    );
+    // Four times as many bytes as this are none in 64 bits.
+    let error =
+        Folder::new(&[("a", &idx(3, &[4, 1 << 31, 1 << 31], &[]))]).open(&source(&["a"])).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`a` cannot be read as IDX: each picture has 2147483648 × 2147483648 pixels, but a picture may have 100 million"
     );
 }
 

@@ -7,6 +7,7 @@ use crate::table::{Cells, LIST_SEPARATOR, Text, TextBuilder};
 use crate::types::text::is_wide;
 use crate::types::text::units::{self, By, Unit};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Rows that a note names.
@@ -64,7 +65,7 @@ struct Mended {
 /// Gives every word or character of the texts its tag.
 ///
 /// Lists of tags must be as long as the texts; spans must lie within them. Of two spans that overlap the longer is kept. A
-/// span that begins or ends within a word takes in all of it.
+/// span that begins or ends within a word takes in all of it. Only then are the tags cut to what is read of a long text.
 ///
 /// # Errors
 /// The first row that cannot be understood, or too many rows with spans that overlap.
@@ -72,13 +73,7 @@ pub fn align(pair: Pair<'_>, reading: Reading) -> Result<Aligned, DataError> {
     let rows = pair.text.len();
     let said = said(pair)?;
     let text = marked(pair.text);
-    let of_row: Vec<String> = (0..rows)
-        .map(|row| {
-            let text = text.text(row).unwrap_or_default();
-            let end = text.char_indices().nth(reading.max_characters).map_or(text.len(), |(end, _)| end);
-            text[..end].to_owned()
-        })
-        .collect();
+    let of_row: Vec<Cow<'_, str>> = (0..rows).map(|row| text.text(row).unwrap_or_default()).collect();
     let lists: Vec<Vec<&str>> = said
         .iter()
         .flatten()
@@ -99,26 +94,28 @@ pub fn align(pair: Pair<'_>, reading: Reading) -> Result<Aligned, DataError> {
     let tagged: Vec<Option<Result<Row, DataError>>> = said
         .into_par_iter()
         .enumerate()
-        .map(|(row, said)| said.map(|said| tag(row, &of_row[row], said, by, written, pair)))
+        .map(|(row, said)| {
+            let text = &of_row[row];
+            said.map(|said| {
+                tag(row, text, said, by, written, pair).map(|tagged| cut(tagged, text, by, written, reading))
+            })
+        })
         .collect();
     for (row, tagged) in tagged.into_iter().enumerate() {
         let Some(tagged) = tagged else {
             builder.push(None);
             continue;
         };
-        let mut tagged = tagged?;
-        for (count, rows) in [
-            (tagged.overlaps, &mut mended.overlaps),
-            (tagged.within, &mut mended.within),
-            (tagged.unbegun, &mut mended.unbegun),
+        let tagged = tagged?;
+        for (is_so, rows) in [
+            (tagged.overlaps > 0, &mut mended.overlaps),
+            (tagged.within > 0, &mut mended.within),
+            (tagged.unbegun > 0, &mut mended.unbegun),
+            (tagged.is_cut, &mut mended.cut),
         ] {
-            if count > 0 {
+            if is_so {
                 rows.push(row + 1);
             }
-        }
-        if tagged.tags.len() > reading.max_length {
-            mended.cut.push(row + 1);
-            tagged.tags.truncate(reading.max_length);
         }
         kinds.extend(tagged.tags.iter().filter_map(|tag| Some(super::scheme::parts(tag)?.1.to_owned())));
         builder.push(Some(&tagged.tags.join(LIST_SEPARATOR.encode_utf8(&mut [0; 4]))));
@@ -167,7 +164,7 @@ impl Mended {
             (&self.overlaps, "spans that overlap, of which the longer ones are kept"),
             (&self.within, "spans that begin or end within a word, all of which is taken in"),
             (&self.unbegun, "tags that continue an entity which has not begun, which begins there"),
-            (&self.cut, "more than `max_length` allows; the rest is left out"),
+            (&self.cut, "more than `max_characters` or `max_length` allows; the rest is left out"),
         ];
         let named = |rows: &[usize]| {
             let numbers: Vec<String> = rows.iter().take(NAMED).map(usize::to_string).collect();
@@ -223,7 +220,7 @@ fn said(pair: Pair<'_>) -> Result<Vec<Option<Said>>, DataError> {
 
 /// How the texts come apart: so that their pieces are as many as the tags; for spans, characters where most letters are
 /// Chinese, Japanese or Korean, else words.
-fn choose(texts: &[String], said: &[Option<Said>]) -> By {
+fn choose(texts: &[Cow<'_, str>], said: &[Option<Said>]) -> By {
     let mut counts = [0usize; By::ALL.len()];
     let (mut wide, mut letters) = (0usize, 0usize);
     for (text, said) in texts.iter().zip(said) {
@@ -255,6 +252,33 @@ struct Row {
     overlaps: usize,
     within: usize,
     unbegun: usize,
+    is_cut: bool,
+}
+
+/// Leaves out the tags of what is not read of a text, so that each unit that is read has one.
+fn cut(mut row: Row, text: &str, by: By, written: Written, reading: Reading) -> Row {
+    let part = text.char_indices().nth(reading.max_characters).map_or(text, |(end, _)| &text[..end]);
+    // The mark behind a list of one token is no part of it.
+    let length = text.strip_suffix(LIST_SEPARATOR).unwrap_or(text).len();
+    row.is_cut = part.len() < length || row.tags.len() > reading.max_length;
+    if part.len() < text.len() {
+        let whole = units::split(text, by);
+        // Each unit lies within one of the whole text. Several do where nothing but a part of a list's first token is left,
+        // which comes apart as any other text.
+        let tag_of = |unit: &Unit<'_>| {
+            let place = whole.partition_point(|other| other.start <= unit.start) - 1;
+            let tag = &row.tags[place];
+            match super::scheme::parts(tag) {
+                Some(('B', kind)) if written != Written::Plain && whole[place].start < unit.start => {
+                    format!("I-{kind}")
+                }
+                _ => tag.clone(),
+            }
+        };
+        row.tags = units::split(part, by).iter().map(tag_of).collect();
+    }
+    row.tags.truncate(reading.max_length);
+    row
 }
 
 fn tag(
@@ -368,127 +392,4 @@ pub fn same_lengths(a: &Text, b: &Text) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const READING: Reading = Reading { by: None, max_characters: 1000, max_length: 100, max_mended: 0.5 };
-
-    fn aligned(rows: &[(&str, &str)], reading: Reading) -> Result<Aligned, DataError> {
-        let column = |of: &dyn Fn(&(&str, &str)) -> String| {
-            let cells: Vec<String> = rows.iter().map(|row| of(row).replace('/', "\u{1f}")).collect();
-            Cells::Text(cells.iter().map(|cell| Some(cell.as_str())).collect())
-        };
-        let (text, tags) = (column(&|row| row.0.to_owned()), column(&|row| row.1.to_owned()));
-        align(Pair { text_name: "text", text: &text, tags_name: "tags", tags: &tags }, reading)
-    }
-
-    fn check(rows: &[(&str, &str)], by: By, expected: &[&str], notes: &[&str]) {
-        let found = aligned(rows, READING).unwrap_or_else(|error| panic!("{error}"));
-        let cells: Vec<String> = (0..rows.len())
-            .map(|row| found.cells.text(row).unwrap_or_default().replace('\u{1f}', " "))
-            .collect();
-        assert_eq!((found.by, cells), (by, expected.iter().map(|cell| (*cell).to_owned()).collect()));
-        assert_eq!(found.notes, notes);
-    }
-
-    fn check_error(rows: &[(&str, &str)], expected: &str) {
-        let error = aligned(rows, Reading { max_mended: 0.0, ..READING }).unwrap_err();
-        let hint = error.hint().map_or(String::new(), |hint| format!("\nhint: {hint}"));
-        assert_eq!(format!("{error}{hint}"), expected);
-    }
-
-    #[test]
-    fn lists_of_tags_choose_how_texts_come_apart() {
-        check(
-            &[("U.S./won/it", "I-org/O/O"), ("A/B", "I-org/B-org"), ("can't", "O")],
-            By::Words,
-            &["B-org O O", "B-org B-org", "O"],
-            &["`tags` tags the given tokens of `text` (IOB1, 1 type)"],
-        );
-        check(
-            &[("Ada won.", "B-p O"), ("x, y", "O O")],
-            By::Spaces,
-            &["B-p O", "O O"],
-            &["`tags` tags the words of `text` (IOB2, 1 type)"],
-        );
-        check(
-            &[("Ada won.", "S-p O O"), ("", "")],
-            By::Words,
-            &["B-p O O", ""],
-            &["`tags` tags the words of `text` (BIOES, 1 type)"],
-        );
-        check(
-            &[("在北京", "O B-地 I-地"), ("很大", "O I-地")],
-            By::Characters,
-            &["O B-地 I-地", "O B-地"],
-            &[
-                "`tags` tags the characters of `text` (IOB2, 1 type)",
-                "1 row of `tags` holds tags that continue an entity which has not begun, which begins there: row 2",
-            ],
-        );
-    }
-
-    #[test]
-    fn spans_are_put_on_words_and_characters() {
-        check(
-            &[
-                (
-                    "call Ada Byron now",
-                    r#"[{"start": 5, "end": 14, "type": "p"}, {"start": 5, "end": 8, "type": "q"}]"#,
-                ),
-                ("paid 12EUR", r#"[[5, 7, "sum"]]"#),
-                ("no", ""),
-            ],
-            By::Words,
-            &["O B-p I-p O", "O B-sum", "O"],
-            &[
-                "`tags` tags the words of `text` (spans, 2 types)",
-                "1 row of `tags` holds spans that overlap, of which the longer ones are kept: row 1",
-                "1 row of `tags` holds spans that begin or end within a word, all of which is taken in: row 2",
-            ],
-        );
-        check(
-            &[("叶老桂在北京", r#"{"name": {"叶老桂": [[0, 2]]}}"#)],
-            By::Characters,
-            &["B-name I-name I-name O O O"],
-            &["`tags` tags the characters of `text` (spans, 1 type)"],
-        );
-    }
-
-    #[test]
-    fn rows_that_do_not_fit_are_named() {
-        check_error(
-            &[("a/b", "O/O"), ("a/b/c", "O/B-x")],
-            "row 2 of column `tags` holds 2 tags, but `text` has 3 tokens there",
-        );
-        check_error(
-            &[("ab", r#"[[0, 2, "x"]]"#), ("ab", r#"[[1, 3, "x"]]"#)],
-            "the span from 1 to 3 (`x`) in row 2 of column `tags` does not lie within the text, which has 2 characters\n\
-             hint: places count characters from 0, and `end` is the first character behind the span",
-        );
-        check_error(
-            &[("abc", r#"{"x": {"ab": [[1, 2]]}}"#)],
-            "the span from 1 to 3 (`x`) in row 1 of column `tags` should hold `ab`, but the text holds something else there\n\
-             hint: places count characters from 0, and `end` is the first character behind the span",
-        );
-        check_error(
-            &[("ab cd", r#"[[0, 5, "x"], [3, 5, "y"]]"#)],
-            "1 of 1 rows of column `tags` hold spans that overlap, the first being row 1, but each word can have one tag\n\
-             hint: mend them, or set `data.max_skipped` to at least 1 (it is 0), so that the longer span is kept",
-        );
-        check_error(
-            &[("ab", "[[0, 1, \"x\"]]"), ("ab", "B-x")],
-            "row 2 of column `tags` holds `B-x`, which is neither a list of tags nor one of spans\n\
-             hint: tags come as a list with one for each word, spans as objects with `start`, `end` and `type`",
-        );
-    }
-
-    #[test]
-    fn columns_of_tags_are_recognised() {
-        assert!(looks_like_tags(["O\u{1f}B-x", "O"].into_iter()));
-        assert!(looks_like_tags([r#"[{"start":0,"end":1,"type":"x"}]"#].into_iter()));
-        assert!(!looks_like_tags(["O", "yes"].into_iter()));
-        assert!(!looks_like_tags(["B-12", "S-3"].into_iter()));
-        assert!(!looks_like_tags([].into_iter()));
-    }
-}
+mod tests;

@@ -67,6 +67,8 @@ const UNITS: usize = 100_000;
 /// Words that are kept for made texts, and the train rows that must hold one.
 const MADE_WORDS: usize = 200;
 const MADE_WORD_ROWS: u64 = 5;
+/// Share of unknown tokens from which on it is told.
+const MUCH_UNKNOWN: f64 = 0.1;
 /// Characters that a request's text may have.
 const MOST_CHARACTERS: usize = 1_000_000;
 
@@ -121,8 +123,7 @@ impl InputType for TextInput {
             return Err(DataError::EmptyColumn { column: column.name.to_owned() });
         }
         let mut lengths: Vec<usize> = counted.par_iter().map(|(text, _)| text.chars().count()).collect();
-        let too_long: u64 =
-            counted.iter().filter(|(text, _)| cleaner.cuts(text)).map(|(_, count)| count).sum();
+        let mut is_cut: Vec<bool> = counted.par_iter().map(|(text, _)| cleaner.cuts(text)).collect();
         let clean = |text: &str| if settings.aligned { units::as_read(text) } else { cleaner.clean(text) };
         let texts: Vec<(String, u64)> =
             counted.par_iter().map(|(text, count)| (clean(text), *count)).collect();
@@ -153,7 +154,11 @@ impl InputType for TextInput {
             }
             scheme => {
                 let size = settings.vocabulary_size.unwrap_or(TOKENS);
-                let tokens = Tokens::fit(&texts, scheme, size, settings.max_length, LONGEST).map_err(fail)?;
+                let (tokens, lengths) =
+                    Tokens::fit(&texts, scheme, size, settings.max_length, LONGEST).map_err(fail)?;
+                for (is_cut, length) in is_cut.iter_mut().zip(lengths) {
+                    *is_cut |= length > tokens.max_length;
+                }
                 Form::Tokens(Box::new(tokens))
             }
         };
@@ -172,7 +177,8 @@ impl InputType for TextInput {
                 })?)
             }
         };
-        let cut = if let Form::Tokens(tokens) = &form { tokens.cut.max(too_long) } else { too_long };
+        let cut: u64 =
+            counted.iter().zip(is_cut).filter(|(_, is_cut)| *is_cut).map(|((_, count), _)| count).sum();
         let full: u64 = counted
             .iter()
             .zip(&texts)
@@ -310,7 +316,12 @@ impl TextInput {
             Form::Ngrams(ngrams) => format!("{} n-grams", thousands(ngrams.len())),
             Form::Tokens(tokens) => {
                 let size = thousands(tokens.size() - 1);
-                format!("{size} tokens{vectors}, {} a text at most", tokens.max_length)
+                let unknown = if tokens.unknown >= MUCH_UNKNOWN {
+                    format!(", {:.0} % of the tokens are unknown", 100.0 * tokens.unknown)
+                } else {
+                    String::new()
+                };
+                format!("{size} tokens{vectors}, {} a text at most{unknown}", tokens.max_length)
             }
             Form::Units(units) => format!(
                 "{} {}{vectors} and {} parts, {} a text at most",

@@ -55,6 +55,34 @@ fn texts_become_tokens() {
 }
 
 #[test]
+fn many_unknown_tokens_are_told() {
+    let settings = TextSettings { tokenizer: Some(Scheme::Words), ..Default::default() };
+    let fitted = fit(&cells(&[Some("good film"), Some("good day good"), Some("zzz")]), &settings);
+    assert_eq!(
+        fitted.summary(),
+        "2 tokens, 3 a text at most, 50 % of the tokens are unknown, 9 characters a text in the middle"
+    );
+    let fitted = fit(&cells(&[Some("good film"), Some("good film day film")]), &settings);
+    assert!(fitted.summary().contains("17 %"), "{}", fitted.summary());
+    let fitted = fit(&cells(&[Some("good film"), Some("good film film")]), &settings);
+    assert!(!fitted.summary().contains("unknown"), "{}", fitted.summary());
+}
+
+#[test]
+fn rows_that_are_cut_in_one_way_or_the_other_count_once() {
+    let texts = ["a a a a", "bbbbbb bbbbbb b", "a b a b a b a b", "a b"];
+    let data = cells(&texts.map(Some));
+    let settings = TextSettings {
+        tokenizer: Some(Scheme::Words),
+        max_characters: 10,
+        max_length: Some(3),
+        ..Default::default()
+    };
+    // By tokens, by characters, by both, by neither.
+    assert_eq!(fit(&data, &settings).cut, 3);
+}
+
+#[test]
 fn requests_hold_text_of_some_length() {
     let fitted = fit(&cells(&[Some("good film"), Some("good day")]), &TextSettings::default());
     assert_eq!(fitted.read(&json!("x")), Ok(Entry::Text("x".into())));

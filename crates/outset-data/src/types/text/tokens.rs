@@ -1,7 +1,7 @@
 //! Tokenisers, trained on the train part or read from a `tokenizer.json`.
 
-use super::unigram;
 use super::units::By;
+use super::{thousands, unigram};
 use outset_spec::{Node, Setting, Value};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -18,12 +18,18 @@ use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::{
-    AddedToken, NormalizedString, Normalizer as _, OffsetReferential, OffsetType, PreTokenizedString,
-    PreTokenizer as _, SplitDelimiterBehavior, Tokenizer,
+    AddedToken, Model as _, NormalizedString, Normalizer as _, OffsetReferential, OffsetType,
+    PreTokenizedString, PreTokenizer as _, SplitDelimiterBehavior, Tokenizer,
 };
 
 /// Stands for what the vocabulary does not hold.
 const UNKNOWN: &str = "[UNK]";
+
+/// The space before a word, as SentencePiece writes it; by itself it is of every language.
+const SPACE: &str = "▁";
+
+/// The highest number of a token in a file: up to it, each is a row of the table of vectors.
+const HIGHEST: u32 = 10_000_000;
 
 /// How a text is taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,22 +110,33 @@ pub struct Tokens {
     file: Option<String>,
     /// Tokens that are kept of a text.
     pub max_length: usize,
-    /// Texts of the train part that are longer.
-    pub cut: u64,
+    /// Share of the unknown ones among the tokens of the train part.
+    #[serde(default)]
+    pub unknown: f64,
+}
+
+/// Tokens of a train text.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    all: usize,
+    unknown: u64,
+    /// Without those that are a space alone.
+    known: u64,
 }
 
 impl Tokens {
-    /// Trains or reads a tokeniser and chooses the length: what 99 of 100 train texts need, at most `longest`.
+    /// Trains or reads a tokeniser and chooses the length: what 99 of 100 train texts need, at most `longest`. Beside it
+    /// comes how many tokens each text has.
     ///
     /// # Errors
-    /// If a file cannot be read or is no tokeniser, or training fails, in words.
+    /// If a file cannot be read, is no tokeniser or none for these texts, or training fails, in words.
     pub fn fit(
         texts: &[(String, u64)],
         scheme: &Scheme,
         vocabulary_size: usize,
         max_length: Option<usize>,
         longest: usize,
-    ) -> Result<Self, String> {
+    ) -> Result<(Self, Vec<usize>), String> {
         let mut tokenizer = match scheme {
             Scheme::File(name) => Tokenizer::from_file(name).map_err(|error| error.to_string())?,
             scheme => train(texts, scheme, vocabulary_size).map_err(|error| error.to_string())?,
@@ -127,15 +144,63 @@ impl Tokens {
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|error| error.to_string())?;
         let tokenizer = Some(Box::new(tokenizer));
-        let mut fitted = Self { tokenizer, file: None, max_length: usize::MAX, cut: 0 };
-        let lengths: Vec<usize> = texts.par_iter().map(|(text, _)| fitted.encode(text).len()).collect();
+        let mut fitted = Self { tokenizer, file: None, max_length: usize::MAX, unknown: 0.0 };
+        let highest = fitted.highest();
+        if highest > HIGHEST {
+            let most = thousands(HIGHEST as usize);
+            return Err(format!(
+                "a token has the number {highest}, but {most} is the highest that it may have"
+            ));
+        }
+        let found = fitted.count(texts).map_err(|error| {
+            format!(
+                "a train text cannot be taken apart ({error}); \
+                 does it lack the token for what it does not know, `unk_token`?"
+            )
+        })?;
+        let full = texts.iter().zip(&found).filter(|((text, _), _)| !text.is_empty());
+        let best_known = full.map(|(_, found)| found.known).max();
+        if matches!(scheme, Scheme::File(_)) && best_known == Some(0) {
+            return Err("it knows no token of the train texts; is it one for another language?".to_owned());
+        }
+        let (mut known, mut unknown) = (0, 0);
+        for ((_, rows), found) in texts.iter().zip(&found) {
+            known += found.known * rows;
+            unknown += found.unknown * rows;
+        }
+        fitted.unknown = unknown as f64 / (known + unknown).max(1) as f64;
+        let lengths: Vec<usize> = found.iter().map(|found| found.all.max(1)).collect();
         let mut sorted = lengths.clone();
         sorted.sort_unstable();
         let most = sorted.get((sorted.len().saturating_sub(1) * 99).div_ceil(100)).copied().unwrap_or(1);
         fitted.max_length = max_length.unwrap_or(most.clamp(1, longest));
-        let too_long = lengths.iter().zip(texts).filter(|(length, _)| **length > fitted.max_length);
-        fitted.cut = too_long.map(|(_, (_, count))| count).sum();
-        Ok(fitted)
+        Ok((fitted, lengths))
+    }
+
+    /// Counts the tokens of each text.
+    fn count(&self, texts: &[(String, u64)]) -> tokenizers::Result<Vec<Found>> {
+        let (unknown, space) = (self.unknown_token(), self.tokenizer().token_to_id(SPACE));
+        let of_text = |(text, _): &(String, u64)| -> tokenizers::Result<Found> {
+            let mut found = Found::default();
+            for number in self.numbers(text)? {
+                found.all += 1;
+                match Some(number) {
+                    token if token == unknown => found.unknown += 1,
+                    token if token == space => {}
+                    _ => found.known += 1,
+                }
+            }
+            Ok(found)
+        };
+        texts.par_iter().map(of_text).collect()
+    }
+
+    /// The token for what the vocabulary does not hold, which is what becomes of a character that no text holds.
+    fn unknown_token(&self) -> Option<u32> {
+        match self.tokenizer().get_model().tokenize("\u{10ffff}").as_deref() {
+            Ok([token]) => Some(token.id),
+            _ => None,
+        }
     }
 
     fn tokenizer(&self) -> &Tokenizer {
@@ -165,10 +230,9 @@ impl Tokens {
         Ok(())
     }
 
-    /// The tokens of a clean text, from 1; 0 alone for a text without any.
+    /// The tokens of a clean text, from 1; 0 alone for a text without any or one that cannot be taken apart.
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        let encoding = self.tokenizer().encode_fast(text, false);
-        let mut tokens: Vec<u32> = encoding.map(|encoding| encoding.get_ids().to_vec()).unwrap_or_default();
+        let mut tokens = self.numbers(text).unwrap_or_default();
         tokens.truncate(self.max_length);
         tokens.iter_mut().for_each(|token| *token += 1);
         if tokens.is_empty() {
@@ -177,10 +241,19 @@ impl Tokens {
         tokens
     }
 
+    /// The tokens of a clean text as the tokenizer numbers them, from 0.
+    fn numbers(&self, text: &str) -> tokenizers::Result<Vec<u32>> {
+        Ok(self.tokenizer().encode_fast(text, false)?.get_ids().to_vec())
+    }
+
     /// Size of the vocabulary, the 0 for nothing included.
     pub fn size(&self) -> usize {
-        let highest = self.tokenizer().get_vocab(true).into_values().max().unwrap_or(0);
-        highest as usize + 2
+        self.highest() as usize + 2
+    }
+
+    /// The highest number that the tokenizer gives.
+    fn highest(&self) -> u32 {
+        self.tokenizer().get_vocab(true).into_values().max().unwrap_or(0)
     }
 
     /// The token's text by its number, for word vectors and reports.
@@ -302,67 +375,4 @@ fn train_unigram(texts: &[(String, u64)], size: usize) -> tokenizers::Result<Tok
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn texts() -> Vec<(String, u64)> {
-        let lines =
-            ["good film , good day", "bad film , bad day", "房间很大，很好", "房间很小，不好", "good day"];
-        (0..20).flat_map(|_| lines.map(|line| (line.to_owned(), 1))).collect()
-    }
-
-    #[test]
-    fn every_scheme_gives_the_same_tokens_each_time() {
-        let words = ["quiet", "quick", "unlike", "likely", "untie", "tie", "tiled", "lit"];
-        let texts: Vec<(String, u64)> =
-            (0..60).map(|row| (format!("{} {}", words[row % 8], words[row * 5 % 8]), 1)).collect();
-        for (word, scheme) in Scheme::WORDS.iter().filter(|(word, _)| *word != "ngrams") {
-            let fit = || serde_json::to_string(&Tokens::fit(&texts, scheme, 40, None, 256).unwrap()).unwrap();
-            let first = fit();
-            assert!((0..5).all(|_| fit() == first), "{word}");
-        }
-        let tokens = Tokens::fit(&texts, &Scheme::WordPiece, 300, Some(9), 256).unwrap();
-        assert_eq!(tokens.encode("##u").len(), 3, "what looks like a piece is a text as any other");
-    }
-
-    #[test]
-    fn every_scheme_reads_words_and_chinese() {
-        for (word, scheme) in Scheme::WORDS.iter().filter(|(word, _)| *word != "ngrams") {
-            let tokens = Tokens::fit(&texts(), scheme, 300, None, 256).unwrap();
-            for text in ["good film", "房间 很好", "film 好"] {
-                let encoded = tokens.encode(text);
-                assert!(encoded.len() > 1, "{word}: {text} {encoded:?}");
-                assert!(encoded.iter().all(|token| (*token as usize) < tokens.size()), "{word}");
-            }
-            assert_eq!(tokens.encode(""), [0], "{word}");
-            assert!(!tokens.encode("zebra ☃ 龍").is_empty());
-            let copy: Tokens = serde_json::from_str(&serde_json::to_string(&tokens).unwrap()).unwrap();
-            assert_eq!(copy.encode("bad film，很大"), tokens.encode("bad film，很大"), "{word}");
-            for _ in 0..5 {
-                let again = Tokens::fit(&texts(), scheme, 300, None, 256).unwrap();
-                assert_eq!(again.encode("bad film，很大"), tokens.encode("bad film，很大"), "{word}");
-            }
-        }
-    }
-
-    #[test]
-    fn long_texts_are_cut_and_counted() {
-        let mut texts = texts();
-        texts.push(("day ".repeat(100), 3));
-        let tokens = Tokens::fit(&texts, &Scheme::Words, 100, None, 256).unwrap();
-        assert!(tokens.max_length < 10, "{}", tokens.max_length);
-        assert_eq!((tokens.cut, tokens.encode(&"day ".repeat(100)).len()), (3, tokens.max_length));
-        assert_eq!(Tokens::fit(&texts, &Scheme::Words, 100, Some(2), 256).unwrap().max_length, 2);
-    }
-
-    #[test]
-    fn a_file_that_is_no_tokeniser_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("tokenizer.json");
-        std::fs::write(&file, "{\"model\": 3}").unwrap();
-        let scheme = Scheme::File(file.display().to_string());
-        assert!(Tokens::fit(&texts(), &scheme, 300, None, 256).is_err());
-        let nowhere = Scheme::File("nowhere/tokenizer.json".to_owned());
-        assert!(Tokens::fit(&texts(), &nowhere, 300, None, 256).is_err());
-    }
-}
+mod tests;
