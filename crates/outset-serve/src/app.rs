@@ -42,6 +42,11 @@ impl Model {
             signature: predictor.signature().clone(),
         }
     }
+
+    /// Names of the columns that hold pictures.
+    pub fn pictures(&self) -> impl Iterator<Item = &str> {
+        self.signature.inputs.iter().filter(|input| input.kind == "image").map(|input| input.name.as_str())
+    }
 }
 
 /// Lets a predictor answer the queue.

@@ -23,10 +23,15 @@ pub(crate) struct Held {
     _share: Option<OwnedSemaphorePermit>,
 }
 
-/// Reads the whole body.
-pub(crate) async fn read(app: &App, request: Request<Body>, deadline: Instant) -> Result<Held, Refusal> {
+/// Reads the whole body; `expected` are the types that the call takes, for those who send another.
+pub(crate) async fn read(
+    app: &App,
+    request: Request<Body>,
+    deadline: Instant,
+    expected: &'static str,
+) -> Result<Held, Refusal> {
     let (head, mut body) = request.into_parts();
-    let kind = check_type(&head.headers)?;
+    let kind = check_type(&head.headers, expected)?;
     let announced =
         head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > app.max_body as u64) {
@@ -39,7 +44,7 @@ pub(crate) async fn read(app: &App, request: Request<Body>, deadline: Instant) -
         .await
         .map_err(|_| Refusal::SlowBody { limit: app.timeout })??;
     if kind == Kind::Form && !matches!(held.bytes.trim_ascii_start().first(), None | Some(b'{' | b'[')) {
-        return Err(Refusal::ContentType { found: FORM.to_owned() });
+        return Err(Refusal::ContentType { found: FORM.to_owned(), expected });
     }
     held.kind = kind;
     Ok(held)
@@ -49,7 +54,7 @@ pub(crate) async fn read(app: &App, request: Request<Body>, deadline: Instant) -
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Tells what a body says to be, and refuses what is neither JSON nor an upload.
-fn check_type(headers: &HeaderMap) -> Result<Kind, Refusal> {
+fn check_type(headers: &HeaderMap, expected: &'static str) -> Result<Kind, Refusal> {
     let text = |name| {
         headers.get(name).map(|value: &axum::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()))
     };
@@ -67,12 +72,12 @@ fn check_type(headers: &HeaderMap) -> Result<Kind, Refusal> {
         return Ok(Kind::Multipart(boundary));
     }
     if kind.starts_with("image/") {
-        return Ok(Kind::Picture);
+        return Ok(Kind::Picture(found.into_owned()));
     }
     let is_json = matches!(kind, "" | "application/json" | "text/json" | "text/plain" | FORM)
         || (kind.starts_with("application/") && kind.ends_with("+json"));
     if !is_json || !matches!(charset, None | Some("utf-8" | "utf8" | "us-ascii")) {
-        return Err(Refusal::ContentType { found: found.into_owned() });
+        return Err(Refusal::ContentType { found: found.into_owned(), expected });
     }
     Ok(if kind == FORM { Kind::Form } else { Kind::Json })
 }
@@ -140,7 +145,7 @@ mod tests {
 
     fn check(content_type: &str, accepted: bool) {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
-        assert_eq!(check_type(&headers).is_ok(), accepted, "{content_type}");
+        assert_eq!(check_type(&headers, upload::JSON).is_ok(), accepted, "{content_type}");
     }
 
     #[test]
@@ -157,6 +162,6 @@ mod tests {
         check("image/png", true);
         check("application/xml", false);
         check("application/json; charset=utf-16", false);
-        assert!(check_type(&HeaderMap::new()).is_ok());
+        assert!(check_type(&HeaderMap::new(), upload::JSON).is_ok());
     }
 }

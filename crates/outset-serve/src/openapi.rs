@@ -2,6 +2,7 @@
 
 use crate::Settings;
 use crate::app::Model;
+use crate::upload;
 use outset_data::signature::{InputSignature, OutputSignature};
 use serde_json::{Map, Value, json};
 
@@ -10,8 +11,8 @@ const SHOWN_CLASSES: usize = 50;
 
 /// Describes the server in OpenAPI 3.1.
 pub(crate) fn describe(model: &Model, settings: &Settings) -> Value {
-    let example = example(model);
     let name = percent_encoded(&model.name);
+    let expected = upload::expected(model);
     let mut description = json!({
         "openapi": "3.1.0",
         "info": {
@@ -28,22 +29,15 @@ pub(crate) fn describe(model: &Model, settings: &Settings) -> Value {
             "/predict": { "post": {
                 "operationId": "predict",
                 "summary": "Answers one row, or a list of rows with a list",
-                "requestBody": { "required": true, "content": { "application/json": {
-                    "schema": { "oneOf": [
-                        reference("Row"),
-                        { "type": "array", "items": reference("Row"), "maxItems": settings.max_rows },
-                    ] },
-                    "examples": {
-                        "one": { "summary": "One row", "value": example },
-                        "list": { "summary": "A list of rows", "value": [example] },
-                    },
-                } } },
+                "requestBody": { "required": true, "content": bodies(model, settings) },
                 "responses": with_errors(
                     answered("The answer, or a list of answers in the order of the rows", &json!({ "oneOf": [
                         reference("Answer"),
                         { "type": "array", "items": reference("Answer") },
                     ] })),
                     &["400", "408", "413", "415", "422", "500", "503"],
+                    model,
+                    expected,
                 ),
             } },
             "/signature.json": { "get": {
@@ -73,6 +67,8 @@ pub(crate) fn describe(model: &Model, settings: &Settings) -> Value {
                 "responses": with_errors(
                     answered("The output tensors", &reference("InferenceResponse")),
                     &["400", "404", "408", "413", "415", "422", "500", "503"],
+                    model,
+                    upload::JSON,
                 ),
             } },
         },
@@ -92,6 +88,56 @@ pub(crate) fn describe(model: &Model, settings: &Settings) -> Value {
 pub(crate) fn example(model: &Model) -> Value {
     let pairs = model.signature.inputs.iter().map(|input| (input.name.clone(), input.example.clone()));
     Value::Object(pairs.collect())
+}
+
+/// What may be sent to be answered, by its type: JSON, and where the model takes pictures their files.
+fn bodies(model: &Model, settings: &Settings) -> Value {
+    let example = example(model);
+    let mut bodies = json!({ "application/json": {
+        "schema": { "oneOf": [
+            reference("Row"),
+            { "type": "array", "items": reference("Row"), "maxItems": settings.max_rows },
+        ] },
+        "examples": {
+            "one": { "summary": "One row", "value": example },
+            "list": { "summary": "A list of rows", "value": [example] },
+        },
+    } });
+    if model.pictures().next().is_some() {
+        bodies["multipart/form-data"] = form(model, settings);
+        if model.signature.inputs.len() == 1 {
+            bodies["image/*"] = json!({});
+        }
+    }
+    bodies
+}
+
+/// A form: a part for each column, and one for each file where several rows are asked.
+fn form(model: &Model, settings: &Settings) -> Value {
+    let inputs = &model.signature.inputs;
+    let names: Vec<&String> = inputs.iter().map(|input| &input.name).collect();
+    let part = |input: &InputSignature| {
+        let schema = match input.kind.as_str() {
+            "image" => json!({
+                "type": "array",
+                "items": { "contentMediaType": "image/*" },
+                "minItems": 1,
+                "maxItems": settings.max_rows,
+                "description": format!("{}; several files are several rows", in_words(input)),
+            }),
+            _ => json!({ "type": "string", "description": in_words(input) }),
+        };
+        (input.name.clone(), schema)
+    };
+    let encoding = |name: &str| (name.to_owned(), json!({ "contentType": "image/*" }));
+    json!({
+        "schema": {
+            "type": "object",
+            "required": names,
+            "properties": Value::Object(inputs.iter().map(part).collect()),
+        },
+        "encoding": Value::Object(model.pictures().map(encoding).collect()),
+    })
 }
 
 fn schemas(model: &Model) -> Value {
@@ -176,8 +222,16 @@ fn input_schema(input: &InputSignature) -> Value {
         ] }),
         "date" => json!({ "type": ["string", "number", "null"] }),
         "text" => json!({ "type": ["string", "number", "boolean", "null"], "maxLength": 1_000_000 }),
+        "image" => json!({ "type": ["string", "null"], "contentEncoding": "base64" }),
         _ => json!({ "type": ["string", "number", "boolean", "null"] }),
     };
+    schema["description"] = in_words(input).into();
+    schema["examples"] = json!([input.example]);
+    schema
+}
+
+/// What a column holds.
+fn in_words(input: &InputSignature) -> String {
     let mut words = vec![input.kind.clone()];
     if let (Some(minimum), Some(maximum)) = (input.minimum, input.maximum) {
         words.push(format!("{minimum} to {maximum} in training"));
@@ -188,16 +242,13 @@ fn input_schema(input: &InputSignature) -> Value {
         words.push(if left == 0 { shown } else { format!("{shown} and {left} more") });
     }
     if let Some(format) = &input.format {
-        let is_set = input.kind == "set";
-        words.push(if is_set {
-            format!("a list, or text with `{format}` between")
-        } else {
-            format!("written as {format}")
+        words.push(match input.kind.as_str() {
+            "set" => format!("a list, or text with `{format}` between"),
+            "image" => format!("brought to {format}"),
+            _ => format!("written as {format}"),
         });
     }
-    schema["description"] = words.join(": ").into();
-    schema["examples"] = json!([input.example]);
-    schema
+    words.join(": ")
 }
 
 fn output_schema(output: &OutputSignature) -> Value {
@@ -272,14 +323,20 @@ fn answered(description: &str, schema: &Value) -> Value {
     json!({ "200": { "description": description, "content": { "application/json": { "schema": schema } } } })
 }
 
-fn with_errors(mut responses: Value, statuses: &[&str]) -> Value {
+/// Adds the ways in which a call is refused that takes bodies of the `expected` types.
+fn with_errors(mut responses: Value, statuses: &[&str], model: &Model, expected: &str) -> Value {
+    let other = format!("The body is something other than {expected}, or is compressed");
+    let too_much = match model.pictures().next() {
+        Some(_) => "Too many bytes, rows or pixels",
+        None => "Too many bytes or rows",
+    };
     for status in statuses {
         let description = match *status {
-            "400" => "The body is not JSON or not what is expected",
+            "400" => "The body cannot be read or is not what is expected",
             "404" => "There is no such model",
             "408" => "The body did not arrive in time",
-            "413" => "Too many bytes or rows",
-            "415" => "The body says to be something other than JSON",
+            "413" => too_much,
+            "415" => other.as_str(),
             "422" => "Values cannot be used; every one of them is named",
             "503" => "Too much to do, try again",
             _ => "The server failed",

@@ -19,7 +19,7 @@ pub(crate) const LARGE_ANSWER: usize = 256;
 /// Answers rows.
 pub(crate) async fn predict(State(app): State<Arc<App>>, request: Request) -> Result<Response, Refusal> {
     let deadline = Instant::now() + app.timeout;
-    let body = body::read(&app, request, deadline).await?;
+    let body = body::read(&app, request, deadline, upload::expected(&app.model)).await?;
     let (bytes, limit, long) = (body.bytes.clone(), app.max_rows, body.bytes.len() >= LARGE_BODY);
     let rows = match body.kind.clone() {
         Kind::Json | Kind::Form => aside(long, move || rows::read(&bytes, limit)).await??,
@@ -45,6 +45,7 @@ pub(crate) async fn aside<T: Send + 'static>(
 /// Lets the model answer, and puts its complaints beside those that were found before.
 pub(crate) async fn ask(app: &App, rows: Rows, deadline: Instant) -> Result<Vec<Value>, Refusal> {
     let Rows { rows, numbers, mut problems, .. } = rows;
+    let rows = bounded(app, rows).await?;
     let mut more = 0;
     if !rows.is_empty() {
         let answered = timeout_at(deadline, app.queue.ask(rows)).await;
@@ -63,6 +64,15 @@ pub(crate) async fn ask(app: &App, rows: Rows, deadline: Instant) -> Result<Vec<
         }
     }
     if problems.is_empty() { Ok(Vec::new()) } else { Err(Refusal::Faulty { problems, more }) }
+}
+
+/// Passes rows on, unless their pictures have too many pixels together.
+async fn bounded(app: &App, rows: Vec<Value>) -> Result<Vec<Value>, Refusal> {
+    let pictures: Vec<String> = app.model.pictures().map(str::to_owned).collect();
+    if pictures.is_empty() {
+        return Ok(rows);
+    }
+    aside(true, move || upload::check_pixels(&rows, &pictures).map(|()| rows)).await?
 }
 
 fn written(answers: Vec<Value>, one: bool) -> String {

@@ -46,19 +46,23 @@ pub(crate) enum Refusal {
     TooLarge { limit: usize },
     #[error("the body has more than {limit} rows")]
     TooManyRows { limit: usize },
-    #[error("the content type is `{found}`, expected `application/json`")]
-    ContentType { found: String },
+    #[error("the form's texts take more than {limit} bytes in its {rows} rows, each of which holds them")]
+    RepeatedTexts { rows: usize, limit: usize },
+    #[error("the content type is `{found}`, expected {expected}")]
+    ContentType { found: String, expected: &'static str },
     #[error("`{name}` is not a picture, expected PNG, JPEG, WebP, BMP, GIF or TIFF")]
     NotAPicture { name: String },
     #[error("`{name}` has {} × {} pixels, but a picture may have {} million", .size[0], .size[1], MAX_PIXELS / 1_000_000)]
     TooManyPixels { name: String, size: [u32; 2] },
+    #[error("the pictures of the body have more than {} million pixels together", MAX_PIXELS / 1_000_000)]
+    TooManyPixelsTogether,
     #[error("`{name}` {fault}")]
     BrokenPicture { name: String, fault: String },
     #[error("the body is a picture, but the model takes more than one picture alone")]
     NoPictureAlone,
     #[error("the form cannot be read: {problem}")]
     NotAForm { problem: &'static str },
-    #[error("the body is compressed as `{found}`, expected plain JSON")]
+    #[error("the body is compressed as `{found}`, but must be plain")]
     Compressed { found: String },
     #[error("the body ends too early")]
     Cut,
@@ -98,9 +102,11 @@ impl Refusal {
             Self::NotRows { .. } | Self::Faulty { .. } | Self::BrokenPicture { .. } => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::TooLarge { .. } | Self::TooManyRows { .. } | Self::TooManyPixels { .. } => {
-                StatusCode::PAYLOAD_TOO_LARGE
-            }
+            Self::TooLarge { .. }
+            | Self::TooManyRows { .. }
+            | Self::RepeatedTexts { .. }
+            | Self::TooManyPixels { .. }
+            | Self::TooManyPixelsTogether => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ContentType { .. }
             | Self::Compressed { .. }
             | Self::NotAPicture { .. }
@@ -120,7 +126,9 @@ impl Refusal {
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NotJson { hint, .. } => *hint,
-            Self::TooManyRows { .. } => Some("send the rows in several requests"),
+            Self::TooManyRows { .. } | Self::RepeatedTexts { .. } | Self::TooManyPixelsTogether => {
+                Some("send the rows in several requests")
+            }
             Self::NoPictureAlone => Some(
                 "send a form (`multipart/form-data`) with a part for each column, or JSON with the picture in base 64",
             ),

@@ -3,11 +3,12 @@
 //! A form is one row: a file or a text for each column. Several files under one name are several rows, which share the
 //! other values.
 
-use crate::app::App;
+use crate::app::{App, Model};
 use crate::refusal::Refusal;
 use crate::rows::Rows;
-use outset_data::pictures::{Fault, Picture, base64};
+use outset_data::pictures::{Fault, MAX_PIXELS, Picture, base64, from_base64};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// What a body says to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,31 +18,35 @@ pub(crate) enum Kind {
     Form,
     /// The boundary between the parts.
     Multipart(String),
-    Picture,
+    /// The content type, `image/` and whatever else it says.
+    Picture(String),
+}
+
+/// The types of bodies that a call without uploads takes, in words.
+pub(crate) const JSON: &str = "`application/json`";
+
+/// The types of bodies that a model takes, in words.
+pub(crate) fn expected(model: &Model) -> &'static str {
+    match (model.pictures().next(), model.signature.inputs.len()) {
+        (None, _) => JSON,
+        (Some(_), 1) => "`application/json`, `multipart/form-data` or `image/*`",
+        (Some(_), _) => "`application/json` or `multipart/form-data`",
+    }
 }
 
 /// Reads the rows of an upload.
 pub(crate) fn read(app: &App, body: &[u8], kind: &Kind) -> Result<Rows, Refusal> {
-    let pictures: Vec<&str> = app
-        .model
-        .signature
-        .inputs
-        .iter()
-        .filter(|input| input.kind == "image")
-        .map(|input| input.name.as_str())
-        .collect();
-    let rows = match kind {
-        Kind::Multipart(boundary) => form(body, boundary, &pictures)?,
-        _ => {
-            let (Some(name), true) = (pictures.first(), app.model.signature.inputs.len() == 1) else {
-                return Err(Refusal::NoPictureAlone);
-            };
+    let pictures: Vec<&str> = app.model.pictures().collect();
+    let rows = match (kind, &pictures[..]) {
+        (Kind::Multipart(boundary), _) => form(body, boundary, &pictures, app.max_rows, app.max_body)?,
+        (Kind::Picture(found), []) => {
+            return Err(Refusal::ContentType { found: found.clone(), expected: expected(&app.model) });
+        }
+        (_, [name]) if app.model.signature.inputs.len() == 1 => {
             vec![Map::from_iter([((*name).to_owned(), picture("the body", body)?)])]
         }
+        _ => return Err(Refusal::NoPictureAlone),
     };
-    if rows.len() > app.max_rows {
-        return Err(Refusal::TooManyRows { limit: app.max_rows });
-    }
     Ok(Rows {
         one: rows.len() == 1,
         numbers: (0..rows.len()).collect(),
@@ -60,6 +65,24 @@ fn picture(name: &str, bytes: &[u8]) -> Result<Value, Refusal> {
     }
 }
 
+/// Refuses rows whose pictures have more pixels together than a single one may have.
+///
+/// A few bytes can hold many pixels, and while they are decoded other requests wait. Only headers are read here; a value
+/// that is no picture is for the model to name.
+pub(crate) fn check_pixels(rows: &[Value], pictures: &[String]) -> Result<(), Refusal> {
+    let mut left = MAX_PIXELS;
+    for row in rows {
+        for text in pictures.iter().filter_map(|name| row.get(name)?.as_str()) {
+            let Some(bytes) = from_base64(text) else { continue };
+            if let Ok(header) = Picture::from_bytes("the picture", bytes).header() {
+                let [width, height] = header.size.map(u64::from);
+                left = left.checked_sub(width * height).ok_or(Refusal::TooManyPixelsTogether)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// One part of a form.
 struct Part<'a> {
     name: String,
@@ -67,17 +90,22 @@ struct Part<'a> {
     content: &'a [u8],
 }
 
-fn form(body: &[u8], boundary: &str, pictures: &[&str]) -> Result<Vec<Map<String, Value>>, Refusal> {
+/// The rows of a form. Files are as long as in the body and a third for base 64; the texts, which each row holds, may
+/// take no more than rows of JSON could.
+fn form(
+    body: &[u8],
+    boundary: &str,
+    pictures: &[&str],
+    max_rows: usize,
+    max_body: usize,
+) -> Result<Vec<Map<String, Value>>, Refusal> {
     let malformed = |problem: &'static str| Refusal::NotAForm { problem };
     let mut shared = Map::new();
-    let mut files: Vec<(String, Vec<Value>)> = Vec::new();
+    let mut files: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for part in parts(body, boundary).map_err(malformed)? {
         if part.is_file || pictures.contains(&part.name.as_str()) {
             let value = picture(&part.name, part.content)?;
-            match files.iter_mut().find(|(name, _)| *name == part.name) {
-                Some((_, values)) => values.push(value),
-                None => files.push((part.name, vec![value])),
-            }
+            files.entry(part.name).or_default().push(value);
         } else {
             let text = std::str::from_utf8(part.content).map_err(|_| malformed("a value is not UTF-8"))?;
             if shared.insert(part.name, text.into()).is_some() {
@@ -85,9 +113,18 @@ fn form(body: &[u8], boundary: &str, pictures: &[&str]) -> Result<Vec<Map<String
             }
         }
     }
-    let count = files.iter().map(|(_, values)| values.len()).max().unwrap_or(1);
-    if files.iter().any(|(_, values)| values.len() != count) {
+    let count = files.values().map(Vec::len).max().unwrap_or(1);
+    if files.values().any(|values| values.len() != count) {
         return Err(malformed("its names have different numbers of files"));
+    }
+    if count > max_rows {
+        return Err(Refusal::TooManyRows { limit: max_rows });
+    }
+    // In JSON, a name and a text come with four quotation marks, a colon and a comma.
+    let texts: usize =
+        shared.iter().map(|(name, text)| name.len() + text.as_str().map_or(0, str::len) + 6).sum();
+    if texts.saturating_mul(count) > max_body {
+        return Err(Refusal::RepeatedTexts { rows: count, limit: max_body });
     }
     let mut rows = vec![shared; count];
     for (name, values) in files {
@@ -169,6 +206,7 @@ mod tests {
     use super::*;
     use outset_data::lot::Lot;
     use outset_data::pictures::{Channels, made};
+    use serde_json::json;
 
     fn body(parts: &[(&str, &[u8])]) -> Vec<u8> {
         let mut body = b"ignored".to_vec();
@@ -180,21 +218,81 @@ mod tests {
         body
     }
 
+    fn read_form(body: &[u8]) -> Result<Vec<Map<String, Value>>, Refusal> {
+        form(body, "x y", &["photo"], 4, 1000)
+    }
+
     #[test]
     fn a_form_is_a_row() {
         let png = made(8, Channels::Grey, &mut Lot::new(1));
         let parts: [(&str, &[u8]); 2] =
             [("name=\"photo\"; filename=\"a.png\"", &png), ("name=\"age\"", b"30")];
-        let rows = form(&body(&parts), "x y", &["photo"]).unwrap();
+        let rows = read_form(&body(&parts)).unwrap();
         assert_eq!((rows.len(), &rows[0]["age"]), (1, &Value::from("30")));
         assert_eq!(rows[0]["photo"], base64(&png));
         let twice: [(&str, &[u8]); 3] = [parts[0], parts[1], parts[0]];
-        assert_eq!(form(&body(&twice), "x y", &["photo"]).unwrap().len(), 2);
+        let rows = read_form(&body(&twice)).unwrap();
+        let ages: Vec<&Value> = rows.iter().map(|row| &row["age"]).collect();
+        assert_eq!(ages, ["30", "30"]);
+    }
+
+    #[test]
+    fn many_rows_do_not_repeat_long_texts() {
+        let png = made(8, Channels::Grey, &mut Lot::new(1));
+        let photo: (&str, &[u8]) = ("name=photo; filename=a.png", &png);
+        let text = [b'x'; 300];
+        let with_text = |files: usize| {
+            let mut parts = vec![photo; files];
+            parts.push(("name=text", &text));
+            read_form(&body(&parts))
+        };
+        // 310 bytes a row: name and text with their marks.
+        assert_eq!(with_text(3).unwrap().len(), 3);
+        let refusal = with_text(4).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "the form's texts take more than 1000 bytes in its 4 rows, each of which holds them"
+        );
+        assert_eq!(refusal.status(), 413);
+        assert_eq!(with_text(5).unwrap_err(), Refusal::TooManyRows { limit: 4 });
+    }
+
+    #[test]
+    fn pixels_of_all_pictures_count_together() {
+        let names = ["photo".to_owned(), "other".to_owned()];
+        let png = |side| Value::from(base64(&headed(side)));
+        let both = |first: u32, second: u32| {
+            check_pixels(&[json!({"photo": png(first)}), json!({"other": png(second)})], &names)
+        };
+        assert_eq!(both(8_000, 6_000), Ok(()), "exactly as many as one picture may have");
+        assert_eq!(both(8_000, 6_001), Err(Refusal::TooManyPixelsTogether));
+        // What cannot be decoded is not: too large by itself, no picture, no text at all.
+        let others = json!({"photo": png(20_000), "other": base64(b"text")});
+        assert_eq!(check_pixels(&[others, json!({"photo": 3, "other": null}), json!(3)], &names), Ok(()));
+    }
+
+    /// A picture that says to be of `side` × `side` pixels.
+    fn headed(side: u32) -> Vec<u8> {
+        let mut bytes = made(8, Channels::Grey, &mut Lot::new(1));
+        bytes[16..20].copy_from_slice(&side.to_be_bytes());
+        bytes[20..24].copy_from_slice(&side.to_be_bytes());
+        let sum = crc(&bytes[12..29]).to_be_bytes();
+        bytes[29..33].copy_from_slice(&sum);
+        bytes
+    }
+
+    /// The checksum of a PNG chunk, bit by bit.
+    fn crc(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(u32::MAX, |sum, byte| {
+            (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
+                if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 }
+            })
+        })
     }
 
     #[test]
     fn what_is_no_form_or_no_picture() {
-        let refused = |body: &[u8]| form(body, "x y", &["photo"]).unwrap_err().to_string();
+        let refused = |body: &[u8]| read_form(body).unwrap_err().to_string();
         assert_eq!(refused(b""), "the form cannot be read: its boundary does not occur");
         assert_eq!(refused(b"--x y\r\nabc"), "the form cannot be read: it ends too early");
         assert_eq!(refused(&body(&[("nome=a", b"")])), "the form cannot be read: a part has no name");
@@ -207,7 +305,7 @@ mod tests {
         let png = made(8, Channels::Grey, &mut Lot::new(1));
         let whole = body(&[("name=photo; filename=a.png", &png), ("name=age", b"3")]);
         for end in 0..whole.len() - 4 {
-            assert!(form(&whole[..end], "x y", &["photo"]).is_err(), "{end}");
+            assert!(read_form(&whole[..end]).is_err(), "{end}");
         }
     }
 

@@ -56,11 +56,43 @@ fn post(address: SocketAddr, kind: &str, body: &[u8]) -> Response {
 
 /// A form with one file.
 fn form(content: &[u8]) -> Vec<u8> {
-    let mut body =
-        b"--edge\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\r\n".to_vec();
-    body.extend(content);
-    body.extend(b"\r\n--edge--\r\n");
+    form_of(&[content])
+}
+
+/// A form with some files.
+fn form_of(contents: &[&[u8]]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for content in contents {
+        body.extend(b"--edge\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\r\n");
+        body.extend(*content);
+        body.extend(b"\r\n");
+    }
+    body.extend(b"--edge--\r\n");
     body
+}
+
+/// A PNG whose header says that it is of `side` × `side` pixels, with nothing of the kind behind it.
+fn headed(side: u32) -> Vec<u8> {
+    let mut bytes = png(&[200], Shape { channels: 1, height: 1, width: 1 });
+    bytes[16..20].copy_from_slice(&side.to_be_bytes());
+    bytes[20..24].copy_from_slice(&side.to_be_bytes());
+    let sum = crc(&bytes[12..29]).to_be_bytes();
+    bytes[29..33].copy_from_slice(&sum);
+    bytes
+}
+
+/// A JPEG of 8 × 8 grey pixels: one table of ones, two of a single code, and a scan of one block.
+fn jpeg() -> Vec<u8> {
+    let code = |table: u8| [&[0xff, 0xc4, 0, 20, table, 1][..], &[0; 16]].concat();
+    [
+        &b"\xff\xd8\xff\xdb\0\x43\0"[..],
+        &[1; 64],
+        b"\xff\xc0\0\x0b\x08\0\x08\0\x08\x01\x01\x11\0",
+        &code(0),
+        &code(0x10),
+        b"\xff\xda\0\x08\x01\x01\0\0\x3f\0\x3f\xff\xd9",
+    ]
+    .concat()
 }
 
 #[test]
@@ -89,12 +121,22 @@ fn pictures_are_answered_however_they_come_and_others_refused() {
     assert_eq!(post(address, "application/json", br#"{"image": null}"#).status, 200);
     let pixel = png(&[200], Shape { channels: 1, height: 1, width: 1 });
     assert_eq!(post(address, "image/png", &pixel).status, 200);
+    let jpeg = jpeg();
+    assert_eq!(post(address, "image/jpeg", &jpeg).status, 200);
 
-    // The header of a PNG of 20,000 × 20,000 pixels.
-    let mut bomb = pixel.clone();
-    bomb[16..24].copy_from_slice(&[0, 0, 0x4e, 0x20, 0, 0, 0x4e, 0x20]);
-    let sum = crc(&bomb[12..29]).to_be_bytes();
-    bomb[29..33].copy_from_slice(&sum);
+    let bomb = headed(20_000);
+    // Each is small enough, but not both together.
+    let half = headed(8_000);
+    let text = base64(&half);
+    let halves = json!([{"image": text}, {"image": text}]).to_string().into_bytes();
+    let tensor = json!({"name": "image", "shape": [2], "datatype": "BYTES", "data": [text, text]});
+    let refused = Client::connect(address).ask(
+        "POST",
+        "/v2/models/sky/infer",
+        &[],
+        json!({ "inputs": [tensor] }).to_string().as_bytes(),
+    );
+    refused.check_error(413, "the pictures of the body have more than 100 million pixels together");
     let big = made(200, Channels::Rgb, &mut Lot::new(3));
     assert!(big.len() > 20_000, "a picture to cut off");
     let cut = &big[..big.len() / 2];
@@ -103,15 +145,23 @@ fn pictures_are_answered_however_they_come_and_others_refused() {
         ("image/png", b"no picture".to_vec(), 415, "is not a picture"),
         ("image/png", bomb.clone(), 413, "20000 × 20000"),
         ("image/png", vec![0; 200_000], 413, "100000"),
-        ("text/csv", picture.clone(), 415, "the content type is `text/csv`"),
+        (
+            "text/csv",
+            picture.clone(),
+            415,
+            "the content type is `text/csv`, expected `application/json`, `multipart/form-data` or `image/*`",
+        ),
         ("image/png", cut.to_vec(), 422, "damaged"),
+        ("image/jpeg", jpeg[..jpeg.len() - 1].to_vec(), 422, "is damaged: it is cut off"),
         (FORM, form(b"no picture"), 415, "is not a picture"),
         (FORM, form(&bomb), 413, "20000 × 20000"),
+        (FORM, form_of(&[&half, &half]), 413, "100 million pixels together"),
         (FORM, form(cut), 422, "damaged"),
         (FORM, b"no form".to_vec(), 400, "the form cannot be read"),
         ("application/json", json_of(json!(base64(b"no picture"))), 422, "is not a picture"),
         ("application/json", json_of(json!(base64(&bomb))), 422, "20000 × 20000"),
         ("application/json", json_of(json!(base64(cut))), 422, "damaged"),
+        ("application/json", halves, 413, "100 million pixels together"),
         ("application/json", json_of(json!("../../etc/passwd.png")), 422, "base 64"),
         ("application/json", json_of(json!(3)), 422, "base 64"),
     ] {

@@ -7,6 +7,7 @@ use expect_test::expect;
 use outset_data::lot::Lot;
 use outset_data::pictures::{Channels, Shape, made, png};
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// Overrides that make a run on pictures take a moment.
 const TINY: [&str; 2] = ["model.size=tiny", "train.epochs=2"];
@@ -82,8 +83,41 @@ fn pictures_that_cannot_be_mixed_are_told() {
 }
 
 #[test]
+fn the_report_shows_pictures() {
+    let sandbox = sides(20);
+    // Mixed alone, varied alone.
+    for (number, augment) in ["{ kind = \"none\", cutmix = 1.0 }", "\"light\""].into_iter().enumerate() {
+        sandbox.write(
+            "outset.toml",
+            format!(
+                "name = \"it\"\n[data]\nsource = \"sides\"\n[inputs]\nimage = {{ type = \"image\", augment = {augment} }}\n\
+                 [outputs]\nlabel = \"category\"\n"
+            ),
+        );
+        sandbox.ok(&[&["-q", "run"], &TINY[..]].concat());
+        let run = format!("runs/it-{}", number + 1);
+        let gallery = sandbox.json(&format!("{run}/pictures.json"));
+        assert_eq!((&gallery["input"], &gallery["output"]), (&"image".into(), &"label".into()));
+        let groups = gallery["groups"].as_array().unwrap();
+        let titles: Vec<&str> = groups.iter().map(|group| group["title"].as_str().unwrap()).collect();
+        assert!(titles.contains(&"What the answer hangs on"), "{titles:?}");
+        let seen = groups.iter().find(|group| group["title"] == "As the network sees them while training");
+        assert_eq!(seen.unwrap()["pictures"].as_array().unwrap().len(), 24, "{titles:?}");
+        let bytes = |picture: &Value| {
+            let file = picture["file"].as_str().unwrap();
+            std::fs::read(sandbox.path(&format!("{run}/pictures/{file}"))).unwrap()
+        };
+        let varied: HashSet<Vec<u8>> =
+            seen.unwrap()["pictures"].as_array().unwrap().iter().take(6).map(bytes).collect();
+        assert!(varied.len() > 2, "one picture, six times, as the network sees it");
+        let report = sandbox.read(&format!("{run}/report.html"));
+        assert!(titles.iter().all(|title| report.contains(title)), "{titles:?}");
+    }
+}
+
+#[test]
 fn every_encoder_of_pictures_trains_and_is_served_alike() {
-    for encoder in ["cnn", "resnet8", "resnet20", "vit"] {
+    for encoder in ["cnn", "resnet8", "resnet20", "resnet18", "resnet34", "resnet50", "vit"] {
         let sandbox = sides(20);
         sandbox.write(
             "outset.toml",
@@ -175,25 +209,40 @@ fn bomb() -> Vec<u8> {
     bytes
 }
 
+/// A JPEG of 8 × 8 grey pixels: one table of ones, two of a single code, and a scan of one block.
+fn jpeg() -> Vec<u8> {
+    let code = |table: u8| [&[0xff, 0xc4, 0, 20, table, 1][..], &[0; 16]].concat();
+    [
+        &b"\xff\xd8\xff\xdb\0\x43\0"[..],
+        &[1; 64],
+        b"\xff\xc0\0\x0b\x08\0\x08\0\x08\x01\x01\x11\0",
+        &code(0),
+        &code(0x10),
+        b"\xff\xda\0\x08\x01\x01\0\0\x3f\0\x3f\xff\xd9",
+    ]
+    .concat()
+}
+
 #[test]
 fn pictures_that_cannot_be_used_are_counted_and_named() {
     let sandbox = sides(12);
     let whole = made(64, Channels::Rgb, &mut Lot::new(2));
     sandbox
         .write("sides/left/bomb.png", bomb())
+        .write("sides/left/cut.jpg", &jpeg()[..140])
         .write("sides/left/cut.png", &whole[..whole.len() / 2])
         .write("sides/right/pixel.png", png(&[9], Shape { channels: 1, height: 1, width: 1 }))
         .write("sides/right/text.png", "no picture");
     let run = ["-q", "run", "sides", "--target", "label", "model.size=tiny", "train.epochs=1"];
     let transcript = sandbox.transcript(&run);
     // What the decoder says of a picture that is cut off is its own.
-    let start = transcript.find("is damaged: ").unwrap();
+    let start = transcript.rfind("is damaged: ").unwrap();
     let end =
         start + transcript[start..].find(", `text.png`").or(transcript[start..].find(", `right/")).unwrap();
     expect![[r#"
         exit 2
-        error: 3 of 28 pictures in column `image` cannot be used: `left/bomb.png` has 20000 × 20000 pixels, but a picture may have 100 million, `left/cut.png` is damaged: …, `right/text.png` is not a picture
-        hint: mend or remove them, or set `data.max_skipped` to more than 0.11 (it is 0.01)
+        error: 4 of 29 pictures in column `image` cannot be used: `left/bomb.png` has 20000 × 20000 pixels, but a picture may have 100 million, `left/cut.jpg` is damaged: it is cut off, `left/cut.png` is damaged: …, `right/text.png` is not a picture
+        hint: mend or remove them, or set `data.max_skipped` to more than 0.14 (it is 0.01)
     "#]]
     .assert_eq(&format!("{}is damaged: …{}", &transcript[..start], &transcript[end..]));
     sandbox.ok(&[&run[..], &["data.max_skipped=0.2"]].concat());

@@ -54,6 +54,40 @@ fn openapi_describes_the_models_columns() {
         let path = text[at + 1..].split('"').next().unwrap();
         assert!(api.pointer(path).is_some(), "{path}");
     }
+    // Forms and files are for models of pictures alone.
+    let kinds = |api: &Value| -> Vec<String> {
+        let bodies = &api["paths"]["/predict"]["post"]["requestBody"]["content"];
+        bodies.as_object().unwrap().keys().cloned().collect()
+    };
+    assert_eq!(kinds(&api), ["application/json"]);
+    let photo = InputSignature {
+        name: "photo".into(),
+        kind: "image".into(),
+        format: Some("64 × 64, rgb".into()),
+        ..Default::default()
+    };
+    let of_pictures = |inputs: Vec<InputSignature>| {
+        let model = Model { signature: Signature { inputs, outputs: Vec::new() }, ..model() };
+        crate::openapi::describe(&model, &Settings::default())
+    };
+    let alone = of_pictures(vec![photo.clone()]);
+    assert_eq!(kinds(&alone), ["application/json", "multipart/form-data", "image/*"]);
+    let call = &alone["paths"]["/predict"]["post"];
+    assert_eq!(
+        call["responses"]["415"]["description"],
+        "The body is something other than `application/json`, `multipart/form-data` or `image/*`, or is compressed"
+    );
+    assert_eq!(call["responses"]["413"]["description"], "Too many bytes, rows or pixels");
+    let beside = of_pictures(vec![photo, model().signature.inputs.remove(0)]);
+    assert_eq!(kinds(&beside), ["application/json", "multipart/form-data"]);
+    let form = &beside["paths"]["/predict"]["post"]["requestBody"]["content"]["multipart/form-data"];
+    assert_eq!(form["schema"]["required"], json!(["photo", "age"]));
+    assert_eq!(form["schema"]["properties"]["photo"]["items"]["contentMediaType"], "image/*");
+    assert_eq!(form["schema"]["properties"]["age"]["type"], "string");
+    assert_eq!(form["encoding"], json!({"photo": {"contentType": "image/*"}}));
+    let row = &beside["components"]["schemas"]["Row"]["properties"];
+    assert_eq!(row["photo"]["contentEncoding"], "base64");
+    assert_eq!(row["photo"]["description"], "image: brought to 64 × 64, rgb");
     let locked = Server::with(|settings| settings.api_key = Some("k".to_owned()));
     let api = locked.connect().ask("GET", "/openapi.json", &[("X-API-Key", "k")], b"").json();
     assert!(api["security"].is_array());

@@ -70,7 +70,9 @@ fn content_types() {
     ask(&[("Content-Type", "text/csv")], &body)
         .check_error(415, "the content type is `text/csv`, expected `application/json`");
     ask(&[("Content-Encoding", "gzip")], &body)
-        .check_error(415, "the body is compressed as `gzip`, expected plain JSON");
+        .check_error(415, "the body is compressed as `gzip`, but must be plain");
+    ask(&[("Content-Type", "image/png")], &body)
+        .check_error(415, "the content type is `image/png`, expected `application/json`");
 }
 
 #[test]

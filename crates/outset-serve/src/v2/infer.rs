@@ -7,7 +7,7 @@ use crate::app::{Model, json as respond};
 use crate::predict::{aside, ask};
 use crate::refusal::Refusal;
 use crate::rows::{Rows, not_json};
-use crate::{body, predict};
+use crate::{body, predict, upload};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use outset_data::signature::OutputSignature;
@@ -37,7 +37,7 @@ pub(super) async fn infer(State(app): Shared, asked: Asked, request: Request) ->
     if request.headers().contains_key("inference-header-content-length") {
         return Err(Refusal::Protocol("binary tensors are not taken, send `data` as JSON".to_owned()).into());
     }
-    let body = body::read(&app, request, deadline).await?;
+    let body = body::read(&app, request, deadline, upload::JSON).await?;
     let (bytes, limit) = (body.bytes.clone(), app.max_rows);
     let (id, wanted, rows) = aside(bytes.len() >= predict::LARGE_BODY, move || read(&bytes, limit)).await??;
     for wanted in wanted.iter().flatten() {
