@@ -2,13 +2,14 @@
 //! picture its answer hangs on.
 
 use crate::device;
+use crate::encoders::Mixing;
 use crate::error::LearnError;
 use crate::evaluate::{Answered, Answers, Truth, TruthValues};
 use crate::files;
 use crate::network::Network;
 use crate::order::mix;
 use crate::prepare::Prepared;
-use outset_data::pictures::{Pixels, Shape, png};
+use outset_data::pictures::{Augment, Pixels, Shape, png};
 use outset_data::{Cells, FeatureShape, Features};
 use outset_spec::record::{Gallery, PictureGroup, PictureRecord};
 use std::path::Path;
@@ -52,9 +53,7 @@ pub(crate) fn write(
         hall.answered(&prepared.truths[output], answers, output)?;
         hall.explained(network, column, &prepared.truths[output], answers, output, &mean)?;
     }
-    if !augment.is_none() {
-        hall.varied(|values, key, out| augment.apply(values, shape, &mean, key, out))?;
-    }
+    hall.varied(&augment, &mean)?;
     let gallery = Gallery {
         input: input.clone(),
         output: category.map_or(String::new(), |output| prepared.truths[output].name.clone()),
@@ -173,23 +172,43 @@ impl Hall<'_> {
             .collect()
     }
 
-    /// Shows some train pictures as the network gets them.
-    fn varied(&mut self, apply: impl Fn(&[u8], u64, &mut [f32])) -> Result<(), LearnError> {
+    /// Shows some train pictures as the network gets them: varied, and mixed where a batch is; nothing where neither is so.
+    fn varied(&mut self, augment: &Augment, mean: &[f32]) -> Result<(), LearnError> {
+        let (seed, length) = (self.prepared.recipe.seed, self.shape.length());
+        let rows = crate::run::evenly(&self.prepared.train, VARIED);
+        // Pictures beside other inputs are not mixed.
+        let alone = self.prepared.preprocessor.inputs.len() == 1;
+        let mixing =
+            |time: u64| Mixing::draw(augment, self.shape, rows.len(), mix(seed, time)).filter(|_| alone);
+        if augment.is_none() && mixing(0).is_none() {
+            return Ok(());
+        }
+        let batches: Vec<Vec<f32>> = (0..TIMES as u64)
+            .map(|time| {
+                let mut batch = vec![0.0f32; rows.len() * length];
+                for (index, (row, out)) in rows.iter().zip(batch.chunks_exact_mut(length)).enumerate() {
+                    let key = mix(mix(seed, index as u64), time);
+                    augment.apply(self.pixels[*row as usize].values(), self.shape, mean, key, out);
+                }
+                if let Some(mixing) = mixing(time) {
+                    mixing.apply(&mut batch, self.shape);
+                }
+                batch
+            })
+            .collect();
         let mut pictures = Vec::new();
-        for (index, row) in crate::run::evenly(&self.prepared.train, VARIED).into_iter().enumerate() {
-            let values = self.pixels[row as usize].values();
-            for time in 0..TIMES {
-                let mut out = vec![0.0f32; self.shape.length()];
-                apply(values, mix(mix(self.prepared.recipe.seed, index as u64), time as u64), &mut out);
-                let bytes: Vec<u8> = out.iter().map(|value| (value * 255.0).round() as u8).collect();
+        for (index, row) in rows.iter().enumerate() {
+            for (time, batch) in batches.iter().enumerate() {
+                let values = &batch[index * length..][..length];
+                let bytes: Vec<u8> = values.iter().map(|value| (value * 255.0).round() as u8).collect();
                 let file = format!("varied-{}-{}.png", index + 1, time + 1);
                 files::write(&self.folder.join(&file), &png(&bytes, self.shape))?;
-                pictures.push(PictureRecord { file, name: self.name(row), ..PictureRecord::default() });
+                pictures.push(PictureRecord { file, name: self.name(*row), ..PictureRecord::default() });
             }
         }
         self.add(
             "As the network sees them while training",
-            &format!("{VARIED} pictures of train, {TIMES} times each as augmentation varies them."),
+            &format!("{VARIED} pictures of train, {TIMES} times each as augmentation varies and mixes them."),
             pictures,
         );
         Ok(())

@@ -8,6 +8,7 @@ use crate::metrics;
 use crate::network::Design;
 use crate::optimizers::Optimizer;
 use crate::schedules::Schedule;
+use crate::size::Size;
 use indexmap::IndexMap;
 use outset_data::types::ColumnSettings;
 use outset_spec::problem::quote_list;
@@ -103,6 +104,10 @@ pub fn resolve(
     problems: &mut Problems,
 ) -> Recipe {
     let linear = matches!(design.combiner, combiner::Settings::Linear(_));
+    let size = match &design.combiner {
+        combiner::Settings::Mlp(settings) => settings.size,
+        combiner::Settings::Linear(_) => Size::Small,
+    };
     let wishes = design.wishes(rows);
     let optimizer = Optimizer::read(&optimizer_section(train, linear, &wishes), problems);
     let schedule = Schedule::read(&schedule_section(train, &wishes), problems);
@@ -113,7 +118,7 @@ pub fn resolve(
     let epochs = train.epochs.unwrap_or(if train.steps.is_some() {
         usize::MAX
     } else {
-        wishes.epochs.unwrap_or_else(|| default_epochs(rows, truths))
+        size.epochs(wishes.epochs.unwrap_or_else(|| default_epochs(rows, truths)))
     });
     let epochs = match train.steps {
         Some(steps) => epochs.min(steps.div_ceil(rows.div_ceil(batch_size.max(1)).max(1))),

@@ -15,6 +15,15 @@ choices! {
 }
 
 impl Size {
+    /// Epochs of a network of this size, where one of the default size has so many: what is larger has more to learn.
+    pub fn epochs(self, of_small: usize) -> usize {
+        match self {
+            Self::Tiny => of_small.div_ceil(2),
+            Self::Small => of_small,
+            Self::Base => of_small + of_small / 2,
+        }
+    }
+
     /// The size that a `[model]` table asks for, by which encoders go too; whether it is one is checked where the table
     /// is read in full.
     pub fn of(model: &Section) -> Self {

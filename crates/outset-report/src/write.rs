@@ -31,7 +31,7 @@ pub fn write(run: &Path) -> Result<Written, ReportError> {
     if !plots.is_empty() {
         fs::create_dir_all(&folder).map_err(|source| ReportError::Write { path: folder.clone(), source })?;
     }
-    let inline = draw(&plots, &folder)?;
+    let inline = draw(&plots, &folder, facts.record.environment.threads)?;
     let figures: Vec<page::Figure<'_>> =
         plots.iter().zip(inline).map(|((_, plot), svg)| page::Figure { plot, svg }).collect();
     let report = run.join("report.html");
@@ -40,8 +40,8 @@ pub fn write(run: &Path) -> Result<Written, ReportError> {
     Ok(Written { report, plots: files.collect() })
 }
 
-/// Draws every picture into its files, on a few threads, and gives those for the page.
-fn draw(plots: &[(String, Plot<'_>)], folder: &Path) -> Result<Vec<String>, ReportError> {
+/// Draws every picture into its files, on as many threads as the run had, but a few at most, and gives those for the page.
+fn draw(plots: &[(String, Plot<'_>)], folder: &Path, threads: usize) -> Result<Vec<String>, ReportError> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
@@ -55,7 +55,7 @@ fn draw(plots: &[(String, Plot<'_>)], folder: &Path) -> Result<Vec<String>, Repo
         }
         Ok(done)
     };
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(plots.len()).min(4);
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(threads).min(plots.len()).min(4);
     let mut drawn = vec![String::new(); plots.len()];
     let results: Vec<Result<Vec<(usize, String)>, ReportError>> = thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();

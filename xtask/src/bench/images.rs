@@ -2,7 +2,7 @@
 //! same network in PyTorch.
 
 use super::experiment::{Experiment, number};
-use super::measure::{mean_and_deviation, mebibytes, median};
+use super::measure::{listed, mean_and_deviation, mebibytes, median};
 use super::place::Place;
 use super::{Outcome, document};
 use serde_json::Value;
@@ -73,8 +73,9 @@ pub const ROWS: &[Row] = &[
     },
 ];
 
-/// One run: accuracy, that of the linear model, seconds of an epoch and of the whole command, peak memory; and its twin.
+/// One run: its seed, accuracy, that of the linear model, seconds of an epoch and of the whole command, peak memory; and its twin.
 struct Trained {
+    seed: u64,
     accuracy: f64,
     linear: f64,
     epoch_seconds: f64,
@@ -115,7 +116,8 @@ pub fn images(
         lines.push(row.line(&trained));
         turns.extend(row.turns(&trained));
     }
-    let head = ["data", "accuracy", "least", "reached", "linear", "seconds", "most", "in time", "peak MiB"];
+    let head =
+        ["data", "seeds", "accuracy", "least", "reached", "linear", "seconds", "most", "in time", "peak MiB"];
     let mut text = format!("{words}\n\n{}", document::table(&head, &lines));
     if !turns.is_empty() {
         let table = document::table(&["data", "what", "Outset", "PyTorch"], &turns);
@@ -138,6 +140,7 @@ impl Row {
         let epochs = number(&ran.record["training"]["epochs"]);
         let accuracy = |metrics: &Value| number(&metrics["test"][self.output]["accuracy"]);
         Ok(Trained {
+            seed,
             accuracy: accuracy(&ran.record["metrics"]),
             linear: accuracy(&ran.record["baselines"]["linear"]),
             epoch_seconds: number(&ran.record["timings"]["train"]) / epochs,
@@ -181,6 +184,7 @@ impl Row {
         let yes = |reached: bool| if reached { "yes" } else { "no" }.to_owned();
         vec![
             self.experiment.name.to_owned(),
+            listed(trained.iter().map(|one| one.seed)),
             if trained.len() > 1 { format!("{mean:.4} ± {deviation:.4}") } else { format!("{mean:.4}") },
             self.accuracy.to_string(),
             yes(mean >= self.accuracy),
@@ -209,6 +213,7 @@ mod tests {
             twin: Twin::Whole,
         };
         let one = |accuracy, seconds| Trained {
+            seed: 3,
             accuracy,
             linear: 0.5,
             epoch_seconds: 2.0,
@@ -217,10 +222,11 @@ mod tests {
             twin: Some(serde_json::json!({"accuracy": 0.8, "epoch_seconds": 3.0})),
         };
         let line = row.line(&[one(0.95, 5.0), one(0.91, 15.0)]);
-        assert_eq!((line[3].as_str(), line[7].as_str(), line[8].as_str()), ("yes", "yes", "1"));
+        assert_eq!((line[1].as_str(), line[4].as_str()), ("3, 3", "yes"));
+        assert_eq!((line[8].as_str(), line[9].as_str()), ("yes", "1"));
         let line = row.line(&[one(0.85, 11.0)]);
-        assert_eq!((line[1].as_str(), line[3].as_str(), line[7].as_str()), ("0.8500", "no", "no"));
-        assert_eq!(row.line(&[one(f64::NAN, 11.0)])[3], "no");
+        assert_eq!((line[2].as_str(), line[4].as_str(), line[8].as_str()), ("0.8500", "no", "no"));
+        assert_eq!(row.line(&[one(f64::NAN, 11.0)])[4], "no");
         let turns = row.turns(&[one(0.9, 1.0)]);
         assert_eq!(turns[0], ["a", "accuracy", "0.9000", "0.8000"]);
         assert_eq!(turns[1], ["a", "seconds of an epoch", "2.0", "3.0"]);

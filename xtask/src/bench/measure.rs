@@ -105,6 +105,11 @@ fn sorted(values: &[f64]) -> Vec<f64> {
     sorted
 }
 
+/// Numbers with commas between them.
+pub fn listed(numbers: impl Iterator<Item = u64>) -> String {
+    numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(", ")
+}
+
 /// Mean and standard deviation (of a sample; 0 of a single value).
 pub fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     let count = values.len() as f64;

@@ -19,7 +19,8 @@ const SHORT: f64 = 30.0;
 const TURNS: usize = 3;
 
 /// Built-in examples that are forecast.
-const EXAMPLES: [&str; 5] = ["line", "churn", "sentiment", "sentiment-zh", "ticket-priority"];
+const EXAMPLES: [&str; 7] =
+    ["line", "churn", "sentiment", "sentiment-zh", "ticket-priority", "photos", "entities"];
 
 /// A forecast and what came.
 struct Pair {

@@ -2,7 +2,7 @@
 //! scikit-learn's TF-IDF with a linear support vector machine on the same rows.
 
 use super::experiment::{Experiment, Ran, number};
-use super::measure::{mean_and_deviation, mebibytes, median};
+use super::measure::{listed, mean_and_deviation, mebibytes, median};
 use super::place::Place;
 use super::{Outcome, document};
 use serde_json::Value;
@@ -134,6 +134,7 @@ pub const ROWS: &[Row] = &[
 
 /// A run, what the support vector machine reaches on its rows, and the same network in PyTorch.
 struct Trained {
+    seed: u64,
     ran: Ran,
     machine: Value,
     network: Option<Value>,
@@ -174,6 +175,7 @@ pub fn texts(place: &Place, names: &[&str], seeds: Option<&[u64]>) -> Outcome<St
     }
     let head = [
         "data",
+        "seeds",
         "metric",
         "Outset",
         "least",
@@ -206,7 +208,7 @@ impl Row {
             Some(script) => Some(self.experiment.twin(place, script, &ran, seed, &[])?),
             None => None,
         };
-        Ok(Trained { ran, machine, network })
+        Ok(Trained { seed, ran, machine, network })
     }
 
     /// The line of the table about a goal.
@@ -229,6 +231,7 @@ impl Row {
         let yes = |reached: bool| if reached { "yes" } else { "no" }.to_owned();
         vec![
             self.experiment.name.to_owned(),
+            listed(trained.iter().map(|one| one.seed)),
             format!("{} of {}", goal.metric, goal.output),
             outset,
             match goal.least {
@@ -311,7 +314,7 @@ mod tests {
             peak_bytes: 1 << 20,
         };
         let network = Some(json!({ "y": { "accuracy": 0.5 }, "seconds": 7.0 }));
-        Trained { ran, machine: json!({ "y": { "accuracy": machine } }), network }
+        Trained { seed: 3, ran, machine: json!({ "y": { "accuracy": machine } }), network }
     }
 
     fn row() -> Row {
@@ -323,12 +326,13 @@ mod tests {
     fn a_line_tells_what_is_reached() {
         let runs = [trained(0.95, 0.9, 5.0), trained(0.91, 0.94, 15.0)];
         let line = row().line(&least("y", "accuracy", 0.9), &runs);
-        assert_eq!(line[2..7], ["0.9300 ± 0.0283", "0.9", "yes", "NaN ± NaN", "0.9200 ± 0.0283"]);
-        assert_eq!(line[7..], ["10.0", "10", "yes", "1"]);
+        assert_eq!(line[1], "3, 3");
+        assert_eq!(line[3..8], ["0.9300 ± 0.0283", "0.9", "yes", "NaN ± NaN", "0.9200 ± 0.0283"]);
+        assert_eq!(line[8..], ["10.0", "10", "yes", "1"]);
         let beside = Goal { output: "y", metric: "accuracy", least: Least::Twin };
-        assert_eq!(row().line(&beside, &runs)[3..5], ["LinearSVC", "yes"]);
-        assert_eq!(row().line(&beside, &runs[1..])[4], "no");
-        assert_eq!(row().line(&least("z", "accuracy", 0.1), &runs)[4], "no");
+        assert_eq!(row().line(&beside, &runs)[4..6], ["LinearSVC", "yes"]);
+        assert_eq!(row().line(&beside, &runs[1..])[5], "no");
+        assert_eq!(row().line(&least("z", "accuracy", 0.1), &runs)[5], "no");
     }
 
     #[test]

@@ -28,7 +28,7 @@ choices! {
 settings! {
     /// Settings of the multilayer perceptron.
     pub struct Settings {
-        /// The one dial: sets width, depth and members together.
+        /// The one dial: sets width, depth, members and epochs together.
         size: Size = Size::Small;
         /// Units of each hidden layer.
         hidden_size: Option<usize> = None, in Bounds::between(1.0, 1_000_000.0);
