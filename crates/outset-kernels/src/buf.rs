@@ -4,7 +4,8 @@ use std::alloc::{Layout, alloc, handle_alloc_error};
 
 /// Returns a vector of `len` arbitrary values, for outputs that are written in full.
 ///
-/// Clearing a large output costs a pass over memory that the kernel then overwrites.
+/// Clearing a large output costs a pass over memory that the kernel then overwrites. In tests the values are NaN, so that one
+/// that a kernel leaves unwritten shows.
 pub(crate) fn uninit(len: usize) -> Vec<f32> {
     if len == 0 {
         return Vec::new();
@@ -17,10 +18,14 @@ pub(crate) fn uninit(len: usize) -> Vec<f32> {
     }
     // SAFETY: `data` was allocated just above by the global allocator with the layout of `len` values of `f32`, and
     // after `initialise` every bit pattern in it is a valid `f32`.
-    unsafe {
+    let mut values = unsafe {
         initialise(data, len);
         Vec::from_raw_parts(data, len, len)
+    };
+    if cfg!(test) {
+        values.fill(f32::NAN);
     }
+    values
 }
 
 /// Makes the bytes at `data` count as initialised, with whatever values they hold.
@@ -53,6 +58,7 @@ mod tests {
         for len in [0, 1, 7, 100_000] {
             let mut values = uninit(len);
             assert_eq!(values.len(), len);
+            assert!(values.iter().all(|v| v.is_nan()));
             values.fill(1.5);
             assert!(values.iter().all(|&v| v == 1.5));
         }

@@ -338,7 +338,9 @@ fn best_of_row(batch: &Batch<'_>, row: usize, factors: &Factors, allowed: &[bool
     }
     let score = score(emissions, batch.chain, tags, path.iter().map(|tag| *tag as usize));
     let total = forward(emissions, factors, tags).log_total;
-    Best { tags: path, probability: (score - total).exp().min(1.0) }
+    let share = (score - total).exp();
+    // Written as a selection that keeps a NaN.
+    Best { tags: path, probability: if share > 1.0 { 1.0 } else { share } }
 }
 
 #[cfg(test)]
@@ -432,6 +434,21 @@ mod tests {
                 }
                 assert_eq!(found[2], Best { tags: vec![], probability: 1.0 });
             }
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_stays_so() {
+        for value in [f32::NAN, f32::INFINITY] {
+            let (mut emissions, chain, gold) = made(1);
+            emissions[TAGS + 1] = value;
+            let got = gradients(batch(&emissions, &chain), &gold, &[1.0; LENGTHS.len()]);
+            assert!(!got.loss.is_finite() && got.dchain.iter().any(|v| v.is_nan()));
+            assert!(got.demissions[..TIME * TAGS].iter().any(|v| v.is_nan()));
+            assert!(got.demissions[TIME * TAGS..].iter().all(|v| v.is_finite()));
+            let found = best(batch(&emissions, &chain), &vec![true; chain.len()]);
+            assert!(found[0].probability.is_nan(), "{value} gives {}", found[0].probability);
+            assert!(found[1..].iter().all(|row| row.probability.is_finite()));
         }
     }
 

@@ -1,9 +1,9 @@
 //! Instruction sets: what the machine has, and kernels compiled for each level.
 //!
 //! `OUTSET_ISA` (`scalar`, `neon`, `avx2`, `avx512`, `avx512_bf16`, `amx`) forces a lower level than the detected one, to
-//! test or measure the other paths. A level that the machine lacks is never used.
+//! test or measure the other paths. A level that the machine lacks is never used, and any other name is refused.
 
-use std::{fmt, sync::OnceLock};
+use std::{error::Error, fmt, sync::OnceLock};
 
 /// Name of the environment variable that forces a lower level.
 pub const VARIABLE: &str = "OUTSET_ISA";
@@ -45,6 +45,11 @@ impl Level {
     /// Finds a level by its name.
     pub fn from_name(name: &str) -> Option<Level> {
         Level::ALL.into_iter().find(|level| level.name() == name)
+    }
+
+    /// Whether a machine whose highest level this is has another.
+    fn has(self, other: Level) -> bool {
+        other <= self && (other != Level::Neon || self == Level::Neon)
     }
 }
 
@@ -104,16 +109,45 @@ fn has_amx() -> bool {
     false
 }
 
-/// Returns the level in use: the detected one, or the lower one that [`VARIABLE`] names.
+/// What [`VARIABLE`] holds where it is the name of no level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownLevel(pub String);
+
+impl fmt::Display for UnknownLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = Level::ALL.map(|level| format!("`{level}`")).join(", ");
+        write!(f, "`{VARIABLE}` is `{}`, but must be one of {names}", self.0)
+    }
+}
+
+impl Error for UnknownLevel {}
+
+/// Returns the level that [`VARIABLE`] names, if it is set to anything.
 ///
-/// It is read once; an unknown name counts as unset (callers that want to report it compare with
-/// [`Level::from_name`]).
+/// # Errors
+/// If no level has that name. A program asks before it computes, as [`level`] panics then.
+pub fn forced() -> Result<Option<Level>, UnknownLevel> {
+    let Some(name) = std::env::var_os(VARIABLE).filter(|name| !name.is_empty()) else { return Ok(None) };
+    let name = name.to_string_lossy();
+    Level::from_name(&name).map(Some).ok_or_else(|| UnknownLevel(name.into_owned()))
+}
+
+/// Returns the level in use: the highest that the machine has, up to the one that [`VARIABLE`] names. It is read once.
+///
+/// # Panics
+/// If that is the name of no level.
 pub fn level() -> Level {
     static LEVEL: OnceLock<Level> = OnceLock::new();
-    *LEVEL.get_or_init(|| {
-        let forced = std::env::var(VARIABLE).ok().and_then(|name| Level::from_name(&name));
-        forced.map_or(detected(), |level| level.min(detected()))
+    *LEVEL.get_or_init(|| match forced() {
+        Ok(forced) => forced.map_or(detected(), |forced| highest(forced, detected())),
+        Err(unknown) => panic!("{unknown}"),
     })
+}
+
+/// The highest level up to `limit` that a machine with `detected` has.
+fn highest(limit: Level, detected: Level) -> Level {
+    let had = Level::ALL.into_iter().filter(|level| *level <= limit && detected.has(*level));
+    had.max().unwrap_or(Level::Scalar)
 }
 
 /// How `a * b + c` is computed at a level.
@@ -211,8 +245,50 @@ mod tests {
     }
 
     #[test]
-    fn the_level_in_use_exists() {
-        assert!(level() <= detected());
+    fn a_level_that_the_machine_lacks_is_the_next_lower_one() {
+        for (limit, detected, expected) in [
+            (Level::Amx, Level::Avx2, Level::Avx2),
+            (Level::Avx2, Level::Amx, Level::Avx2),
+            (Level::Avx2, Level::Scalar, Level::Scalar),
+            (Level::Neon, Level::Avx2, Level::Scalar),
+            (Level::Scalar, Level::Neon, Level::Scalar),
+            (Level::Amx, Level::Neon, Level::Neon),
+        ] {
+            assert_eq!(highest(limit, detected), expected, "{limit} where {detected} is the highest");
+        }
+    }
+
+    /// Also in the processes that the tests below start.
+    #[test]
+    fn the_level_in_use_is_the_forced_one_or_the_highest() {
+        let level = level();
+        match forced().unwrap() {
+            None => assert_eq!(level, detected()),
+            Some(forced) if detected().has(forced) => assert_eq!(level, forced),
+            Some(forced) => assert!(level < forced),
+        }
+    }
+
+    /// This test binary, to be run with a level.
+    fn with_level(name: &str) -> std::process::Command {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.env(VARIABLE, name).arg("--quiet");
+        command
+    }
+
+    #[test]
+    fn the_name_of_no_level_is_refused() {
+        let test = "isa::tests::the_level_in_use_is_the_forced_one_or_the_highest";
+        for (name, words) in
+            [("amx", "1 passed"), ("", "1 passed"), ("mmx", "`OUTSET_ISA` is `mmx`, but must be one of")]
+        {
+            let output = with_level(name).args(["--exact", test]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(said.contains(words), "with `{name}`:\n{said}");
+            assert_eq!(output.status.success(), name != "mmx");
+        }
+        let unknown = UnknownLevel("mmx".to_owned()).to_string();
+        assert!(unknown.ends_with("`scalar`, `neon`, `avx2`, `avx512`, `avx512_bf16`, `amx`"), "{unknown}");
     }
 
     /// Runs this test binary again at each lower level, so that every kernel's tests hold on every path.
@@ -221,14 +297,9 @@ mod tests {
         if std::env::var_os(VARIABLE).is_some() {
             return;
         }
-        let lower = Level::ALL.into_iter().filter(|&level| level < detected() && level != Level::Neon);
+        let lower = Level::ALL.into_iter().filter(|&level| level < detected() && detected().has(level));
         for level in lower {
-            let binary = std::env::current_exe().expect("the test binary has a path");
-            let output = std::process::Command::new(binary)
-                .env(VARIABLE, level.name())
-                .arg("--quiet")
-                .output()
-                .expect("the test binary runs");
+            let output = with_level(level.name()).output().unwrap();
             assert!(output.status.success(), "at {level}:\n{}", String::from_utf8_lossy(&output.stdout));
         }
     }

@@ -68,6 +68,15 @@ impl Cut {
     }
 }
 
+/// Returns the number of rows of `width` values.
+///
+/// # Panics
+/// If the last row is not whole.
+pub(crate) fn whole_rows(len: usize, width: usize) -> usize {
+    assert!(len.is_multiple_of(width), "the last row is not whole: {len} values in rows of {width}");
+    len.checked_div(width).unwrap_or(0)
+}
+
 /// Something that holds rows and can be cut between two of them.
 pub(crate) trait Split: Send + Sized {
     /// Returns the first `row` rows and the others.

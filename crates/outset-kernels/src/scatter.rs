@@ -48,7 +48,8 @@ impl<'a> Scatter<'a> {
     fn of_parts(data: &'a mut [f32], rows: usize, stride: usize, cuts: Vec<usize>) -> Self {
         let columns = cuts[cuts.len() - 1];
         assert!(cuts.is_sorted() && columns <= stride, "parts lie in their row, one after the other");
-        assert!(rows == 0 || (rows - 1) * stride + columns <= data.len(), "rows reach past their data");
+        let extent = rows.saturating_sub(1).saturating_mul(stride).saturating_add(columns);
+        assert!(rows == 0 || extent <= data.len(), "rows reach past their data");
         let taken = (0..rows * (cuts.len() - 1)).map(|_| AtomicU8::new(0)).collect();
         Scatter { data: data.as_mut_ptr(), stride, cuts, taken, borrowed: PhantomData }
     }

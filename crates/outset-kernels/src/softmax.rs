@@ -9,9 +9,12 @@ use crate::{
 };
 
 /// Returns the softmax of each row of `width` values.
+///
+/// # Panics
+/// If the last row is not whole.
 pub fn forward(x: &[f32], width: usize) -> Vec<f32> {
+    let rows = par::whole_rows(x.len(), width);
     let mut y = uninit(x.len());
-    let rows = x.len() / width.max(1);
     par::run(Rows::new(&mut y, width), Cut::new(rows, 4 * width), |range, y| {
         y.data.copy_from_slice(&x[range.start * width..range.end * width]);
         softmax_rows(y.data, width);
@@ -20,10 +23,13 @@ pub fn forward(x: &[f32], width: usize) -> Vec<f32> {
 }
 
 /// Returns the gradient of the input, given the output `y` and its gradient: `dx = y (dy - Σ y dy)`.
+///
+/// # Panics
+/// If sizes differ, or the last row is not whole.
 pub fn backward(y: &[f32], dy: &[f32], width: usize) -> Vec<f32> {
     assert_eq!(y.len(), dy.len(), "output and gradient differ in size");
+    let rows = par::whole_rows(y.len(), width);
     let mut dx = uninit(y.len());
-    let rows = y.len() / width.max(1);
     par::run(Rows::new(&mut dx, width), Cut::new(rows, 2 * width), |range, dx| {
         let at = range.start * width..range.end * width;
         backward_rows(&y[at.clone()], &dy[at], dx.data, width);
@@ -58,7 +64,7 @@ kernel! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check_gradient, close, same_bits_with_one_and_two_threads, values, wide};
+    use crate::testing::{check_gradient, close, refused, same_bits_with_one_and_two_threads, values, wide};
 
     fn twin(x: &[f64], width: usize) -> Vec<f64> {
         x.chunks(width)
@@ -104,6 +110,24 @@ mod tests {
     fn minus_infinity_is_left_out_and_nan_seen() {
         assert_eq!(forward(&[0.0, f32::NEG_INFINITY, 0.0, f32::NEG_INFINITY], 4), [0.5, 0.0, 0.5, 0.0]);
         assert!(forward(&[0.0, f32::NAN, 1.0], 3).iter().all(|v| v.is_nan()));
+    }
+
+    #[test]
+    fn a_nan_in_the_gradient_stays_in_its_row() {
+        let y = forward(&values(12, 1), 4);
+        let mut dy = values(12, 2);
+        dy[5] = f32::NAN;
+        let dx = backward(&y, &dy, 4);
+        assert!(dx.iter().enumerate().all(|(at, v)| v.is_nan() == (4..8).contains(&at)));
+    }
+
+    #[test]
+    fn a_row_that_is_not_whole_is_refused() {
+        let x = [1.0; 7];
+        for width in [0, 3] {
+            refused("the last row is not whole", || drop(forward(&x, width)));
+            refused("the last row is not whole", || drop(backward(&x, &x, width)));
+        }
     }
 
     #[test]

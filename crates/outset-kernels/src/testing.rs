@@ -1,5 +1,7 @@
 //! What the tests of several modules share: made-up data, comparisons, and pools of one and of two threads.
 
+use crate::precision::{self, Precision};
+
 /// Returns `len` reproducible values in `[-1, 1)`.
 pub(crate) fn values(len: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -33,25 +35,50 @@ pub(crate) fn close_within(got: &[f32], expected: &[f64], tolerance: f64) {
     }
 }
 
+/// Asserts that in bf16 each output of `function` is within 1e-2 of what is expected, relative to its largest value, and that
+/// it was rounded: none is what single precision gives.
+#[track_caller]
+pub(crate) fn close_in_bf16(function: impl Fn() -> Vec<Vec<f32>>, expected: &[Vec<f64>]) {
+    let got = precision::with(Precision::Bf16, &function);
+    assert_eq!(got.len(), expected.len());
+    for (at, ((got, single), expected)) in got.iter().zip(function()).zip(expected).enumerate() {
+        close_within(got, expected, 1e-2);
+        assert!(*got != single, "output {at} was not rounded");
+    }
+}
+
 /// Asserts that `gradient` is the derivative of `function` at `x`, by central differences in f64.
 ///
 /// The function is a naive twin; that the fast kernel's gradient is right follows from its closeness to the twin's.
 #[track_caller]
 pub(crate) fn check_gradient(x: &[f64], gradient: &[f64], function: impl Fn(&[f64]) -> f64) {
     let largest = gradient.iter().fold(1e-3, |m: f64, v| m.max(v.abs()));
-    for i in 0..x.len() {
+    for (i, (slope, gradient)) in slopes(x, function).into_iter().zip(gradient).enumerate() {
+        assert!((slope - gradient).abs() <= 1e-6 * largest, "input {i}: {gradient} instead of {slope}");
+    }
+}
+
+/// Returns the derivative of `function` at `x`, by central differences.
+pub(crate) fn slopes(x: &[f64], function: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+    let slope = |i: usize| {
         let at = |step: f64| {
             let mut moved = x.to_vec();
             moved[i] += step;
             function(&moved)
         };
-        let slope = (at(1e-5) - at(-1e-5)) / 2e-5;
-        assert!(
-            (slope - gradient[i]).abs() <= 1e-6 * largest,
-            "input {i}: {} instead of {slope}",
-            gradient[i]
-        );
-    }
+        (at(1e-5) - at(-1e-5)) / 2e-5
+    };
+    (0..x.len()).map(slope).collect()
+}
+
+/// Asserts that `got` is not finite wherever `expected` isn't, which is so somewhere.
+#[track_caller]
+pub(crate) fn hides_nothing(got: &[f32], expected: &[f64]) {
+    assert_eq!(got.len(), expected.len());
+    assert!(expected.iter().any(|v| !v.is_finite()), "all that is expected is finite");
+    let hidden =
+        got.iter().zip(expected).position(|(got, expected)| got.is_finite() && !expected.is_finite());
+    assert_eq!(hidden, None, "the place of a value that is finite but should not be");
 }
 
 /// Asserts that `function` gives the very same bits with one and with two threads.
@@ -63,6 +90,15 @@ pub(crate) fn same_bits_with_one_and_two_threads(function: impl Fn() -> Vec<Vec<
         outputs.into_iter().map(|o| o.into_iter().map(f32::to_bits).collect::<Vec<_>>()).collect::<Vec<_>>()
     };
     assert!(run(1) == run(2));
+}
+
+/// Asserts that `act` panics with words among which these are.
+#[track_caller]
+pub(crate) fn refused(words: &str, act: impl FnOnce()) {
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act)).expect_err("nothing was refused");
+    let said = panic.downcast_ref::<String>().map(String::as_str);
+    let said = said.or(panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+    assert!(said.contains(words), "refused with other words: {said}");
 }
 
 /// Returns the distance of `got` from `exact` in units of the last place of `exact` as f32.

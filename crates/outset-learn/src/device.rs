@@ -6,7 +6,7 @@
 use burn::tensor::Device;
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 use burn::tensor::DeviceType;
-use outset_ops::precision;
+use outset_ops::{isa, precision};
 use outset_spec::{Problem, problem};
 use std::sync::OnceLock;
 
@@ -27,8 +27,9 @@ static CHOSEN: OnceLock<(String, Device)> = OnceLock::new();
 /// the first where there is no number. To be called once, before anything is computed.
 ///
 /// # Errors
-/// If there is no such device, or one was chosen already.
+/// If there is no such device, or one was chosen already, or the environment names an instruction set that there is not.
 pub fn choose(name: &str) -> Result<(), Problem> {
+    isa::forced().map_err(|unknown| Problem::new(unknown.to_string()))?;
     let (kind, number) = name.split_once(':').unwrap_or((name, "0"));
     if !KINDS.contains(&kind) {
         let problem = problem::unknown("device", name, KINDS, None);

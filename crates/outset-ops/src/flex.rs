@@ -23,8 +23,16 @@ pub(crate) fn applies(tensors: &[&DispatchTensor]) -> bool {
     })
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many results of kernels this thread has wrapped in tensors.
+    pub(crate) static WRAPPED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// Wraps values in a tensor of the given shape.
 pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
+    #[cfg(test)]
+    WRAPPED.set(WRAPPED.get() + 1);
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape.into()), DType::F32)
 }
 
@@ -89,4 +97,22 @@ pub(crate) fn shape_with_width(tensor: &FlexTensor, width: usize) -> Shape {
     let last = shape.num_dims() - 1;
     shape[last] = width;
     shape
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    #[test]
+    fn kernels_apply_to_single_precision_tracked_or_not() {
+        let of = |device: &Device, dtype| Tensor::<1>::ones([3], (device, dtype));
+        for device in [Device::flex(), Device::flex().autodiff()] {
+            let (single, double) = (of(&device, DType::F32), of(&device, DType::F64));
+            assert!(applies(&[&single.clone().into_dispatch()]));
+            assert!(!applies(&[&double.clone().into_dispatch()]));
+            assert!(!applies(&[&single.into_dispatch(), &double.into_dispatch()]));
+        }
+        assert!(applies(&[&of(&Device::flex().autodiff(), DType::F32).require_grad().into_dispatch()]));
+    }
 }

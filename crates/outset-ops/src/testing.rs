@@ -1,5 +1,6 @@
 //! Checks of an operation against its composed form in f64.
 
+use crate::flex::WRAPPED;
 use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
 
 /// A made-up input: its shape, and the seed of its values.
@@ -65,7 +66,10 @@ pub(crate) fn check<const N: usize, const D: usize>(
     let tracked = Device::flex().autodiff();
     let run = |dtype| {
         let leaves = inputs.each_ref().map(|input| Leaf::new(input, &tracked, dtype, true));
+        let wrapped = WRAPPED.get();
         let output = operation(leaves.each_ref());
+        // Otherwise a form would be compared with itself.
+        assert_eq!(WRAPPED.get() > wrapped, dtype == DType::F32, "kernels run in f32 alone");
         let values = wide(output.clone());
         // Weights that differ from value to value, so that no gradient is hidden by symmetry.
         let weights = input([values.len()], 99);

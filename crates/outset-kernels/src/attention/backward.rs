@@ -21,6 +21,9 @@ pub enum Gradients {
 /// Returns the gradients, given the gradient of the output.
 ///
 /// The gradients are packed if the inputs are. A task owns a key head of a sequence and all query heads that share it.
+///
+/// # Panics
+/// If the sizes don't fit the inputs or the output.
 pub fn backward(
     inputs: Inputs,
     sizes: Sizes,

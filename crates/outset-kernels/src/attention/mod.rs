@@ -263,6 +263,7 @@ impl<'a> Inputs<'a> {
         sizes.check();
         if let Some(starts) = self.starts {
             assert_eq!(starts.len(), sizes.batch + 1, "the sequences' starts are those of another batch");
+            assert_eq!(starts[0], 0, "the first sequence does not start with the first row");
             let fits = starts.windows(2).all(|two| two[0] <= two[1] && two[1] - two[0] <= sizes.queries);
             assert!(fits && sizes.queries == sizes.keys, "a sequence is longer than the longest");
         }
@@ -279,6 +280,9 @@ pub struct Forward {
 }
 
 /// Computes the attention.
+///
+/// # Panics
+/// If the sizes don't fit the inputs.
 pub fn forward(inputs: Inputs, sizes: Sizes, mask: Mask) -> Forward {
     inputs.check(sizes);
     let mut output = uninit(inputs.query_rows(sizes) * sizes.heads * sizes.size);

@@ -121,6 +121,7 @@ impl Conv {
             && self.channels.is_multiple_of(self.groups)
             && self.outputs.is_multiple_of(self.groups);
         assert!(divides, "channels and outputs don't divide into {} groups", self.groups);
+        assert!(self.channels > 0 && self.outputs > 0, "a convolution has channels and outputs");
         assert_eq!(x, self.batch * self.channels * self.input_pixels(), "the input has another size");
         assert_eq!(w, self.outputs * self.patch(), "the weight has another size");
     }

@@ -1,6 +1,9 @@
 use super::*;
 use crate::precision::{self, Precision};
-use crate::testing::{check_gradient, close, close_within, same_bits_with_one_and_two_threads, values, wide};
+use crate::testing::{
+    check_gradient, close, close_in_bf16, close_within, hides_nothing, refused,
+    same_bits_with_one_and_two_threads, values, wide,
+};
 
 /// Small, odd and general sizes: kernel, stride, padding, dilation, groups.
 fn cases() -> Vec<Conv> {
@@ -125,6 +128,65 @@ fn matches_the_twin() {
 }
 
 #[test]
+fn what_is_not_finite_shows_in_all_that_it_feeds() {
+    for conv in cases().into_iter().filter(|conv| conv.batch > 0) {
+        let [x, w, dy] = made_up(&conv);
+        // Of the last channel; of the middle of a kernel; of the middle of an output.
+        let middle = |len: usize, size: usize| len / 2 / size * size + size / 2;
+        let at_x = (conv.channels - 1) * conv.input_pixels();
+        let at_w = middle(w.len(), conv.kernel[0] * conv.kernel[1]);
+        let at_dy = middle(dy.len(), conv.output_pixels());
+        let fed = |len: usize| vec![0.0; len];
+        let [mut y_of_x, mut y_of_w] = [fed(dy.len()), fed(dy.len())];
+        let [mut dx_of_w, mut dx_of_dy] = [fed(x.len()), fed(x.len())];
+        let [mut dw_of_x, mut dw_of_dy] = [fed(w.len()), fed(w.len())];
+        for_each_product(&conv, |i, j, k| {
+            if i == at_x {
+                (y_of_x[k], dw_of_x[j]) = (f64::NAN, f64::NAN);
+            }
+            if j == at_w {
+                (y_of_w[k], dx_of_w[i]) = (f64::NAN, f64::NAN);
+            }
+            if k == at_dy {
+                (dx_of_dy[i], dw_of_dy[j]) = (f64::NAN, f64::NAN);
+            }
+        });
+        for value in [f32::NAN, f32::INFINITY] {
+            let spoilt = |values: &[f32], at: usize| {
+                let mut values = values.to_vec();
+                values[at] = value;
+                values
+            };
+            let (bad_x, bad_w, bad_dy) = (spoilt(&x, at_x), spoilt(&w, at_w), spoilt(&dy, at_dy));
+            for forward in [forward, forward_in_tiles] {
+                hides_nothing(&forward(&bad_x, &w, None, &conv), &y_of_x);
+                hides_nothing(&forward(&x, &bad_w, None, &conv), &y_of_w);
+            }
+            for input_gradient in [input_gradient, input_gradient_in_tiles] {
+                hides_nothing(&input_gradient(&bad_w, &dy, &conv), &dx_of_w);
+                hides_nothing(&input_gradient(&w, &bad_dy, &conv), &dx_of_dy);
+            }
+            hides_nothing(&weight_gradient(&bad_x, &dy, &conv), &dw_of_x);
+            hides_nothing(&weight_gradient(&x, &bad_dy, &conv), &dw_of_dy);
+            let db = bias_gradient(&bad_dy, &conv);
+            assert!(!db[at_dy / conv.output_pixels() % conv.outputs].is_finite());
+        }
+    }
+}
+
+#[test]
+fn no_channels_or_outputs_are_refused() {
+    let words = "a convolution has channels and outputs";
+    for conv in [Conv { channels: 0, ..cases()[0] }, Conv { outputs: 0, ..cases()[0] }] {
+        let [x, w, dy] = made_up(&conv);
+        refused(words, || drop(forward(&x, &w, None, &conv)));
+        refused(words, || drop(input_gradient(&w, &dy, &conv)));
+        refused(words, || drop(weight_gradient(&x, &dy, &conv)));
+        refused(words, || drop(transposed::forward(&dy, &w, None, &conv)));
+    }
+}
+
+#[test]
 fn bf16_is_close_to_the_twin() {
     for conv in cases() {
         let [x, w, dy] = made_up(&conv);
@@ -135,6 +197,13 @@ fn bf16_is_close_to_the_twin() {
             close_within(&weight_gradient(&x, &dy, &conv), &dw, 1e-2);
         });
     }
+    // Rows of an even length, whose pixels are paired for the weight's gradient.
+    let conv = Conv { channels: 8, outputs: 12, ..cases()[0] };
+    let [x, w, dy] = made_up(&conv);
+    let run = || {
+        vec![forward(&x, &w, None, &conv), input_gradient(&w, &dy, &conv), weight_gradient(&x, &dy, &conv)]
+    };
+    close_in_bf16(run, &twin(&wide(&x), &wide(&w), &wide(&dy), &conv));
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub fn bias_gradient(dy: &[f32], conv: &Conv) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{close, values, wide};
+    use crate::testing::{close, close_in_bf16, hides_nothing, slopes, values, wide};
 
     /// The naive twin for one group and no padding: every value of `x` spreads the kernel over `y`.
     fn twin(x: &[f64], w: &[f64], b: &[f64], c: &Conv) -> Vec<f64> {
@@ -61,8 +61,7 @@ mod tests {
         y
     }
 
-    #[test]
-    fn spreads_the_kernel() {
+    fn cases() -> [Conv; 2] {
         let base = Conv {
             batch: 2,
             channels: 3,
@@ -74,11 +73,75 @@ mod tests {
             dilation: [1, 1],
             groups: 1,
         };
-        for conv in [base, Conv { stride: [1, 3], image: [7, 12], dilation: [2, 1], ..base }] {
-            let [height, width] = conv.output_image();
-            let x = values(conv.batch * conv.outputs * height * width, 1);
-            let (w, b) = (values(conv.outputs * conv.patch(), 2), values(conv.channels, 3));
+        [base, Conv { stride: [1, 3], image: [7, 12], dilation: [2, 1], ..base }]
+    }
+
+    /// Input, weight, bias, and the gradient of the output.
+    fn made_up(conv: &Conv) -> [Vec<f32>; 4] {
+        [
+            values(conv.batch * conv.outputs * conv.output_pixels(), 1),
+            values(conv.outputs * conv.patch(), 2),
+            values(conv.channels, 3),
+            values(conv.batch * conv.channels * conv.input_pixels(), 4),
+        ]
+    }
+
+    /// Gradients of input and weight by the twin, which is linear in both.
+    fn twin_s_slopes(x: &[f64], w: &[f64], dy: &[f64], conv: &Conv) -> [Vec<f64>; 2] {
+        let b = vec![0.0; conv.channels];
+        let loss = |x: &[f64], w: &[f64]| twin(x, w, &b, conv).iter().zip(dy).map(|(y, d)| y * d).sum();
+        [slopes(x, |x| loss(x, w)), slopes(w, |w| loss(x, w))]
+    }
+
+    #[test]
+    fn spreads_the_kernel() {
+        for conv in cases() {
+            let [x, w, b, _] = made_up(&conv);
             close(&forward(&x, &w, Some(&b), &conv), &twin(&wide(&x), &wide(&w), &wide(&b), &conv));
+        }
+    }
+
+    #[test]
+    fn gradients_are_the_twin_s_slopes() {
+        for conv in cases() {
+            let [x, w, _, dy] = made_up(&conv);
+            let [dx, dw] = twin_s_slopes(&wide(&x), &wide(&w), &wide(&dy), &conv);
+            close(&input_gradient(&w, &dy, &conv), &dx);
+            close(&weight_gradient(&x, &dy, &conv), &dw);
+        }
+    }
+
+    #[test]
+    fn bf16_is_close_to_the_twin() {
+        for conv in cases() {
+            let [x, w, b, dy] = made_up(&conv);
+            let y = twin(&wide(&x), &wide(&w), &wide(&b), &conv);
+            let [dx, dw] = twin_s_slopes(&wide(&x), &wide(&w), &wide(&dy), &conv);
+            let run = || {
+                vec![
+                    forward(&x, &w, Some(&b), &conv),
+                    input_gradient(&w, &dy, &conv),
+                    weight_gradient(&x, &dy, &conv),
+                ]
+            };
+            close_in_bf16(run, &[y, dx, dw]);
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_shows_in_all_that_it_feeds() {
+        for conv in cases() {
+            for value in [f32::NAN, f32::INFINITY] {
+                let [mut x, w, b, _] = made_up(&conv);
+                x[5] = value;
+                hides_nothing(
+                    &forward(&x, &w, Some(&b), &conv),
+                    &twin(&wide(&x), &wide(&w), &wide(&b), &conv),
+                );
+            }
+            let [x, w, mut b, _] = made_up(&conv);
+            b[1] = f32::NAN;
+            hides_nothing(&forward(&x, &w, Some(&b), &conv), &twin(&wide(&x), &wide(&w), &wide(&b), &conv));
         }
     }
 

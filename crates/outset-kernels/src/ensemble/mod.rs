@@ -12,8 +12,11 @@ use crate::{
 
 /// Returns `y [members * batch, width]` with `y[m * batch + b] = x[b] * r[m]`, for `x [batch, width]` and
 /// `r [members, width]`.
+///
+/// # Panics
+/// If a last row is not whole.
 pub fn scale(x: &[f32], r: &[f32], width: usize) -> Vec<f32> {
-    let (batch, members) = (x.len() / width.max(1), r.len() / width.max(1));
+    let (batch, members) = (par::whole_rows(x.len(), width), par::whole_rows(r.len(), width));
     let mut y = uninit(members * x.len());
     par::run(Rows::new(&mut y, width), Cut::new(members * batch, width), |range, y| {
         for (y, row) in y.data.chunks_exact_mut(width).zip(range) {

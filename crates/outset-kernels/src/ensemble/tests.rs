@@ -1,6 +1,7 @@
 use super::*;
 use crate::testing::{
-    check_gradient, close, column_sums, matmul, same_bits_with_one_and_two_threads, transpose, values, wide,
+    check_gradient, close, column_sums, matmul, refused, same_bits_with_one_and_two_threads, transpose,
+    values, wide,
 };
 
 const SHAPES: [(usize, usize, usize, usize); 5] =
@@ -34,6 +35,13 @@ fn scale_matches_the_twin() {
         close(&dx, &dx64);
         close(&dr, &dr64);
     }
+}
+
+#[test]
+fn a_row_that_is_not_whole_is_refused() {
+    let x = [1.0; 7];
+    refused("the last row is not whole", || drop(scale(&x, &x[..6], 3)));
+    refused("the last row is not whole", || drop(scale(&x[..6], &x, 3)));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! A task copies its panels itself and has each in the first-level cache for all rows; sums stay with the task until they
 //! are whole.
 
-use super::{Matrix, Output, Pass, TASKS, extent, left::LeftRows, most_tasks, panel::Panels, tile::Kernel};
+use super::{Matrix, Output, Pass, TASKS, left::LeftRows, most_tasks, panel::Panels, tile::Kernel};
 use crate::{
     buf::uninit,
     par::{self, Cut},
@@ -17,14 +17,10 @@ const PIECE_TILES: usize = 8;
 /// Writes or adds `a b` to `out`.
 pub(super) fn product(a: Matrix, b: Matrix, out: Output) {
     assert_eq!(a.columns, b.rows, "inner sizes of a matrix product differ");
-    assert!(
-        extent(a.rows, b.columns, out.row_stride) <= out.data.len(),
-        "the product reaches past its output"
-    );
-    if a.rows == 0 || b.columns == 0 {
+    let Output { data, row_stride, add } = out.cut(a.rows, b.columns);
+    if data.is_empty() {
         return;
     }
-    let Output { data, row_stride, add } = out;
     let kernel = Kernel::for_product(a.rows, a.columns, b.columns);
     let passes: Vec<Range<usize>> = (0..=a.columns.saturating_sub(1) / kernel.depth)
         .map(|at| at * kernel.depth..((at + 1) * kernel.depth).min(a.columns))

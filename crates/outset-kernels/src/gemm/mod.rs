@@ -65,7 +65,7 @@ impl<'a> Matrix<'a> {
     /// If the last row reaches past the end of `data`.
     pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         assert!(extent(rows, columns, row_stride) <= data.len(), "the matrix reaches past its data");
-        Matrix { data, rows, columns, row_stride, column_stride: 1 }
+        Matrix { data, rows, columns, row_stride: stride(rows, columns, row_stride), column_stride: 1 }
     }
 
     /// Swaps rows and columns without moving data.
@@ -80,9 +80,14 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Values from the first to the last of a row-major matrix.
+/// Values from the first to the last of a row-major matrix. They saturate: what wraps would pass for few.
 fn extent(rows: usize, columns: usize, row_stride: usize) -> usize {
-    if rows == 0 || columns == 0 { 0 } else { (rows - 1) * row_stride + columns }
+    if rows == 0 || columns == 0 { 0 } else { (rows - 1).saturating_mul(row_stride).saturating_add(columns) }
+}
+
+/// The distance of rows; where it leads to no value, so that it may be any, that of rows without gaps.
+fn stride(rows: usize, columns: usize, row_stride: usize) -> usize {
+    if rows < 2 || columns == 0 { columns } else { row_stride }
 }
 
 /// A row-major matrix that a product is written to.
@@ -102,6 +107,17 @@ impl<'a> Output<'a> {
     /// Adds the product to what is there.
     pub fn adding(self) -> Self {
         Output { add: true, ..self }
+    }
+
+    /// Cuts the data to what a product of so many rows and columns reaches.
+    ///
+    /// # Panics
+    /// If that is more than there is.
+    fn cut(self, rows: usize, columns: usize) -> Self {
+        let extent = extent(rows, columns, self.row_stride);
+        assert!(extent <= self.data.len(), "the product reaches past its output");
+        let row_stride = stride(rows, columns, self.row_stride);
+        Output { data: &mut self.data[..extent], row_stride, add: self.add }
     }
 }
 
@@ -169,13 +185,10 @@ fn product_then(
 ) {
     let (rows, inner, columns) = (a.rows, a.columns, b.columns);
     assert_eq!(inner, b.rows, "inner sizes of a matrix product differ");
-    let extent = extent(rows, columns, out.row_stride);
-    assert!(extent <= out.data.len(), "the product reaches past its output");
-    if extent == 0 {
+    let Output { data, row_stride, add } = out.cut(rows, columns);
+    if data.is_empty() {
         return;
     }
-    let Output { data, row_stride, add } = out;
-    let data = &mut data[..extent];
     let kernel = Kernel::for_product(rows, inner, columns);
     let tiles = rows.div_ceil(kernel.rows);
     let parts = (tiles / TASK_TILES).max(TASKS).min(most_tasks(a, b));
@@ -264,7 +277,7 @@ pub(crate) use panel::copy_panel;
 mod tests {
     use super::*;
     use crate::precision::{self, Precision};
-    use crate::testing::{self, close, same_bits_with_one_and_two_threads, values, wide};
+    use crate::testing::{self, close, refused, same_bits_with_one_and_two_threads, values, wide};
 
     /// Copies a row-major matrix with rows and columns exchanged.
     pub(super) fn turned(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
@@ -336,6 +349,21 @@ mod tests {
     }
 
     #[test]
+    fn factors_of_many_rows_are_rounded_and_of_few_are_not() {
+        let (k, n) = (64, 48);
+        for (m, rounded) in [(31, false), (32, true)] {
+            let (a, b) = (values(m * k, 1), values(k * n, 2));
+            let run = || {
+                let mut out = vec![f32::NAN; m * n];
+                matmul(Matrix::new(&a, m, k), Matrix::new(&b, k, n), &mut out);
+                out
+            };
+            let of_bits = |out: Vec<f32>| out.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+            assert_eq!(of_bits(precision::with(Precision::Bf16, run)) != of_bits(run()), rounded, "{m} rows");
+        }
+    }
+
+    #[test]
     fn what_is_not_finite_stays_so_where_factors_are_taken_apart() {
         let (m, k, n) = (256, 256, 256);
         for value in [f32::NAN, f32::INFINITY, f32::MAX] {
@@ -349,6 +377,39 @@ mod tests {
                 assert!(out.iter().all(|v| v.is_finite() == (row != 3)), "{value} in row {row}");
             }
         }
+    }
+
+    #[test]
+    fn strides_that_lead_round_the_address_space_are_refused() {
+        // Three times the stride, and one value more, wrap to nothing; three values more to two.
+        let far = usize::MAX / 3;
+        let x = values(1 << 20, 1);
+        for columns in [1, 3] {
+            refused("the matrix reaches past its data", || {
+                Matrix::strided(&x, 4, columns, far);
+            });
+            let (a, b) = (Matrix::new(&x, 4, 2), Matrix::new(&x, 2, columns));
+            let mut out = [0.0; 12];
+            let mut into = |act: &dyn Fn(Output)| {
+                refused("the product reaches past its output", || act(Output::strided(&mut out, far)));
+            };
+            into(&|out| matmul_into(a, b, out));
+            into(&|out| matmul_here(a, b, out));
+            into(&|out| Packed::new(b).multiply(a, out));
+        }
+        // Tasks own columns.
+        let (a, b) = (Matrix::new(&x, 4, 4096), Matrix::new(&x[..1 << 18], 4096, 64));
+        assert!(by_columns_pays(a, b));
+        let mut out = [0.0; 256];
+        refused("the product reaches past its output", || {
+            by_columns(a, b, Output::strided(&mut out, far));
+        });
+        // One row needs no stride.
+        let one = Matrix::strided(&x, 1, 4, far);
+        matmul_here(one, Matrix::new(&x, 4, 4), Output::strided(&mut out, far));
+        close(&out[..4], &testing::matmul(&wide(&x[..4]), &wide(&x[..16]), 4, 4));
+        matmul_here(one.transposed(), Matrix::strided(&x, 1, 3, far), Output::strided(&mut out, 3));
+        close(&out[..12], &testing::matmul(&wide(&x[..4]), &wide(&x[..3]), 1, 3));
     }
 
     #[test]

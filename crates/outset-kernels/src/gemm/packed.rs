@@ -1,6 +1,6 @@
 //! A right factor that is cut into panels once.
 
-use super::{Matrix, Output, PARALLEL_FROM, Pass, extent, left::LeftRows, panel::Panels, tile::Kernel};
+use super::{Matrix, Output, PARALLEL_FROM, Pass, left::LeftRows, panel::Panels, tile::Kernel};
 use std::ops::Range;
 
 /// A right factor cut into panels once, for many products with few rows each: the weights of a step of a recurrent layer,
@@ -58,17 +58,14 @@ impl<'a> Packed<'a> {
         assert!(a.columns == rows.len() && rows.end <= b.rows, "inner sizes of a matrix product differ");
         assert!(columns.end <= b.columns, "the product has more columns than its factor");
         assert!(rows.start.is_multiple_of(PART) && columns.start.is_multiple_of(PART), "parts start evenly");
-        let Output { data, row_stride, add } = out;
-        let extent = extent(a.rows, columns.len(), row_stride);
-        assert!(extent <= data.len(), "the product reaches past its output");
-        let data = &mut data[..extent];
+        let Output { data, row_stride, add } = out.cut(a.rows, columns.len());
         if rows.is_empty() && !add {
             for row in data.chunks_mut(row_stride.max(1)) {
                 let columns = row.len().min(columns.len());
                 row[..columns].fill(0.0);
             }
         }
-        if extent == 0 {
+        if data.is_empty() {
             return;
         }
         for (at, panels) in panels.iter().enumerate() {

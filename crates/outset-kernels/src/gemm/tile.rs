@@ -2,12 +2,13 @@
 //!
 //! A tile is [`Kernel::rows`] by [`Kernel::columns`] values of the output. Each step along the depth multiplies one
 //! value of each row with a run of neighbouring columns. The left factor is read in place, wherever its rows start;
-//! the right one from a panel, whose steps are rows of exactly that many columns. All `unsafe` of the products is
-//! here and in [`super::amx`]: [`Kernel::run`] checks every extent once and the loops then go without checks.
+//! the right one from a panel, whose steps are rows of exactly that many columns. [`Kernel::run`] checks every extent once
+//! and the loops, here and in [`super::amx`], then go without checks. What else of the products is `unsafe` is the rounding to
+//! bf16 in [`super::pairs`] and [`super::thirds`], on arrays of a vector's length.
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::amx;
-use super::{pairs, thirds};
+use super::{extent, pairs, thirds};
 use crate::{
     isa::{self, Level},
     precision::{self, Precision},
@@ -81,6 +82,11 @@ impl Depth {
     /// One run.
     pub(crate) fn new(len: usize) -> Depth {
         Depth { len, runs: 1, jump: 0, blocks: 1, leap: 0 }
+    }
+
+    /// Number of steps; the largest number where it is larger.
+    fn steps(&self) -> usize {
+        self.len.saturating_mul(self.runs).saturating_mul(self.blocks)
     }
 }
 
@@ -174,6 +180,11 @@ impl Kernel {
             }
             return Kernel { depth: 1024, pairs: 2, ..Kernel::of_vectors(8, 32, x86::bf16) };
         }
+        // Without such instructions rounding gains nothing; tests round all the same, so that they cover it on every machine.
+        #[cfg(test)]
+        if precision::current() == Precision::Bf16 {
+            return Kernel { depth: 1024, pairs: 2, ..Kernel::of_vectors(4, 8, plain::<true>) };
+        }
         Kernel::of_level()
     }
 
@@ -190,7 +201,7 @@ impl Kernel {
             }
         }
         let _: Level = level;
-        Kernel { depth: 32, ..Kernel::of_vectors(4, 8, plain) }
+        Kernel { depth: 32, ..Kernel::of_vectors(4, 8, plain::<false>) }
     }
 
     const fn of_vectors(rows: usize, columns: usize, body: Loop) -> Kernel {
@@ -245,11 +256,9 @@ impl Kernel {
     pub(crate) fn run(&self, left: Left, right: Right, depth: Depth, target: Target) {
         let Target { data, stride, rows, columns, add: _ } = &target;
         assert!((1..=self.rows).contains(rows) && (1..=self.columns).contains(columns));
-        assert!((rows - 1) * stride + columns <= data.len(), "the tile reaches past its output");
-        let steps = depth.len * depth.runs * depth.blocks;
-        if steps > 0 {
-            assert!((steps - 1) * right.stride + self.columns <= right.data.len(), "the panel is too short");
-        }
+        assert!(extent(*rows, *columns, *stride) <= data.len(), "the tile reaches past its output");
+        let of_panel = extent(depth.steps(), self.columns, right.stride);
+        assert!(of_panel <= right.data.len(), "the panel is too short");
         match self.body {
             Body::Vectors(body) => self.run_vectors(body, left, right, depth, target),
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -259,17 +268,17 @@ impl Kernel {
 
     fn run_vectors(&self, body: Loop, left: Left, right: Right, depth: Depth, target: Target) {
         let starts = match left.starts {
-            Starts::Even { first, apart } => {
-                std::array::from_fn(|row| first + row.min(target.rows - 1) * apart)
-            }
+            Starts::Even { first, apart } => std::array::from_fn(|row| {
+                row.min(target.rows - 1).saturating_mul(apart).saturating_add(first)
+            }),
             Starts::Each(starts) => starts,
         };
-        if depth.len * depth.runs * depth.blocks > 0 {
-            let furthest = starts.iter().max().expect("a tile has rows");
-            let last = furthest
-                + (depth.blocks - 1) * depth.leap
-                + (depth.runs - 1) * depth.jump
-                + (depth.len - 1) * left.step;
+        if depth.steps() > 0 {
+            let furthest = starts.into_iter().max().expect("a tile has rows");
+            let last = [(depth.blocks, depth.leap), (depth.runs, depth.jump), (depth.len, left.step)]
+                .into_iter()
+                .map(|(count, apart)| (count - 1).saturating_mul(apart))
+                .fold(furthest, usize::saturating_add);
             assert!(last < left.data.len(), "the left factor is too short");
         }
         let a = starts.map(|start| left.data.as_ptr().wrapping_add(start));
@@ -290,7 +299,7 @@ impl Kernel {
         assert!(right.stride == self.columns, "rows of panels have no gaps");
         let cells = depth.len;
         assert!(cells.is_multiple_of(self.block * self.parts), "rows of tiles are filled up");
-        let reach = if cells == 0 { 0 } else { first + (self.rows - 1) * apart + cells };
+        let reach = if cells == 0 { 0 } else { extent(self.rows, cells, apart).saturating_add(first) };
         assert!(reach <= left.data.len(), "the left factor is too short");
         let a = left.data.as_ptr().wrapping_add(first);
         let b = right.data.as_ptr();
@@ -321,12 +330,20 @@ impl Kernel {
     }
 }
 
-/// The loop for the target's baseline: the compiler finds its vectors.
+/// Adds the products of two pairs of bf16.
+#[inline(always)]
+fn add_products_of_pair(a: f32, b: f32, sum: f32) -> f32 {
+    let halves = |cell: f32| [cell.to_bits() << 16, cell.to_bits() & 0xffff_0000].map(f32::from_bits);
+    let ([a_early, a_late], [b_early, b_late]) = (halves(a), halves(b));
+    sum + a_early * b_early + a_late * b_late
+}
+
+/// The loop for the target's baseline: the compiler finds its vectors. With `PAIRS` each cell is a pair of bf16.
 ///
 /// # Safety
 /// Every value addressed lies in its slice.
 #[allow(clippy::too_many_arguments)]
-unsafe fn plain(
+unsafe fn plain<const PAIRS: bool>(
     depth: Depth,
     rows: [*const f32; MOST_ROWS],
     step: usize,
@@ -348,7 +365,8 @@ unsafe fn plain(
                 // SAFETY: as above.
                 let a = unsafe { *row.add(start + p * step) };
                 for (sum, b) in sums.iter_mut().zip(b_row) {
-                    *sum = Baseline::mul_add(a, b, *sum);
+                    *sum =
+                        if PAIRS { add_products_of_pair(a, b, *sum) } else { Baseline::mul_add(a, b, *sum) };
                 }
             }
             b = b.wrapping_add(b_stride);
@@ -491,3 +509,6 @@ mod x86 {
         _mm256_setzero_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_add_ps, _mm256_storeu_ps
     }
 }
+
+#[cfg(test)]
+mod tests;

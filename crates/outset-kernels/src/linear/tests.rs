@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{
-    check_gradient, close, column_sums, erf64, matmul as product64, same_bits_with_one_and_two_threads,
-    transpose, values, wide,
+    check_gradient, close, close_in_bf16, column_sums, erf64, hides_nothing, matmul as product64,
+    same_bits_with_one_and_two_threads, transpose, values, wide,
 };
 
 const ALL: [Activation; 7] = [
@@ -101,6 +101,31 @@ fn matches_the_twin() {
 }
 
 #[test]
+fn bf16_is_close_to_the_twin() {
+    let (rows, inputs, outputs) = (129, 130, 127);
+    // Weights small enough that few outputs are where an activation is flat, as in training.
+    let w: Vec<f32> = values(inputs * outputs, 2).iter().map(|v| 0.1 * v).collect();
+    let (x, b, dy) = (values(rows * inputs, 1), values(outputs, 3), values(rows * outputs, 4));
+    for activation in ALL {
+        let run = || {
+            let saved = forward_saving(&x, &w, Some(&b), outputs, activation);
+            let mut dh = dy.clone();
+            let kept = saved.derivative.as_deref().unwrap_or(&saved.output);
+            activation_backward(&mut dh, kept, outputs, activation);
+            let dx = input_gradient(&dh, &w, inputs, outputs);
+            vec![saved.output, dx, weight_gradient(&x, &dh, inputs, outputs)]
+        };
+        let Twin { y, dx, dw, .. } = twin(&wide(&x), &wide(&w), &wide(&b), &wide(&dy), activation);
+        if matches!(activation, Activation::Relu | Activation::LeakyRelu(_)) {
+            // On which side of its jump the derivative is taken is up to rounding.
+            close_in_bf16(|| run()[..1].to_vec(), &[y]);
+        } else {
+            close_in_bf16(run, &[y, dx, dw]);
+        }
+    }
+}
+
+#[test]
 fn the_twin_s_gradients_are_slopes() {
     let (rows, inputs, outputs) = (3, 4, 5);
     for activation in ALL {
@@ -144,6 +169,24 @@ fn nan_and_infinity_go_through() {
             matches!(activation, Activation::Sigmoid | Activation::Tanh) || !y[2].is_finite(),
             "{activation:?}"
         );
+    }
+}
+
+#[test]
+fn a_nan_in_the_gradient_shows_in_all_that_it_feeds() {
+    for activation in ALL {
+        for (rows, inputs, outputs) in [(3, 5, 7), (129, 130, 127)] {
+            let (x, w) = (values(rows * inputs, 1), values(inputs * outputs, 2));
+            let (b, mut dy) = (values(outputs, 3), values(rows * outputs, 4));
+            dy[outputs + 2] = f32::NAN;
+            let expected = twin(&wide(&x), &wide(&w), &wide(&b), &wide(&dy), activation);
+            let saved = forward_saving(&x, &w, Some(&b), outputs, activation);
+            let kept = saved.derivative.as_deref().unwrap_or(&saved.output);
+            let db = activation_backward(&mut dy, kept, outputs, activation);
+            hides_nothing(&db, &expected.db);
+            hides_nothing(&weight_gradient(&x, &dy, inputs, outputs), &expected.dw);
+            hides_nothing(&input_gradient(&dy, &w, inputs, outputs), &expected.dx);
+        }
     }
 }
 

@@ -228,12 +228,18 @@ pub(crate) fn exp_and_sum_scaled<A: Arithmetic>(x: &mut [f32], factor: f32, shif
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::testing::{check_gradient, close, same_bits_with_one_and_two_threads, values, wide};
 
     /// The naive twin: loss and gradient.
-    fn twin(x: &[f64], classes: usize, targets: &[i64], weights: &[f64], smoothing: f64) -> (f64, Vec<f64>) {
+    pub(in crate::loss) fn twin(
+        x: &[f64],
+        classes: usize,
+        targets: &[i64],
+        weights: &[f64],
+        smoothing: f64,
+    ) -> (f64, Vec<f64>) {
         let weight = |r: usize| if targets[r] < 0 { 0.0 } else { weights[r] };
         let total: f64 = (0..targets.len()).map(weight).sum();
         let (mut loss, mut gradient) = (0.0, vec![]);

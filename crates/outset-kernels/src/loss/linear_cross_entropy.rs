@@ -108,9 +108,11 @@ mod tests {
     use super::*;
     use crate::{
         linear,
-        loss::{cross_entropy, cross_entropy_in_place},
+        loss::{cross_entropy, cross_entropy::tests::twin as logits_twin, cross_entropy_in_place},
         precision::{self, Precision},
-        testing::{close, same_bits_with_one_and_two_threads, values, wide},
+        testing::{
+            close, close_in_bf16, matmul, same_bits_with_one_and_two_threads, transpose, values, wide,
+        },
     };
 
     #[test]
@@ -135,6 +137,50 @@ mod tests {
                     close(&got.dx, &wide(&linear::input_gradient(&logits, &w, width, classes)));
                     close(&got.dw, &wide(&linear::weight_gradient(&x, &logits, width, classes)));
                 }
+            }
+        }
+    }
+
+    /// The naive twin: loss and gradients of both factors.
+    fn twin(x: &[f64], w: &[f64], classes: usize, targets: &[i64], smoothing: f64) -> [Vec<f64>; 3] {
+        let width = w.len() / classes;
+        let logits = matmul(x, w, width, classes);
+        let (loss, d) = logits_twin(&logits, classes, targets, &vec![1.0; targets.len()], smoothing);
+        let dx = matmul(&d, &transpose(w, classes), classes, width);
+        [vec![loss], dx, matmul(&transpose(x, width), &d, targets.len(), classes)]
+    }
+
+    #[test]
+    fn bf16_is_close_to_the_twin() {
+        let (rows, width, classes) = (150, 33, 65);
+        let (x, w) = (values(rows * width, 1), values(width * classes, 2));
+        let targets: Vec<i64> =
+            (0..rows).map(|r| if r % 5 == 4 { -1 } else { (r * 7 % classes) as i64 }).collect();
+        let [loss, dx, dw] = twin(&wide(&x), &wide(&w), classes, &targets, 0.1);
+        let run = || {
+            let got = linear_cross_entropy_gradients(&x, &w, classes, &targets, None, 0.1);
+            let loss = linear_cross_entropy(&x, &w, classes, &targets, None, 0.1);
+            vec![vec![got.loss], vec![loss], got.dx, got.dw]
+        };
+        close_in_bf16(run, &[loss.clone(), loss, dx, dw]);
+    }
+
+    #[test]
+    fn what_is_not_finite_shows_in_all_that_it_feeds() {
+        let (rows, width, classes) = (150, 5, 20);
+        let targets: Vec<i64> = (0..rows).map(|row| (row % classes) as i64).collect();
+        for (value, in_x) in [(f32::NAN, true), (f32::INFINITY, true), (f32::NAN, false)] {
+            let (mut x, mut w) = (values(rows * width, 1), values(width * classes, 2));
+            let place = if in_x { &mut x[7 * width + 2] } else { &mut w[2 * classes + 7] };
+            *place = value;
+            let loss = linear_cross_entropy(&x, &w, classes, &targets, None, 0.1);
+            let got = linear_cross_entropy_gradients(&x, &w, classes, &targets, None, 0.1);
+            assert!(!loss.is_finite() && !got.loss.is_finite());
+            // A row of the input feeds all gradients of the weight, and a weight those of all rows.
+            assert!(got.dw.iter().all(|v| v.is_nan()));
+            for (row, dx) in got.dx.chunks(width).enumerate() {
+                let fed = !in_x || row == 7;
+                assert!(dx.iter().all(|v| v.is_nan() == fed), "row {row}, {value}, input: {in_x}");
             }
         }
     }

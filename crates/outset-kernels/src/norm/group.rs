@@ -159,7 +159,9 @@ kernel! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check_gradient, close, same_bits_with_one_and_two_threads, values, wide};
+    use crate::testing::{
+        check_gradient, close, hides_nothing, same_bits_with_one_and_two_threads, values, wide,
+    };
 
     const EPS: f64 = 1e-5;
 
@@ -202,6 +204,29 @@ mod tests {
             close(&gradients.dx, &dx);
             close(&gradients.dgamma, &dgamma);
             close(&gradients.dbeta, &dbeta);
+        }
+    }
+
+    #[test]
+    fn a_nan_shows_in_all_that_it_feeds_and_stays_in_its_group() {
+        let sizes = Sizes { batch: 3, channels: 6, spatial: 20, groups: 3 };
+        let (gamma, beta) = (values(6, 3), values(6, 4));
+        let statistics = forward(&values(360, 1), &gamma, &beta, sizes, EPS as f32).statistics;
+        for value in [f32::NAN, f32::INFINITY] {
+            let (mut x, mut dy) = (values(360, 1), values(360, 2));
+            // Of the second example's second group, which has values 160 to 199.
+            dy[170] = value;
+            let [_, dx, dgamma, dbeta] = twin(&wide(&x), &wide(&gamma), &wide(&beta), &wide(&dy), sizes);
+            let got = backward(&x, &statistics, &gamma, &dy, sizes);
+            for (got, expected) in [(&got.dx, dx), (&got.dgamma, dgamma), (&got.dbeta, dbeta)] {
+                hides_nothing(got, &expected);
+            }
+            assert!(got.dx.iter().enumerate().all(|(i, v)| v.is_finite() != (160..200).contains(&i)));
+            x[170] = value;
+            let got = forward(&x, &gamma, &beta, sizes, EPS as f32);
+            assert!(got.output.iter().enumerate().all(|(i, v)| v.is_finite() != (160..200).contains(&i)));
+            let got = backward(&x, &got.statistics, &gamma, &values(360, 2), sizes);
+            assert!(got.dx.iter().enumerate().all(|(i, v)| v.is_finite() != (160..200).contains(&i)));
         }
     }
 

@@ -30,10 +30,13 @@ pub struct Gradients {
 }
 
 /// Normalises each row.
+///
+/// # Panics
+/// If gamma and beta differ in size, or the last row is not whole.
 pub fn forward(x: &[f32], gamma: &[f32], beta: &[f32], eps: f32) -> Forward {
     let width = gamma.len();
     assert_eq!(beta.len(), width, "gamma and beta differ in size");
-    let rows = x.len() / width.max(1);
+    let rows = par::whole_rows(x.len(), width);
     let (mut output, mut statistics) = (uninit(x.len()), uninit(rows * 2));
     let outputs = (Rows::new(&mut output, width), Rows::new(&mut statistics, 2));
     par::run(outputs, Cut::new(rows, 2 * width), |range, (y, statistics)| {
@@ -43,9 +46,12 @@ pub fn forward(x: &[f32], gamma: &[f32], beta: &[f32], eps: f32) -> Forward {
 }
 
 /// Returns the gradients, given that of the output.
+///
+/// # Panics
+/// If sizes don't fit, or the last row is not whole.
 pub fn backward(x: &[f32], statistics: &[f32], gamma: &[f32], dy: &[f32]) -> Gradients {
     let width = gamma.len();
-    let rows = x.len() / width.max(1);
+    let rows = par::whole_rows(x.len(), width);
     assert_eq!(dy.len(), x.len(), "input and gradient differ in size");
     let mut dx = uninit(x.len());
     let cut = Cut::with_partials(rows, 3 * width);
@@ -119,7 +125,7 @@ kernel! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check_gradient, close, same_bits_with_one_and_two_threads, values, wide};
+    use crate::testing::{check_gradient, close, refused, same_bits_with_one_and_two_threads, values, wide};
 
     const EPS: f64 = 1e-5;
 
@@ -191,6 +197,26 @@ mod tests {
         x[3] = f32::NAN;
         let y = forward(&x, &[1.0; 16], &[0.0; 16], EPS as f32).output;
         assert!(y[..16].iter().all(|v| v.is_nan()) && y[16..].iter().all(|v| v.is_finite()));
+    }
+
+    #[test]
+    fn a_nan_in_the_gradient_shows_in_all_that_it_feeds() {
+        let (x, gamma, mut dy) = (values(32, 1), values(16, 2), values(32, 3));
+        dy[3] = f32::NAN;
+        let statistics = forward(&x, &gamma, &gamma, EPS as f32).statistics;
+        let got = backward(&x, &statistics, &gamma, &dy);
+        assert!(got.dx[..16].iter().all(|v| v.is_nan()) && got.dx[16..].iter().all(|v| v.is_finite()));
+        for gradient in [got.dgamma, got.dbeta] {
+            assert!(gradient.iter().enumerate().all(|(at, v)| v.is_nan() == (at == 3)));
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_not_whole_is_refused() {
+        let x = [1.0; 7];
+        refused("the last row is not whole", || drop(forward(&x, &[1.0; 3], &[0.0; 3], 0.1)));
+        refused("the last row is not whole", || drop(forward(&x, &[], &[], 0.1)));
+        refused("the last row is not whole", || drop(backward(&x, &[0.0; 4], &[1.0; 3], &x)));
     }
 
     #[test]

@@ -28,9 +28,12 @@ pub struct Gradients {
 }
 
 /// Normalises each row.
+///
+/// # Panics
+/// If the last row is not whole.
 pub fn forward(x: &[f32], gamma: &[f32], eps: f32) -> Forward {
     let width = gamma.len();
-    let rows = x.len() / width.max(1);
+    let rows = par::whole_rows(x.len(), width);
     let (mut output, mut scales) = (uninit(x.len()), uninit(rows));
     let outputs = (Rows::new(&mut output, width), Rows::new(&mut scales, 1));
     par::run(outputs, Cut::new(rows, 2 * width), |range, (y, scales)| {
@@ -40,9 +43,12 @@ pub fn forward(x: &[f32], gamma: &[f32], eps: f32) -> Forward {
 }
 
 /// Returns the gradients, given that of the output.
+///
+/// # Panics
+/// If sizes don't fit, or the last row is not whole.
 pub fn backward(x: &[f32], scales: &[f32], gamma: &[f32], dy: &[f32]) -> Gradients {
     let width = gamma.len();
-    let rows = x.len() / width.max(1);
+    let rows = par::whole_rows(x.len(), width);
     assert_eq!(dy.len(), x.len(), "input and gradient differ in size");
     let mut dx = uninit(x.len());
     let cut = Cut::with_partials(rows, 3 * width);
@@ -100,7 +106,7 @@ kernel! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check_gradient, close, same_bits_with_one_and_two_threads, values, wide};
+    use crate::testing::{check_gradient, close, refused, same_bits_with_one_and_two_threads, values, wide};
 
     const EPS: f64 = 1e-6;
 
@@ -150,6 +156,23 @@ mod tests {
         x[3] = f32::NAN;
         let y = forward(&x, &[1.0; 16], EPS as f32).output;
         assert!(y[..16].iter().all(|v| v.is_nan()) && y[16..].iter().all(|v| v.is_finite()));
+    }
+
+    #[test]
+    fn a_nan_in_the_gradient_shows_in_all_that_it_feeds() {
+        let (x, gamma, mut dy) = (values(32, 1), values(16, 2), values(32, 3));
+        dy[3] = f32::NAN;
+        let got = backward(&x, &forward(&x, &gamma, EPS as f32).scales, &gamma, &dy);
+        assert!(got.dx[..16].iter().all(|v| v.is_nan()) && got.dx[16..].iter().all(|v| v.is_finite()));
+        assert!(got.dgamma.iter().enumerate().all(|(at, v)| v.is_nan() == (at == 3)));
+    }
+
+    #[test]
+    fn a_row_that_is_not_whole_is_refused() {
+        let x = [1.0; 7];
+        refused("the last row is not whole", || drop(forward(&x, &[1.0; 3], 0.1)));
+        refused("the last row is not whole", || drop(forward(&x, &[], 0.1)));
+        refused("the last row is not whole", || drop(backward(&x, &[0.0; 2], &[1.0; 3], &x)));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 use super::*;
 use crate::precision::{self, Precision};
-use crate::testing::{close_within, same_bits_with_one_and_two_threads, values, wide};
+use crate::testing::{
+    close_in_bf16, close_within, hides_nothing, same_bits_with_one_and_two_threads, slopes, values, wide,
+};
 
 const SHAPES: [[usize; 4]; 5] = [[1, 1, 1, 1], [3, 4, 5, 2], [17, 6, 3, 7], [9, 12, 16, 33], [0, 3, 2, 2]];
 
@@ -128,17 +130,7 @@ fn gru_matches_the_twin() {
 /// Asserts that an f32 gradient is the slope of a twin in f64.
 #[track_caller]
 fn check_slope(x: &[f32], gradient: &[f32], function: impl Fn(&[f64]) -> f64) {
-    let slope: Vec<f64> = (0..x.len())
-        .map(|i| {
-            let at = |step: f64| {
-                let mut moved = wide(x);
-                moved[i] += step;
-                function(&moved)
-            };
-            (at(1e-5) - at(-1e-5)) / 2e-5
-        })
-        .collect();
-    close_within(gradient, &slope, 2e-6);
+    close_within(gradient, &slopes(&wide(x), function), 2e-6);
 }
 
 #[test]
@@ -190,6 +182,77 @@ fn bf16_is_close_to_the_twin() {
         let expected = gru(&wide(&m.x), &wide(&m.w_input), &wide(&m.w_hidden), &b, &b_hidden, s);
         close_within(&gru::forward(&m.x, w, &m.b, &m.b_hidden, None, s).output, &expected, 1e-2);
     });
+}
+
+#[test]
+fn bf16_gradients_are_close_to_the_twin_s_slopes() {
+    let s = sizes([9, 5, 8, 12]);
+    let m = made_up(s, 4);
+    let w = Weights { input: &m.w_input, hidden: &m.w_hidden };
+    let (x, wi, wh, b, dh) = (wide(&m.x), wide(&m.w_input), wide(&m.w_hidden), wide(&m.b), wide(&m.dh));
+    let loss = |y: Vec<f64>| -> f64 { y.iter().zip(&dh).map(|(y, d)| y * d).sum() };
+    let expected = [
+        slopes(&x, |x| loss(lstm(x, &wi, &wh, &b, s))),
+        slopes(&wi, |wi| loss(lstm(&x, wi, &wh, &b, s))),
+        slopes(&wh, |wh| loss(lstm(&x, &wi, wh, &b, s))),
+        slopes(&b, |b| loss(lstm(&x, &wi, &wh, b, s))),
+    ];
+    let run = || {
+        let got = lstm::backward(&m.x, w, lstm::forward(&m.x, w, &m.b, None, s).saved(), &m.dh, s);
+        vec![got.dx, got.dw_input, got.dw_hidden, got.db]
+    };
+    close_in_bf16(run, &expected);
+
+    let m = made_up(s, 3);
+    let w = Weights { input: &m.w_input, hidden: &m.w_hidden };
+    let (wi, wh, b, bh) = (wide(&m.w_input), wide(&m.w_hidden), wide(&m.b), wide(&m.b_hidden));
+    let expected = [
+        slopes(&x, |x| loss(gru(x, &wi, &wh, &b, &bh, s))),
+        slopes(&wi, |wi| loss(gru(&x, wi, &wh, &b, &bh, s))),
+        slopes(&wh, |wh| loss(gru(&x, &wi, wh, &b, &bh, s))),
+        slopes(&b, |b| loss(gru(&x, &wi, &wh, b, &bh, s))),
+        slopes(&bh, |bh| loss(gru(&x, &wi, &wh, &b, bh, s))),
+    ];
+    let run = || {
+        let y = gru::forward(&m.x, w, &m.b, &m.b_hidden, None, s);
+        let (got, db_hidden) = gru::backward(&m.x, w, y.saved(), &m.dh, s);
+        vec![got.dx, got.dw_input, got.dw_hidden, got.db, db_hidden]
+    };
+    close_in_bf16(run, &expected);
+}
+
+#[test]
+fn a_nan_shows_in_all_that_it_feeds() {
+    let s = sizes([3, 4, 5, 2]);
+    // Of the second sequence, at its third step.
+    let (input, state) = ((4 + 2) * 5 + 1, (4 + 2) * 2 + 1);
+    // Gradients that a state's feeds: of the inputs up to its step, and of all weights.
+    let check = |got: Gradients, db_hidden: Option<Vec<f32>>| {
+        let fed = |i: usize| (4..4 + 3).contains(&(i / 5));
+        assert!(got.dx.iter().enumerate().all(|(i, v)| v.is_nan() == fed(i)));
+        for gradient in [got.dw_input, got.dw_hidden, got.db].into_iter().chain(db_hidden) {
+            assert!(gradient.iter().all(|v| v.is_nan()));
+        }
+    };
+    let mut m = made_up(s, 4);
+    let w = Weights { input: &m.w_input, hidden: &m.w_hidden };
+    let y = lstm::forward(&m.x, w, &m.b, None, s);
+    m.dh[state] = f32::NAN;
+    check(lstm::backward(&m.x, w, y.saved(), &m.dh, s), None);
+    m.x[input] = f32::NAN;
+    let expected = lstm(&wide(&m.x), &wide(&m.w_input), &wide(&m.w_hidden), &wide(&m.b), s);
+    hides_nothing(&lstm::forward(&m.x, w, &m.b, None, s).output, &expected);
+
+    let mut m = made_up(s, 3);
+    let w = Weights { input: &m.w_input, hidden: &m.w_hidden };
+    let y = gru::forward(&m.x, w, &m.b, &m.b_hidden, None, s);
+    m.dh[state] = f32::NAN;
+    let (got, db_hidden) = gru::backward(&m.x, w, y.saved(), &m.dh, s);
+    check(got, Some(db_hidden));
+    m.x[input] = f32::NAN;
+    let (b, b_hidden) = (wide(&m.b), wide(&m.b_hidden));
+    let expected = gru(&wide(&m.x), &wide(&m.w_input), &wide(&m.w_hidden), &b, &b_hidden, s);
+    hides_nothing(&gru::forward(&m.x, w, &m.b, &m.b_hidden, None, s).output, &expected);
 }
 
 #[test]

@@ -52,12 +52,15 @@ fn composed(
     weights: Option<Tensor<1>>,
     smoothing: f64,
 ) -> Tensor<1> {
-    let counts = targets.clone().greater_equal_elem(0).float().cast(logits.dtype());
+    let [rows, classes] = logits.dims();
     let weights = match weights {
-        Some(weights) => weights.detach() * counts,
-        None => counts,
+        Some(weights) => weights.detach(),
+        None => Tensor::ones([rows], (&logits.device(), logits.dtype())),
     };
-    let log_probabilities = log_softmax(logits, 1);
+    let weights = weights.mask_fill(targets.clone().lower_elem(0), 0.0);
+    // Whatever the logits of rows that are left out hold: zero times a NaN is one, in the loss and in the gradient.
+    let left_out = weights.clone().equal_elem(0.0).unsqueeze_dim::<2>(1).expand([rows, classes]);
+    let log_probabilities = log_softmax(logits.mask_fill(left_out, 0.0), 1);
     let targets = targets.clamp_min(0).unsqueeze_dim(1);
     let of_target = log_probabilities.clone().gather(1, targets).squeeze_dim(1);
     let of_all = log_probabilities.mean_dim(1).squeeze_dim(1);
@@ -173,8 +176,8 @@ pub(crate) fn scaled(gradient: FlexTensor, dy: FlexTensor) -> FlexTensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Leaf, check, input};
-    use burn::tensor::TensorData;
+    use crate::testing::{Leaf, check, close, input, wide};
+    use burn::tensor::{DType, Device, TensorData};
 
     fn targets(like: &Leaf, targets: &[i64]) -> Tensor<1, Int> {
         Tensor::from_data(TensorData::new(targets.to_vec(), [targets.len()]), &like.get::<2>().device())
@@ -191,6 +194,26 @@ mod tests {
                     Tensor::from_data([0.5, 0.0, 2.0], (&x.get::<2>().device(), x.get::<2>().dtype()));
                 cross_entropy(x.get(), targets(x, &[18, 0, 7]), Some(weights), smoothing) * 3.0
             });
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_left_out_may_hold_anything() {
+        let device = Device::flex().autodiff();
+        for (middle, weights) in [(-1, None), (-1, Some([1.0, 5.0, 2.0])), (0, Some([1.0, 0.0, 2.0]))] {
+            let run = |dtype| {
+                let logits = TensorData::new(vec![0.5, -1.0, f64::NAN, f64::INFINITY, 1.0, 2.0], [3, 2]);
+                let logits = Tensor::<2>::from_data(logits, (&device, dtype)).require_grad();
+                let targets = Tensor::from_data(TensorData::new(vec![0i64, middle, 1], [3]), &device);
+                let weights = weights.map(|weights: [f64; 3]| Tensor::from_data(weights, (&device, dtype)));
+                let loss = cross_entropy(logits.clone(), targets, weights, 0.1);
+                let gradient = logits.grad(&loss.backward()).map(wide).unwrap_or_default();
+                (wide(loss), gradient)
+            };
+            let ((loss, gradient), (loss64, gradient64)) = (run(DType::F32), run(DType::F64));
+            close("loss", &loss, &loss64);
+            close("gradient", &gradient, &gradient64);
+            assert_eq!(gradient64[2..4], [0.0, 0.0]);
         }
     }
 

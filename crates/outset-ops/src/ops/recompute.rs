@@ -207,6 +207,7 @@ mod tests {
     use super::*;
     use crate::{Activation, BatchNorm, Linear, dropout, testing::wide};
     use burn::tensor::{Device, Distribution};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A block with weights, running statistics and dropout.
     #[derive(Debug, Module)]
@@ -265,6 +266,27 @@ mod tests {
             assert!(kept.iter().any(|v| *v != 0.0));
             assert_eq!(kept, again);
         }
+    }
+
+    #[test]
+    fn a_block_runs_again_in_the_backward_pass_and_otherwise_once() {
+        let device = Device::flex().autodiff();
+        let layer = Linear::new(4, 4, true, &device);
+        let runs = |wanted| {
+            let count = Arc::new(AtomicUsize::new(0));
+            let (counted, x) = (count.clone(), Tensor::<2>::ones([2, 4], &device).require_grad());
+            let y = with_recompute(wanted, || {
+                recompute(&layer, x, move |layer, x| {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    layer.forward(x)
+                })
+            });
+            let forward = count.load(Ordering::Relaxed);
+            drop(y.sum().backward());
+            [forward, count.load(Ordering::Relaxed)]
+        };
+        assert_eq!(runs(false), [1, 1]);
+        assert_eq!(runs(true), [1, 2]);
     }
 
     #[test]

@@ -133,3 +133,14 @@ fn devices_that_are_not_there() {
     "#]]
     .assert_eq(&sandbox.transcript(&["--device", "cuda:0", "runs"]));
 }
+
+#[test]
+fn an_instruction_set_that_there_is_not() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.command(&["runs"]).env("OUTSET_ISA", "mmx").output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(2));
+    expect![[r#"
+        error: `OUTSET_ISA` is `mmx`, but must be one of `scalar`, `neon`, `avx2`, `avx512`, `avx512_bf16`, `amx`
+    "#]]
+    .assert_eq(&String::from_utf8_lossy(&output.stderr));
+}

@@ -1,5 +1,7 @@
 use super::*;
-use crate::testing::{check_gradient, close, same_bits_with_one_and_two_threads, values, wide};
+use crate::testing::{
+    check_gradient, close, hides_nothing, same_bits_with_one_and_two_threads, values, wide,
+};
 
 const EPS: f64 = 1e-5;
 const SHAPES: [(usize, usize, usize); 6] =
@@ -92,6 +94,27 @@ fn nan_stays_in_its_channel() {
             Normalise { statistics: &own, gamma: &[1.0; 2], beta: &[0.0; 2], eps: EPS as f32, relu: true };
         let y = forward(&x, sizes, &normalise);
         assert!((0..y.len()).all(|i| y[i].is_nan() == (i / spatial % 2 == 0)));
+    }
+}
+
+#[test]
+fn a_nan_in_the_gradient_shows_in_all_that_it_feeds() {
+    for (spatial, through_statistics) in [(1, true), (20, true), (1, false), (20, false)] {
+        let sizes = Sizes { batch: 8, channels: 2, spatial };
+        let (x, mut dy) = (values(sizes.len(), 1), values(sizes.len(), 2));
+        dy[spatial] = f32::NAN;
+        let own = statistics(&x, sizes);
+        let (gamma, beta) = (values(2, 3), values(2, 4));
+        let normalise =
+            Normalise { statistics: &own, gamma: &gamma, beta: &beta, eps: EPS as f32, relu: false };
+        let given = (!through_statistics).then_some(&own);
+        let [_, dx, dgamma, dbeta] =
+            twin(&wide(&x), &wide(&gamma), &wide(&beta), &wide(&dy), sizes, false, given);
+        let got = backward(&x, sizes, &normalise, &dy, through_statistics);
+        for (got, expected) in [(got.dx, dx), (got.dgamma, dgamma), (got.dbeta, dbeta)] {
+            hides_nothing(&got, &expected);
+            assert!(got.iter().zip(&expected).all(|(got, expected)| got.is_nan() == expected.is_nan()));
+        }
     }
 }
 
