@@ -267,18 +267,21 @@ impl Kernel {
     }
 
     fn run_vectors(&self, body: Loop, left: Left, right: Right, depth: Depth, target: Target) {
-        let starts = match left.starts {
-            Starts::Even { first, apart } => std::array::from_fn(|row| {
-                row.min(target.rows - 1).saturating_mul(apart).saturating_add(first)
-            }),
-            Starts::Each(starts) => starts,
+        let (starts, furthest) = match left.starts {
+            Starts::Even { first, apart } => {
+                // The furthest is checked below, so that none before it wraps.
+                let start = |row: usize| row.min(target.rows - 1).wrapping_mul(apart).wrapping_add(first);
+                let furthest = (target.rows - 1).saturating_mul(apart).saturating_add(first);
+                (std::array::from_fn(start), furthest)
+            }
+            Starts::Each(starts) => (starts, starts.into_iter().max().expect("a tile has rows")),
         };
         if depth.steps() > 0 {
-            let furthest = starts.into_iter().max().expect("a tile has rows");
-            let last = [(depth.blocks, depth.leap), (depth.runs, depth.jump), (depth.len, left.step)]
-                .into_iter()
-                .map(|(count, apart)| (count - 1).saturating_mul(apart))
-                .fold(furthest, usize::saturating_add);
+            let far = |count: usize, apart: usize| (count - 1).saturating_mul(apart);
+            let last = furthest
+                .saturating_add(far(depth.blocks, depth.leap))
+                .saturating_add(far(depth.runs, depth.jump))
+                .saturating_add(far(depth.len, left.step));
             assert!(last < left.data.len(), "the left factor is too short");
         }
         let a = starts.map(|start| left.data.as_ptr().wrapping_add(start));
