@@ -8,13 +8,18 @@ use serde_json::Value;
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 
-fn experiment(tune: &str) -> Sandbox {
+/// A table of so many rows.
+fn rows(count: usize) -> String {
     let mut rows = String::from("age,city,price\n");
-    for row in 0..400 {
+    for row in 0..count {
         let lot = row * 7919 % 1013;
         let age = 20 + lot % 50;
         let _ = writeln!(rows, "{age},{},{}", ["Rome", "Oslo"][lot % 2], 100 + 3 * age + (row * 37) % 11);
     }
+    rows
+}
+
+fn experiment(tune: &str) -> Sandbox {
     // The declared learning rate is far too small.
     let file = format!(
         "name = \"it\"\n[data]\nsource = \"data.csv\"\n[outputs]\nprice = \"number\"\n\
@@ -23,7 +28,7 @@ fn experiment(tune: &str) -> Sandbox {
          optimizer = {{ kind = \"adamw\", learning_rate = 1e-5 }}\n[tune]\n{tune}"
     );
     let sandbox = Sandbox::new();
-    sandbox.write("data.csv", rows).write("outset.toml", file);
+    sandbox.write("data.csv", rows(400)).write("outset.toml", file);
     sandbox
 }
 
@@ -100,13 +105,7 @@ fn a_search_that_was_stopped_within_epochs_ends_as_one_that_was_not() {
         "trials = 1\nparallel = 1\npruner = \"none\"\n\
                               space.\"train.optimizer.learning_rate\" = { log = [1e-4, 1e-2] }\n",
     );
-    let mut rows = String::from("age,city,price\n");
-    for row in 0..4000 {
-        let lot = row * 7919 % 1013;
-        let age = 20 + lot % 50;
-        let _ = writeln!(rows, "{age},{},{}", ["Rome", "Oslo"][lot % 2], 100 + 3 * age + (row * 37) % 11);
-    }
-    sandbox.write("data.csv", rows);
+    sandbox.write("data.csv", rows(4000));
     let arguments = ["-q", "--threads", "1", "tune", "train.batch_size=8"];
     let mut within = 0;
     for _ in 0..200 {

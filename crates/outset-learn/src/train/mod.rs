@@ -254,6 +254,9 @@ impl<'a> Training<'a> {
         let (Some((best_epoch, best)), Some(mut network)) = (best, self.best) else {
             unreachable!("training pauses only after an evaluation")
         };
+        // What only training needs, several times the weights, would stand beside what the evidence takes.
+        drop((self.network, self.state, self.average, self.last_good));
+        machine::release_memory();
         network.settle(self.examples, &self.device.clone().inner());
         Trained {
             network,
