@@ -22,6 +22,10 @@ mod upload;
 mod v2;
 
 #[cfg(test)]
+#[path = "../../outset-data/src/pictures/samples.rs"]
+#[expect(dead_code, reason = "shared with the tests of other crates, which use all of it")]
+mod samples;
+#[cfg(test)]
 mod tests;
 
 pub use error::ServeError;

@@ -6,7 +6,7 @@
 use crate::app::{App, Model};
 use crate::refusal::Refusal;
 use crate::rows::Rows;
-use outset_data::pictures::{Fault, MAX_PIXELS, Picture, base64, from_base64};
+use outset_data::pictures::{Fault, MAX_PIXELS, base64, from_base64, header};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -57,10 +57,10 @@ pub(crate) fn read(app: &App, body: &[u8], kind: &Kind) -> Result<Rows, Refusal>
 
 /// A picture as the value of a row; what is none is refused before the model is asked.
 fn picture(name: &str, bytes: &[u8]) -> Result<Value, Refusal> {
-    match Picture::from_bytes(name, bytes.to_vec()).header() {
+    match header(bytes) {
         Ok(_) => Ok(base64(bytes).into()),
         Err(Fault::NotAPicture) => Err(Refusal::NotAPicture { name: name.to_owned() }),
-        Err(Fault::TooLarge { size }) => Err(Refusal::TooManyPixels { name: name.to_owned(), size: *size }),
+        Err(Fault::TooLarge { size }) => Err(Refusal::TooManyPixels { name: name.to_owned(), size }),
         Err(fault) => Err(Refusal::BrokenPicture { name: name.to_owned(), fault: fault.to_string() }),
     }
 }
@@ -74,7 +74,7 @@ pub(crate) fn check_pixels(rows: &[Value], pictures: &[String]) -> Result<(), Re
     for row in rows {
         for text in pictures.iter().filter_map(|name| row.get(name)?.as_str()) {
             let Some(bytes) = from_base64(text) else { continue };
-            if let Ok(header) = Picture::from_bytes("the picture", bytes).header() {
+            if let Ok(header) = header(&bytes) {
                 let [width, height] = header.size.map(u64::from);
                 left = left.checked_sub(width * height).ok_or(Refusal::TooManyPixelsTogether)?;
             }
@@ -204,6 +204,7 @@ fn find(text: &[u8], word: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::samples::pretended;
     use outset_data::lot::Lot;
     use outset_data::pictures::{Channels, made};
     use serde_json::json;
@@ -260,7 +261,8 @@ mod tests {
     #[test]
     fn pixels_of_all_pictures_count_together() {
         let names = ["photo".to_owned(), "other".to_owned()];
-        let png = |side| Value::from(base64(&headed(side)));
+        let small = made(8, Channels::Grey, &mut Lot::new(1));
+        let png = |side| Value::from(base64(&pretended(small.clone(), side, side)));
         let both = |first: u32, second: u32| {
             check_pixels(&[json!({"photo": png(first)}), json!({"other": png(second)})], &names)
         };
@@ -269,25 +271,6 @@ mod tests {
         // What cannot be decoded is not: too large by itself, no picture, no text at all.
         let others = json!({"photo": png(20_000), "other": base64(b"text")});
         assert_eq!(check_pixels(&[others, json!({"photo": 3, "other": null}), json!(3)], &names), Ok(()));
-    }
-
-    /// A picture that says to be of `side` × `side` pixels.
-    fn headed(side: u32) -> Vec<u8> {
-        let mut bytes = made(8, Channels::Grey, &mut Lot::new(1));
-        bytes[16..20].copy_from_slice(&side.to_be_bytes());
-        bytes[20..24].copy_from_slice(&side.to_be_bytes());
-        let sum = crc(&bytes[12..29]).to_be_bytes();
-        bytes[29..33].copy_from_slice(&sum);
-        bytes
-    }
-
-    /// The checksum of a PNG chunk, bit by bit.
-    fn crc(bytes: &[u8]) -> u32 {
-        !bytes.iter().fold(u32::MAX, |sum, byte| {
-            (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
-                if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 }
-            })
-        })
     }
 
     #[test]

@@ -4,6 +4,8 @@
 #[path = "../src/tests/client.rs"]
 #[expect(dead_code, reason = "shared with the unit tests, which use all of it")]
 mod client;
+#[path = "../../outset-data/src/pictures/samples.rs"]
+mod samples;
 
 use client::{Client, Response};
 use outset_data::lot::Lot;
@@ -12,6 +14,7 @@ use outset_learn::predict::Predictor;
 use outset_learn::run::{Options, run};
 use outset_serve::{Settings, serve};
 use outset_spec::Experiment;
+use samples::{jpeg, pretended};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -71,30 +74,6 @@ fn form_of(contents: &[&[u8]]) -> Vec<u8> {
     body
 }
 
-/// A PNG whose header says that it is of `side` × `side` pixels, with nothing of the kind behind it.
-fn headed(side: u32) -> Vec<u8> {
-    let mut bytes = png(&[200], Shape { channels: 1, height: 1, width: 1 });
-    bytes[16..20].copy_from_slice(&side.to_be_bytes());
-    bytes[20..24].copy_from_slice(&side.to_be_bytes());
-    let sum = crc(&bytes[12..29]).to_be_bytes();
-    bytes[29..33].copy_from_slice(&sum);
-    bytes
-}
-
-/// A JPEG of 8 × 8 grey pixels: one table of ones, two of a single code, and a scan of one block.
-fn jpeg() -> Vec<u8> {
-    let code = |table: u8| [&[0xff, 0xc4, 0, 20, table, 1][..], &[0; 16]].concat();
-    [
-        &b"\xff\xd8\xff\xdb\0\x43\0"[..],
-        &[1; 64],
-        b"\xff\xc0\0\x0b\x08\0\x08\0\x08\x01\x01\x11\0",
-        &code(0),
-        &code(0x10),
-        b"\xff\xda\0\x08\x01\x01\0\0\x3f\0\x3f\xff\xd9",
-    ]
-    .concat()
-}
-
 #[test]
 fn pictures_are_answered_however_they_come_and_others_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -124,6 +103,7 @@ fn pictures_are_answered_however_they_come_and_others_refused() {
     let jpeg = jpeg();
     assert_eq!(post(address, "image/jpeg", &jpeg).status, 200);
 
+    let headed = |side| pretended(pixel.clone(), side, side);
     let bomb = headed(20_000);
     // Each is small enough, but not both together.
     let half = headed(8_000);
@@ -247,16 +227,6 @@ fn pass_on(stream: TcpStream, server: SocketAddr, script: &str) -> Option<()> {
         answer.body.len() + end.len()
     );
     stream.get_mut().write_all(&[head.as_bytes(), &answer.body, end.as_bytes()].concat()).ok()
-}
-
-/// The checksum of a PNG chunk, bit by bit.
-fn crc(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |sum, byte| {
-        (0..8).fold(
-            sum ^ u32::from(*byte),
-            |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 },
-        )
-    })
 }
 
 /// Base 64 as a part of an address.

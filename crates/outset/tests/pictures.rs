@@ -1,11 +1,14 @@
 //! Pictures as an input: alone, beside other columns, and what is wrong with some of them.
 
 mod common;
+#[path = "../../outset-data/src/pictures/samples.rs"]
+mod samples;
 
 use common::Sandbox;
 use expect_test::expect;
 use outset_data::lot::Lot;
 use outset_data::pictures::{Channels, Shape, made, png};
+use samples::{jpeg, pretended};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -195,43 +198,16 @@ fn too_many_broken_pictures_stop_a_prediction() {
     .assert_eq(&sandbox.transcript(&["-q", "predict", "runs/sides-1", "new", "--max-skipped", "2"]));
 }
 
-/// The header of a PNG of 20,000 × 20,000 pixels, with next to nothing behind it.
-fn bomb() -> Vec<u8> {
-    let mut bytes = png(&[0], Shape { channels: 1, height: 1, width: 1 });
-    bytes[16..24].copy_from_slice(&[0, 0, 0x4e, 0x20, 0, 0, 0x4e, 0x20]);
-    let sum = !bytes[12..29].iter().fold(u32::MAX, |sum, byte| {
-        (0..8).fold(
-            sum ^ u32::from(*byte),
-            |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 },
-        )
-    });
-    bytes[29..33].copy_from_slice(&sum.to_be_bytes());
-    bytes
-}
-
-/// A JPEG of 8 × 8 grey pixels: one table of ones, two of a single code, and a scan of one block.
-fn jpeg() -> Vec<u8> {
-    let code = |table: u8| [&[0xff, 0xc4, 0, 20, table, 1][..], &[0; 16]].concat();
-    [
-        &b"\xff\xd8\xff\xdb\0\x43\0"[..],
-        &[1; 64],
-        b"\xff\xc0\0\x0b\x08\0\x08\0\x08\x01\x01\x11\0",
-        &code(0),
-        &code(0x10),
-        b"\xff\xda\0\x08\x01\x01\0\0\x3f\0\x3f\xff\xd9",
-    ]
-    .concat()
-}
-
 #[test]
 fn pictures_that_cannot_be_used_are_counted_and_named() {
     let sandbox = sides(12);
     let whole = made(64, Channels::Rgb, &mut Lot::new(2));
+    let pixel = |value| png(&[value], Shape { channels: 1, height: 1, width: 1 });
     sandbox
-        .write("sides/left/bomb.png", bomb())
+        .write("sides/left/bomb.png", pretended(pixel(0), 20_000, 20_000))
         .write("sides/left/cut.jpg", &jpeg()[..140])
         .write("sides/left/cut.png", &whole[..whole.len() / 2])
-        .write("sides/right/pixel.png", png(&[9], Shape { channels: 1, height: 1, width: 1 }))
+        .write("sides/right/pixel.png", pixel(9))
         .write("sides/right/text.png", "no picture");
     let run = ["-q", "run", "sides", "--target", "label", "model.size=tiny", "train.epochs=1"];
     let transcript = sandbox.transcript(&run);

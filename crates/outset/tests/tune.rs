@@ -42,6 +42,14 @@ fn tuned(sandbox: &Sandbox, arguments: &[&str]) -> Value {
     record
 }
 
+/// Demands that the winning file, run as any other experiment, gives the bundle's weights.
+fn check_best_file(sandbox: &Sandbox) {
+    sandbox.ok(&["-q", "--threads", "1", "run", "runs/it-1/best.toml", "--runs", "again"]);
+    let weights =
+        |runs: &str| std::fs::read(sandbox.path(&format!("{runs}/it-1/bundle/model.safetensors"))).unwrap();
+    assert!(weights("runs") == weights("again"), "weights differ");
+}
+
 /// The values that the trials had for a key.
 fn values(record: &Value, key: &str) -> Vec<Value> {
     let trials = record["tune"]["trials"].as_array().unwrap();
@@ -92,11 +100,7 @@ fn a_search_finds_better_settings_and_tests_the_best_once() {
 fn a_trial_that_goes_on_ends_as_one_that_never_paused() {
     let sandbox = experiment(SPACE);
     sandbox.ok(&["-q", "--threads", "1", "tune", "tune.parallel=1"]);
-    let bundle = std::fs::read(sandbox.path("runs/it-1/bundle/model.safetensors")).unwrap();
-    // The winning file, run as any other experiment.
-    sandbox.ok(&["-q", "--threads", "1", "run", "runs/it-1/best.toml", "--runs", "again"]);
-    let again = std::fs::read(sandbox.path("again/it-1/bundle/model.safetensors")).unwrap();
-    assert!(bundle == again, "weights differ");
+    check_best_file(&sandbox);
 }
 
 #[test]
@@ -128,10 +132,7 @@ fn a_search_that_was_stopped_within_epochs_ends_as_one_that_was_not() {
     assert!(within > 0, "no stop was within an epoch");
     let record = sandbox.json("runs/it-1/run.json");
     assert!(record["tune"]["trials"].as_array().unwrap().iter().all(|trial| trial["state"] == "done"));
-    let bundle = std::fs::read(sandbox.path("runs/it-1/bundle/model.safetensors")).unwrap();
-    sandbox.ok(&["-q", "--threads", "1", "run", "runs/it-1/best.toml", "--runs", "again"]);
-    let again = std::fs::read(sandbox.path("again/it-1/bundle/model.safetensors")).unwrap();
-    assert!(bundle == again, "weights differ");
+    check_best_file(&sandbox);
 }
 
 #[test]

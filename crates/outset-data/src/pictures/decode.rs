@@ -173,7 +173,7 @@ fn damaged(error: image::ImageError) -> Fault {
 ///
 /// # Errors
 /// If it is no picture, or one of too many pixels.
-pub(super) fn header(bytes: &[u8]) -> Result<Header, Fault> {
+pub fn header(bytes: &[u8]) -> Result<Header, Fault> {
     decoder(bytes).map(|(_, header, _)| header)
 }
 
@@ -274,6 +274,7 @@ fn padded(image: DynamicImage, width: u32, height: u32) -> DynamicImage {
 
 #[cfg(test)]
 mod tests {
+    use super::super::samples::pretended;
     use super::*;
     use crate::lot::Lot;
     use image::codecs::gif::GifEncoder;
@@ -400,15 +401,6 @@ mod tests {
         assert_eq!(file(&bytes, shape, Fit::Crop).unwrap(), shaped(image, shape, Fit::Crop));
     }
 
-    /// The header of a PNG with nothing behind it.
-    fn pretended(mut bytes: Vec<u8>, width: u32, height: u32) -> Vec<u8> {
-        bytes[16..20].copy_from_slice(&width.to_be_bytes());
-        bytes[20..24].copy_from_slice(&height.to_be_bytes());
-        let sum = crc(&bytes[12..29]);
-        bytes[29..33].copy_from_slice(&sum.to_be_bytes());
-        bytes
-    }
-
     #[test]
     fn a_bomb_is_refused_by_its_header() {
         let grey = written(&DynamicImage::new_luma8(1, 1), ImageFormat::Png);
@@ -420,15 +412,6 @@ mod tests {
         assert_eq!(fault, Fault::TooManyBytes { bytes: 480_000_000 });
         assert_eq!(fault.to_string(), "takes 480 MB once it is decoded, but a picture may take 400 MB");
         assert!(header(&pretended(deep, 10_000, 5_000)).is_ok());
-    }
-
-    /// The checksum of a PNG chunk, bit by bit.
-    fn crc(bytes: &[u8]) -> u32 {
-        !bytes.iter().fold(u32::MAX, |sum, byte| {
-            (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
-                if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 }
-            })
-        })
     }
 
     #[test]

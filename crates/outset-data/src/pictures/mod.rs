@@ -9,10 +9,13 @@ mod draw;
 mod fault;
 mod gather;
 mod place;
+#[cfg(test)]
+#[expect(dead_code, reason = "shared with the tests of other crates, which use all of it")]
+mod samples;
 mod whiten;
 
 pub use augment::{Augment, AugmentSettings, Augmentation};
-pub use decode::{Channels, Fit, MAX_PIXELS, Shape};
+pub use decode::{Channels, Fit, MAX_PIXELS, Shape, header};
 pub use draw::{base64, from_base64, made, png};
 pub use fault::Fault;
 pub use gather::{Skipped, describe, find_paths, is_path, load, resolve};

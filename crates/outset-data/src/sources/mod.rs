@@ -200,20 +200,16 @@ fn load(
     }
     let given_up = &AtomicBool::new(false);
     let files: Vec<Input> = sources.iter().map(|(input, ..)| input.clone()).collect();
-    let digest = move || files.iter().map(|input| input.digest(given_up)).collect::<Result<Vec<_>, _>>();
+    let digest = || files.iter().map(|input| input.digest(given_up)).collect::<Result<Vec<_>, _>>();
     thread::scope(|scope| {
         // Hashing takes as long as reading, so it runs beside it where there is a second thread to use.
-        let (beside, after) = match rayon::current_num_threads() {
-            1 => (None, Some(digest)),
-            _ => (Some(scope.spawn(digest)), None),
-        };
+        let beside = (rayon::current_num_threads() > 1).then(|| scope.spawn(digest));
         let read = read(&sources, &options, column_missing);
         given_up.store(read.is_err(), Ordering::Relaxed);
         let mut loaded = read?;
-        let digests = match (beside, after) {
-            (Some(thread), _) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
-            (None, Some(digest)) => digest()?,
-            (None, None) => Vec::new(),
+        let digests = match beside {
+            Some(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
+            None => digest()?,
         };
         for (file, (sha256, bytes)) in loaded.files.iter_mut().zip(digests) {
             (file.sha256, file.bytes) = (sha256, bytes);

@@ -177,7 +177,8 @@ impl<'a> Training<'a> {
         &self.progress
     }
 
-    /// Trains until the end, the end of epoch `until`, or the user's interrupt, whichever comes first.
+    /// Trains until the end, the end of epoch `until`, or the user's interrupt, whichever comes first, and saves where it
+    /// stands then.
     ///
     /// # Errors
     /// If the loss is no longer finite, or the disk is full.
@@ -193,6 +194,9 @@ impl<'a> Training<'a> {
         while self.progress.ended.is_none() {
             if !self.progress.open {
                 if until.is_some_and(|epoch| self.progress.epoch >= epoch) {
+                    if let Some(keeper) = keeper {
+                        self.save(keeper)?;
+                    }
                     return Ok(Pause::Reached);
                 }
                 self.open_epoch();

@@ -26,17 +26,17 @@ pub(super) fn with_inputs(
     experiment.with(&types)
 }
 
-/// Checks every key at both ends of its range before time is spent.
+/// Checks every key at both ends of its range before time is spent; `resolved` is the experiment with its defaults.
 pub(super) fn check(
     experiment: &Experiment,
     prepared: &Prepared,
+    resolved: &Value,
     space: &[Parameter],
 ) -> Result<(), LearnError> {
     let mut problems = Problems::default();
-    let resolved = prepared.experiment.to_table().to_json();
     for parameter in space {
         for (key, _) in &parameter.when {
-            if space::at(&resolved, key).is_none() && space.iter().all(|other| other.key != *key) {
+            if space::at(resolved, key).is_none() && space.iter().all(|other| other.key != *key) {
                 let message = format!(
                     "`tune.space` ties `{}` to `{key}`, which the experiment does not have",
                     parameter.key

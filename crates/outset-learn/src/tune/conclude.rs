@@ -40,14 +40,19 @@ struct Conclusion {
     done: bool,
 }
 
+impl Conclusion {
+    /// What a study says of its conclusion, where it says something.
+    fn kept(database: &mut Database) -> Result<Option<Self>, LearnError> {
+        Ok(database.concluded()?.and_then(|kept| serde_json::from_value(kept).ok()))
+    }
+}
+
 impl Study<'_> {
     /// Seconds that the search took before: what was written of it at its end, or what its trials took, shared by as many as
     /// run side by side now.
     pub(super) fn seconds_before(&self, database: &mut Database) -> Result<f64, LearnError> {
-        let kept: Option<Conclusion> =
-            database.concluded()?.and_then(|kept| serde_json::from_value(kept).ok());
         let of_trials = seconds_of(&database.trials()?) / self.parallel() as f64;
-        Ok(kept.map_or(0.0, |kept| kept.seconds).max(of_trials))
+        Ok(Conclusion::kept(database)?.map_or(0.0, |kept| kept.seconds).max(of_trials))
     }
 
     /// The trial with the best value, those that failed aside.
@@ -78,7 +83,8 @@ impl Study<'_> {
         Ok(trials)
     }
 
-    /// Takes the best trial to a tested bundle after a search of so many seconds, unless that was done, or goes on with it where that was begun.
+    /// Takes the best trial to a tested bundle after a search of so many seconds, unless that was done, or goes on with it
+    /// where that was begun.
     pub(super) fn conclude(
         &self,
         database: &mut Database,
@@ -87,14 +93,13 @@ impl Study<'_> {
         observe: Observer<'_>,
     ) -> Result<Tuned, LearnError> {
         let trials = self.with_stopped(database)?;
-        let begun: Conclusion = database
-            .concluded()?
-            .and_then(|kept| serde_json::from_value(kept).ok())
-            .filter(|kept: &Conclusion| {
-                let kept = (kept.trials, kept.winner, kept.value.clone());
-                self.best(&trials).map(|best| (trials.len(), best.id, value_of(best))) == Some(kept)
-            })
-            .unwrap_or_default();
+        let is_of = |kept: &Conclusion| {
+            let best = self
+                .best(&trials)
+                .filter(|best| (best.id, value_of(best)) == (kept.winner, kept.value.clone()));
+            kept.trials == trials.len() && best.is_some()
+        };
+        let begun = Conclusion::kept(database)?.filter(is_of).unwrap_or_default();
         let is_here = begun.machine == machine::name();
         let run = resume::shortened(&self.folder.join(&begun.run));
         let mut looks = 0;

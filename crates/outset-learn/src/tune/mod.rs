@@ -93,10 +93,10 @@ pub fn tune(
     let space = space.unwrap_or_else(|| space::default_space(&prepared.experiment));
     let declared = declared(experiment, &prepared);
     let experiment = &with_inputs(experiment, &prepared, &space)?;
-    check(experiment, &prepared, &space)?;
+    let resolved = prepared.experiment.to_table().to_json();
+    check(experiment, &prepared, &resolved, &space)?;
     let beside = options.runs.join(format!("{}.study", prepared.experiment.name));
     let place = place.unwrap_or_else(|| Place::Folder(beside.clone()));
-    let resolved = prepared.experiment.to_table().to_json();
     let of_default =
         |parameter: &Parameter| Some((parameter.key.clone(), space::at(&resolved, &parameter.key)?.clone()));
     let mut study = Study {
@@ -204,6 +204,14 @@ impl Study<'_> {
                 || by_cost.is_some_and(|limit| seconds + others >= limit)
         };
         let stop = AtomicBool::new(is_over(before, 0.0));
+        let shared = Shared {
+            experiment: self.experiment,
+            prepared: self.prepared,
+            folder: &self.folder,
+            max_latency: self.settings.max_latency.map(|limit| limit.0.as_secs_f64()),
+            price_per_second: options.price_per_second / parallel as f64,
+            stop: &stop,
+        };
         let clock = Instant::now();
         let own = Mutex::new(0.0);
         // Time that other processes spent since this one began; they cost, but make its own time no longer.
@@ -211,17 +219,9 @@ impl Study<'_> {
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..parallel)
                 .map(|_| {
-                    let (sender, stop, own) = (sender.clone(), &stop, &own);
+                    let (sender, stop, shared, own) = (sender.clone(), &stop, &shared, &own);
                     scope.spawn(move || {
-                        let shared = Shared {
-                            experiment: self.experiment,
-                            prepared: self.prepared,
-                            folder: &self.folder,
-                            max_latency: self.settings.max_latency.map(|limit| limit.0.as_secs_f64()),
-                            price_per_second: options.price_per_second / parallel as f64,
-                            stop,
-                        };
-                        let result = self.worker((threads / parallel).max(1), &shared, own, &sender);
+                        let result = self.worker((threads / parallel).max(1), shared, own, &sender);
                         if result.is_err() {
                             stop.store(true, Ordering::Relaxed);
                         }

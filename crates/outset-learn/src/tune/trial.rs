@@ -102,13 +102,9 @@ impl Shared<'_> {
         let rung = trial.values.len();
         let until = (rung + 1 < RUNGS).then(|| epochs_at(rung, recipe.epochs));
         let pause = training.advance(until, Some(&mut keeper), self.stop, &mut |_| {})?;
-        if pause != Pause::Interrupted {
-            training.save(&mut keeper)?;
-        }
         let progress = training.progress();
         (trial.epochs, trial.seconds) = (progress.epoch, progress.seconds);
         if pause == Pause::Interrupted {
-            // It was saved where it stopped, within an epoch; what followed that is for a run that ends there.
             trial.state = "interrupted".to_owned();
             return Ok(());
         }

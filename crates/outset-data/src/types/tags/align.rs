@@ -4,8 +4,8 @@ use super::scheme::{Written, to_iob2};
 use crate::error::DataError;
 use crate::spans::{self, Span};
 use crate::table::{Cells, LIST_SEPARATOR, Text, TextBuilder};
-use crate::types::text::is_wide;
 use crate::types::text::units::{self, By, Unit};
+use crate::types::text::{first_characters, is_wide};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -257,7 +257,7 @@ struct Row {
 
 /// Leaves out the tags of what is not read of a text, so that each unit that is read has one.
 fn cut(mut row: Row, text: &str, by: By, written: Written, reading: Reading) -> Row {
-    let part = text.char_indices().nth(reading.max_characters).map_or(text, |(end, _)| &text[..end]);
+    let part = first_characters(text, reading.max_characters);
     // The mark behind a list of one token is no part of it.
     let length = text.strip_suffix(LIST_SEPARATOR).unwrap_or(text).len();
     row.is_cut = part.len() < length || row.tags.len() > reading.max_length;

@@ -13,11 +13,16 @@ pub struct Cleaner {
     pub max_characters: usize,
 }
 
+/// The first characters of a text, all of it where it has no more.
+pub(crate) fn first_characters(text: &str, count: usize) -> &str {
+    text.char_indices().nth(count).map_or(text, |(end, _)| &text[..end])
+}
+
 impl Cleaner {
     /// Cleans a text: compatible characters made one (NFKC), control characters and marks without width dropped, white
     /// space made single spaces, none at the ends.
     pub fn clean(&self, text: &str) -> String {
-        let cut = text.char_indices().nth(self.max_characters).map_or(text, |(end, _)| &text[..end]);
+        let cut = first_characters(text, self.max_characters);
         let bare = if self.html && cut.contains(['<', '&']) { without_html(cut) } else { cut.to_owned() };
         let mut clean = String::with_capacity(bare.len());
         for letter in bare.nfkc() {

@@ -8,6 +8,7 @@ pub mod units;
 mod vectors;
 
 pub use clean::Cleaner;
+pub(crate) use clean::first_characters;
 pub use ngrams::{Block, Ngrams};
 pub(crate) use ngrams::{is_wide, split_words};
 pub use tokens::{Scheme, Tokens};
@@ -369,7 +370,7 @@ impl TextInput {
 
     /// What is read of a long text.
     fn read_part<'a>(&self, text: &'a str) -> &'a str {
-        text.char_indices().nth(self.cleaner.max_characters).map_or(text, |(end, _)| &text[..end])
+        first_characters(text, self.cleaner.max_characters)
     }
 
     /// Does something with the text of each row; `None` for a missing one.
