@@ -54,26 +54,32 @@ pub struct Checkpoint {
     pub files: BTreeMap<String, Vec<u8>>,
 }
 
-/// Writes a checkpoint, or weights alone where `progress` is `None`, whole or not at all.
+/// Writes a checkpoint, or weights alone where `progress` is `None`, whole or not at all. Each file is asked for when those
+/// before it are written.
 ///
 /// # Errors
-/// If the folder cannot be written or the disk is full.
-pub fn write(
+/// If the folder cannot be written or the disk is full, or an error of `files`.
+pub fn write<B: AsRef<[u8]>>(
     folder: &Path,
     seed: u64,
     progress: Option<&Progress>,
-    files: Vec<(&str, Vec<u8>)>,
+    files: impl IntoIterator<Item = Result<(String, B), LearnError>>,
 ) -> Result<(), LearnError> {
-    let manifest = Manifest {
-        format: FORMAT,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        seed,
-        progress: progress.cloned(),
-        sha256: files.iter().map(|(name, bytes)| ((*name).to_owned(), sha256(bytes))).collect(),
-    };
-    let mut files = files;
-    files.push((MANIFEST, files::pretty(&manifest)));
-    files::write_folder(folder, &files)
+    files::write_folder(folder, |folder| {
+        let mut manifest = Manifest {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            seed,
+            progress: progress.cloned(),
+            sha256: BTreeMap::new(),
+        };
+        for file in files {
+            let (name, bytes) = file?;
+            files::put(&folder.join(&name), bytes.as_ref())?;
+            manifest.sha256.insert(name, sha256(bytes.as_ref()));
+        }
+        files::put(&folder.join(MANIFEST), &files::pretty(&manifest))
+    })
 }
 
 /// Reads a checkpoint and checks that it is whole; `None` where the folder holds weights alone.
@@ -173,7 +179,7 @@ mod tests {
 
     fn write_at(checkpoints: &Path, step: usize) {
         let progress = Progress { step, ..Progress::default() };
-        let files = vec![("model.safetensors", vec![step as u8; 8])];
+        let files = [Ok(("model.safetensors".to_owned(), [step as u8; 8]))];
         write(&checkpoints.join(name(step)), 1, Some(&progress), files).unwrap();
     }
 

@@ -14,14 +14,14 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), LearnError> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".partial");
     let temporary = PathBuf::from(temporary);
-    let written = fs::File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.and_then(|()| fs::rename(&temporary, path)).map_err(|source| {
+    let renamed = |()| {
+        fs::rename(&temporary, path).map_err(|source| LearnError::Write { path: path.to_owned(), source })
+    };
+    let written = put(&temporary, bytes).and_then(renamed);
+    if written.is_err() {
         let _ = fs::remove_file(&temporary);
-        LearnError::Write { path: path.to_owned(), source }
-    })
+    }
+    written
 }
 
 /// Makes the first free folder `<name>-<number>` under `runs`; two runs started at once get different numbers.
@@ -50,29 +50,30 @@ pub fn new_run(runs: &Path, name: &str) -> Result<PathBuf, LearnError> {
     unreachable!("numbers do not run out")
 }
 
-/// Writes a folder of files under a temporary name and renames it, replacing one of that name.
+/// Writes a folder of files under a temporary name and renames it, replacing one of that name. `fill` puts the files into
+/// the folder of that name with [`put`], one after the other, so that not all have to be in memory at once.
 ///
 /// Where the program dies half-way, the folder before is still there, if only as `<name>.replaced`.
 ///
 /// # Errors
-/// If the folder cannot be written or the disk is full; what was there before is left then.
-pub fn write_folder(path: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), LearnError> {
+/// If the folder cannot be written or the disk is full, or an error of `fill`; what was there before is left then.
+pub fn write_folder(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), LearnError>,
+) -> Result<(), LearnError> {
     let beside = |ending: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(ending);
         PathBuf::from(name)
     };
     let (partial, replaced) = (beside(".partial"), beside(".replaced"));
-    let write = || {
+    let begin = || {
         if partial.exists() {
             fs::remove_dir_all(&partial)?;
         }
-        fs::create_dir_all(&partial)?;
-        for (name, bytes) in files {
-            let mut file = fs::File::create(partial.join(name))?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-        }
+        fs::create_dir_all(&partial)
+    };
+    let end = || {
         sync_folder(&partial)?;
         if path.exists() {
             if replaced.exists() {
@@ -87,10 +88,24 @@ pub fn write_folder(path: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), LearnE
         }
         Ok(())
     };
-    write().map_err(|source| {
+    let failed = |source| LearnError::Write { path: path.to_owned(), source };
+    let written = begin().map_err(failed).and_then(|()| fill(&partial)).and_then(|()| end().map_err(failed));
+    if written.is_err() {
         let _ = fs::remove_dir_all(&partial);
-        LearnError::Write { path: path.to_owned(), source }
-    })
+    }
+    written
+}
+
+/// Writes a file for good.
+///
+/// # Errors
+/// If the folder cannot be written or the disk is full.
+pub fn put(path: &Path, bytes: &[u8]) -> Result<(), LearnError> {
+    let written = fs::File::create(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(|source| LearnError::Write { path: path.to_owned(), source })
 }
 
 /// Makes the names in a folder outlast a power cut, where the system has a way to.

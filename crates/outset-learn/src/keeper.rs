@@ -88,25 +88,30 @@ impl Keeper {
         }
     }
 
-    /// Saves the state of training: its position and its tensors, by name of the file.
+    /// Saves the state of training: its position and its tensors, by name of the file, those of the best state first.
     ///
     /// # Errors
-    /// If the disk is full; the checkpoints before are whole then.
-    pub fn save(&mut self, progress: &Progress, files: Vec<(&str, Vec<u8>)>) -> Result<(), LearnError> {
+    /// If the disk is full, or an error of `files`; the checkpoints before are whole then.
+    pub fn save(
+        &mut self,
+        progress: &Progress,
+        files: impl Iterator<Item = Result<(String, Vec<u8>), LearnError>>,
+    ) -> Result<(), LearnError> {
         let clock = Instant::now();
         let best_epoch = progress.best.map(|(epoch, _)| epoch);
-        let best = files.iter().find(|(name, _)| *name == "best.safetensors");
+        let mut files = files.peekable();
         // Before the checkpoint: a run that is killed in between goes on from the one before and writes both again, while one
         // that is killed behind its last checkpoint writes none any more.
-        if let Some((_, bytes)) = best.filter(|_| best_epoch != self.best_epoch) {
-            let folder = self.checkpoints.join("best");
-            checkpoint::write(&folder, self.seed, None, vec![("model.safetensors", bytes.clone())])?;
+        if let Some(Ok((name, bytes))) = files.peek()
+            && name == "best.safetensors"
+            && best_epoch != self.best_epoch
+        {
+            self.write_weights(&self.checkpoints.join("best"), bytes)?;
             self.best_epoch = best_epoch;
         }
-        let mut files = files;
-        files.push(("metrics.jsonl", self.text.clone()));
+        let metrics = ("metrics.jsonl".to_owned(), self.text.clone());
         let folder = self.checkpoints.join(checkpoint::name(progress.step));
-        checkpoint::write(&folder, self.seed, Some(progress), files)?;
+        checkpoint::write(&folder, self.seed, Some(progress), files.chain([Ok(metrics)]))?;
         checkpoint::prune(&self.checkpoints, self.settings.keep);
         (self.saved_at, self.saved_step, self.last_took) = (Instant::now(), progress.step, clock.elapsed());
         Ok(())
@@ -119,8 +124,12 @@ impl Keeper {
     pub fn save_weights(&self, step: usize, weights: Vec<u8>) -> Result<PathBuf, LearnError> {
         let folder = self.checkpoints.join(checkpoint::name(step));
         if !folder.join("checkpoint.json").exists() {
-            checkpoint::write(&folder, self.seed, None, vec![("model.safetensors", weights)])?;
+            self.write_weights(&folder, &weights)?;
         }
         Ok(folder)
+    }
+
+    fn write_weights(&self, folder: &Path, weights: &[u8]) -> Result<(), LearnError> {
+        checkpoint::write(folder, self.seed, None, [Ok(("model.safetensors".to_owned(), weights))])
     }
 }

@@ -2,8 +2,9 @@
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Tensor, TensorData};
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{Dtype, View};
 use safetensors::{SafeTensors, serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -92,22 +93,33 @@ pub fn to_bytes<M: Module>(module: &M) -> Result<Vec<u8>, WeightsError> {
 /// # Errors
 /// If one does not hold 32-bit numbers.
 pub fn tensors_to_bytes(tensors: Vec<(String, TensorData)>) -> Result<Vec<u8>, WeightsError> {
-    let parameters: BTreeMap<String, (Vec<usize>, Vec<u8>)> = tensors
-        .into_iter()
-        .map(|(name, data)| {
-            let shape: Vec<usize> = data.shape().iter().copied().collect();
-            let values = data.convert::<f32>().try_into_vec::<f32>().unwrap_or_default();
-            (name, (shape, values.iter().flat_map(|value| value.to_le_bytes()).collect()))
-        })
-        .collect();
-    let views: Vec<(&String, TensorView<'_>)> = parameters
-        .iter()
-        .map(|(name, (shape, bytes))| {
-            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view))
-        })
-        .collect::<Result<_, _>>()
-        .map_err(WeightsError::Format)?;
-    serialize(views, None).map_err(WeightsError::Format)
+    let parameters = tensors.into_iter().map(|(name, data)| (name, Parameter(data.convert::<f32>())));
+    serialize(parameters, None).map_err(WeightsError::Format)
+}
+
+/// A tensor of 32-bit numbers on its way into a file.
+struct Parameter(TensorData);
+
+impl View for Parameter {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        if cfg!(target_endian = "little") {
+            self.0.as_bytes().into()
+        } else {
+            self.0.iter::<f32>().flat_map(f32::to_le_bytes).collect()
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        self.0.as_bytes().len()
+    }
 }
 
 /// Reads named tensors of 32-bit numbers.

@@ -210,7 +210,8 @@ fn open(server: &Server, name: &str) -> Database {
 fn write_checkpoint(folder: &Path, step: usize, content: &[u8]) {
     let progress = outset_learn::train::Progress { step, ..Default::default() };
     let path = folder.join("checkpoints").join(checkpoint::name(step));
-    checkpoint::write(&path, 1, Some(&progress), vec![("model.safetensors", content.to_vec())]).unwrap();
+    let files = [Ok(("model.safetensors".to_owned(), content))];
+    checkpoint::write(&path, 1, Some(&progress), files).unwrap();
 }
 
 #[test]

@@ -5,11 +5,11 @@ use crate::bundle::BundleError;
 use crate::checkpoint::Checkpoint;
 use crate::error::LearnError;
 use crate::keeper::Keeper;
+use crate::machine;
 use crate::update::{MovingAverage, State};
 use crate::weights::{self, WeightsError};
 use burn::module::Module as _;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Where training stands; with the tensors of a checkpoint this is all of its state.
@@ -68,33 +68,23 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// The tensors of the state, by name of the file.
-    ///
-    /// # Errors
-    /// If a parameter does not hold 32-bit numbers.
-    pub fn tensors(&self) -> Result<Vec<(&'static str, Vec<u8>)>, WeightsError> {
-        let mut files = vec![
-            ("model.safetensors", weights::to_bytes(&self.network().clone().valid())?),
-            ("optimizer.safetensors", weights::tensors_to_bytes(self.state.to_tensors(self.network()))?),
+    /// The tensors of the state by name of the file, each made when it is asked for; the best state comes first.
+    fn tensors(&self) -> impl Iterator<Item = Result<(String, Vec<u8>), WeightsError>> {
+        let names = [
+            self.best.as_ref().map(|_| "best"),
+            Some("model"),
+            Some("optimizer"),
+            (self.recipe.ema > 0.0).then_some("average"),
         ];
-        if self.recipe.ema > 0.0 {
-            let average = self.average.to_tensors(self.network());
-            files.push(("average.safetensors", weights::tensors_to_bytes(average)?));
-        }
-        if let Some(best) = &self.best {
-            files.push(("best.safetensors", weights::to_bytes(best)?));
-        }
-        Ok(files)
-    }
-
-    /// The state as a checkpoint in memory.
-    ///
-    /// # Errors
-    /// If a parameter does not hold 32-bit numbers.
-    pub fn checkpoint(&self) -> Result<Checkpoint, WeightsError> {
-        let files: BTreeMap<String, Vec<u8>> =
-            self.tensors()?.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
-        Ok(Checkpoint { progress: self.progress.clone(), files })
+        names.into_iter().flatten().map(|name| {
+            let bytes = match (name, &self.best) {
+                ("best", Some(best)) => weights::to_bytes(best),
+                ("optimizer", _) => weights::tensors_to_bytes(self.state.to_tensors(self.network())),
+                ("average", _) => weights::tensors_to_bytes(self.average.to_tensors(self.network())),
+                _ => weights::to_bytes(&self.network().clone().valid()),
+            };
+            Ok((format!("{name}.safetensors"), bytes?))
+        })
     }
 
     /// Saves the state, unless it was saved just so.
@@ -104,8 +94,10 @@ impl Training<'_> {
         if self.saved.as_ref().is_some_and(same) {
             return Ok(());
         }
+        // Works on other sizes than a step.
+        machine::release_memory();
         let failed = |source| BundleError::Weights { path: PathBuf::from("checkpoints"), source };
-        keeper.save(&self.progress, self.tensors().map_err(failed)?)?;
+        keeper.save(&self.progress, self.tensors().map(|file| Ok(file.map_err(failed)?)))?;
         self.saved = Some(self.progress.clone());
         Ok(())
     }

@@ -166,7 +166,7 @@ impl Study<'_> {
         let mut checkpoint = found.newest.map(|(_, checkpoint)| checkpoint);
         if let Some(checkpoint) = &mut checkpoint {
             checkpoint.progress.ended.get_or_insert_with(|| "the search was over".to_owned());
-            let files = checkpoint.files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+            let files = checkpoint.files.iter().map(|(name, bytes)| Ok((name.clone(), bytes)));
             let folder = folder.join("checkpoints").join(checkpoint::name(checkpoint.progress.step));
             checkpoint::write(&folder, prepared.recipe.seed, Some(&checkpoint.progress), files)?;
         }

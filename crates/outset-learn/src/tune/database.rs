@@ -277,14 +277,12 @@ impl Database {
         let Some(there) = there.filter(|there| here.is_none_or(|here| here < *there)) else { return Ok(()) };
         let statement = "SELECT file, content FROM outset_checkpoints WHERE study = $1 AND trial = $2";
         let rows = self.run(statement, &key)?;
-        let files: Vec<(&str, Vec<u8>)> = rows
-            .iter()
-            .filter_map(|row| match &row[..] {
-                [Cell::Text(name), Cell::Bytes(content)] => Some((name.as_str(), content.clone())),
-                _ => None,
+        files::write_folder(&checkpoints.join(checkpoint::name(there)), |folder| {
+            rows.iter().try_for_each(|row| match &row[..] {
+                [Cell::Text(name), Cell::Bytes(content)] => files::put(&folder.join(name), content),
+                _ => Ok(()),
             })
-            .collect();
-        files::write_folder(&checkpoints.join(checkpoint::name(there)), &files)
+        })
     }
 
     /// What was written of the study's conclusion.
