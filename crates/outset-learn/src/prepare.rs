@@ -196,6 +196,11 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         .collect();
     let preprocessor =
         Preprocessor::fit(&table, &train, &located, &output_settings, ignored).map_err(in_file)?;
+    let beside = located
+        .values()
+        .flat_map(ColumnSettings::files)
+        .map(|(path, format)| sources::beside(path, format))
+        .collect::<Result<_, _>>()?;
     if let Some(text) = pictures::unmixed(&preprocessor) {
         observe(Event::Note { text });
     }
@@ -238,6 +243,7 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
         duplicates: splits.duplicates,
         dropped: splits.dropped.clone(),
         rows_sha256: rows_sha256(&table),
+        beside,
         ..DataRecord::default()
     };
     for (part, rows) in [("train", &train), ("val", &val), ("test", &test)] {

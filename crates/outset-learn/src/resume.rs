@@ -182,7 +182,7 @@ fn prepared_again(folder: &Path, state: &RunState, observe: Observer<'_>) -> Res
         return changed(&path, found);
     }
     let mut prepared = prepare(&experiment, observe)?;
-    if prepared.data.rows_sha256 != state.data.rows_sha256 {
+    if !prepared.data.is_same(&state.data) {
         let differences = data_differences(&state.data, &prepared.data);
         return Err(LearnError::DataChanged { run: folder.to_owned(), differences });
     }
@@ -203,6 +203,11 @@ pub(crate) fn data_differences(before: &DataRecord, after: &DataRecord) -> Vec<S
                 "`{}` has other content ({} rows, {} before)",
                 before.path, after.rows, before.rows
             ));
+        }
+    }
+    for (before, after) in before.beside.iter().zip(&after.beside) {
+        if before.sha256 != after.sha256 {
+            found.push(format!("`{}` has other content", before.path));
         }
     }
     if found.is_empty() {

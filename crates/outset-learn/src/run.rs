@@ -290,7 +290,7 @@ pub fn test_again(folder: &Path, observe: Observer<'_>) -> Result<RunRecord, Lea
     let experiment = Experiment::parse(&path.display().to_string(), &text, folder, &[])?;
     let predictor = Predictor::load(folder)?;
     let prepared = prepare(&experiment, observe)?;
-    if prepared.data.rows_sha256 != record.data.rows_sha256 {
+    if !prepared.data.is_same(&record.data) {
         let differences = resume::data_differences(&record.data, &prepared.data);
         return Err(LearnError::DataChanged { run: folder.to_owned(), differences });
     }

@@ -147,6 +147,17 @@ pub struct DataRecord {
     pub columns: Vec<ColumnRecord>,
     /// Hash of the rows in order, whatever file format they came in.
     pub rows_sha256: String,
+    /// Files that were read beside the rows: tokenizers, word vectors.
+    pub beside: Vec<FileRecord>,
+}
+
+impl DataRecord {
+    /// Whether rows and files beside them are the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let beside =
+            |data: &Self| -> Vec<String> { data.beside.iter().map(|file| file.sha256.clone()).collect() };
+        self.rows_sha256 == other.rows_sha256 && beside(self) == beside(other)
+    }
 }
 
 /// One file that was read.

@@ -98,6 +98,18 @@ fn tokenizers_that_are_none() {
 }
 
 #[test]
+fn other_word_vectors_are_other_data() {
+    let sandbox = sandbox("encoder = \"cnn\", vectors = \"vectors.txt\"");
+    sandbox.write("vectors.txt", "good 1 2\nbad 3 4\n");
+    sandbox.ok(&["-q", "run"]);
+    sandbox.ok(&["-q", "test", "runs/reviews-1"]);
+    sandbox.write("vectors.txt", "good 1 2\nbad 3 5\n");
+    let said = sandbox.transcript(&["-q", "test", "runs/reviews-1"]);
+    let shown = "is no longer what the run was made with: `vectors.txt` has other content";
+    assert!(said.starts_with("exit 2") && said.contains(shown), "{said}");
+}
+
+#[test]
 fn word_vectors_that_do_not_fit() {
     let settings = "vectors = \"vectors.txt\"";
     check(

@@ -40,6 +40,16 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+/// A file that is read beside the rows, with its hash; `format` says what it holds.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn beside(path: &str, format: &str) -> Result<FileRecord, SourceError> {
+    let input = Input::file(path.into(), path)?;
+    let (sha256, bytes) = input.digest(&AtomicBool::new(false))?;
+    Ok(FileRecord { path: path.to_owned(), sha256, bytes, rows: 0, format: format.to_owned() })
+}
+
 /// What was read.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {

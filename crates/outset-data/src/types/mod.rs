@@ -159,6 +159,14 @@ macro_rules! column_types {
                 }
             }
 
+            /// The files that are read beside the rows, and what each holds.
+            pub fn files(&self) -> Vec<(&str, &'static str)> {
+                match self {
+                    Self::Text(settings) => settings.files(),
+                    _ => Vec::new(),
+                }
+            }
+
             /// Cell texts that mean "missing" in this column alone.
             pub fn missing(&self) -> &[String] {
                 match self { $( Self::$name(settings) => &settings.missing, )* }

@@ -151,6 +151,9 @@ fn declared(experiment: &Experiment, prepared: &Prepared) -> Value {
     if let Some(object) = declared.as_object_mut() {
         object.shift_remove("tune");
         object.insert("rows_sha256".to_owned(), prepared.data.rows_sha256.as_str().into());
+        for (index, file) in prepared.data.beside.iter().enumerate() {
+            object.insert(format!("beside_{}_sha256", index + 1), file.sha256.as_str().into());
+        }
     }
     if let Some(data) = declared.get_mut("data").and_then(Value::as_object_mut) {
         data.retain(|key, _| !["source", "train", "val", "test"].contains(&key.as_str()));

@@ -33,7 +33,7 @@ pub fn data(record: &RunRecord) -> Value {
             rows => format!("{}{more}", rows.join(", ")),
         }
     });
-    let files = data.files.iter().map(|file| {
+    let files = data.files.iter().chain(&data.beside).map(|file| {
         context! {
             path => &file.path,
             format => &file.format,

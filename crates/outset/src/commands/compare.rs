@@ -21,7 +21,7 @@ pub fn compare(a: &Path, b: &Path, printer: &Printer) -> Result<(), Failure> {
         settings.push(Table::parse(&file.display().to_string(), &text)?.to_json());
     }
     let differing = differences(&settings[0], &settings[1]);
-    let same_data = first.data.rows_sha256 == second.data.rows_sha256;
+    let same_data = first.data.is_same(&second.data);
     let rows = metrics(&first, &second);
     if printer.is_json() {
         let values: Vec<_> =

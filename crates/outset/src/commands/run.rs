@@ -6,7 +6,7 @@ use crate::interrupt;
 use crate::locate::locate;
 use crate::printer::Printer;
 use outset_learn::plan::prices::Prices;
-use outset_learn::resume::Resumed;
+use outset_learn::resume::{Resumed, read_state};
 use outset_learn::run::{self, Finished, Options};
 use std::path::Path;
 use std::time::Instant;
@@ -32,10 +32,10 @@ pub fn run(what: &What, runs: Option<&Path>, without_test: bool, printer: &Print
 /// Goes on with a run that was stopped.
 pub fn resume(folder: &Path, printer: &Printer) -> Result<(), Failure> {
     let interrupt = interrupt::listen();
-    // The run's folder is `runs/NAME` beside the experiment.
-    let beside = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let beside = beside.parent().and_then(Path::parent).unwrap_or(Path::new(""));
-    let prices = Prices::find(None, beside)?;
+    let origin = read_state(folder).ok().and_then(|state| state.origin);
+    // What was begun without a file has its runs in `runs/NAME` beside where it was begun.
+    let file = origin.map_or_else(|| folder.join("../../outset.toml"), |origin| folder.join(origin.file));
+    let prices = Prices::find(None, file.parent().unwrap_or(Path::new("")))?;
     let price = prices.per_second(rayon::current_num_threads());
     match outset_learn::resume::resume(folder, price, interrupt, &mut |event| printer.event(event))? {
         Resumed::Finished(finished) => finish(*finished, &prices, printer),

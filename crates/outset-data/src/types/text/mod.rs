@@ -305,6 +305,16 @@ impl TextSettings {
         }
         settings
     }
+
+    /// The files that are read beside the rows, and what each holds.
+    pub fn files(&self) -> Vec<(&str, &'static str)> {
+        let tokenizer = match &self.tokenizer {
+            Some(Scheme::File(name)) => Some((name.as_str(), "tokenizer")),
+            _ => None,
+        };
+        let vectors = self.vectors.as_deref().map(|name| (name, "word vectors"));
+        tokenizer.into_iter().chain(vectors).collect()
+    }
 }
 
 impl TextInput {
