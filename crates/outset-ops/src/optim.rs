@@ -1,16 +1,17 @@
 //! Optimizer steps on plain tensors: parameter, gradient and state go in, parameter and state come out.
 //!
 //! The tensors are not tracked: take them with `inner()`, or use those that `burn::optim` hands to an optimizer. On
-//! `flex` the step is one pass, in place wherever a tensor is the only owner of its buffer, so *move* the parameter
-//! and the state in. Elsewhere the same formula is composed of Burn's operations. Formulas are PyTorch's.
+//! `flex` the step is one pass, Muon's one before its products and one after, in place wherever a tensor is the only
+//! owner of its buffer, so *move* the parameter and the state in. Elsewhere the same formula is composed of Burn's
+//! operations. Formulas are PyTorch's.
 
-use crate::flex::{self, contiguous, owned, primitive, values, values_mut};
+use crate::flex::{contiguous, owned, primitive, values, values_mut};
 use burn::backend::Flex;
 use burn::tensor::{DType, Device, Tensor};
 use burn_flex::FlexTensor;
 use outset_kernels::optim as kernel;
 
-pub use outset_kernels::optim::{Adam, Lion, Sgd};
+pub use outset_kernels::optim::{Adam, Lion, Muon, Sgd};
 
 /// Updates a parameter and its two moments by Adam or AdamW: returns `(param, m, v)`.
 ///
@@ -67,6 +68,20 @@ pub fn lion_step<const D: usize>(
     (tensor(p), tensor(m))
 }
 
+/// Updates a matrix and its momentum by Muon: returns `(param, m)`.
+///
+/// All three have one shape; the momentum starts as zeros.
+pub fn muon_step(param: Tensor<2>, grad: Tensor<2>, m: Tensor<2>, settings: &Muon) -> (Tensor<2>, Tensor<2>) {
+    if !on_flex(&param) {
+        return composed_muon(param, grad, m, settings);
+    }
+    let [rows, columns] = param.dims();
+    let [mut p, mut m] = [param, m].map(|t| owned(primitive(t)));
+    let g = contiguous(primitive(grad));
+    kernel::muon_step(values_mut(&mut p), values(&g), values_mut(&mut m), rows, columns, settings);
+    (tensor(p), tensor(m))
+}
+
 /// Moves an average towards a value: `average += (x - average) * (1 - decay)`.
 pub fn ema_step<const D: usize>(average: Tensor<D>, x: Tensor<D>, decay: f64) -> Tensor<D> {
     if !on_flex(&average) {
@@ -85,27 +100,6 @@ pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> f64 {
         return x.cast(DType::F32).powi_scalar(2).sum().into_scalar::<f32>().into();
     }
     kernel::sum_of_squares(values(&contiguous(primitive(x))))
-}
-
-/// Returns the matrix with its singular values brought near one, for Muon (K. Jordan et al., 2024): five Newton-Schulz
-/// steps.
-pub fn orthogonalise(gradient: Tensor<2>) -> Tensor<2> {
-    let [rows, columns] = gradient.dims();
-    if on_flex(&gradient) {
-        let g = contiguous(primitive(gradient));
-        return tensor(flex::tensor(kernel::orthogonalise(values(&g), rows, columns), [rows, columns]));
-    }
-    let flip = rows > columns;
-    let x = if flip { gradient.transpose() } else { gradient };
-    let norm = x.clone().powi_scalar(2).sum().sqrt() + 1e-7;
-    let [a, b, c] = kernel::QUINTIC.map(f64::from);
-    let mut x = x / norm.unsqueeze();
-    for _ in 0..5 {
-        let square = x.clone().matmul(x.clone().transpose());
-        let factor = square.clone() * b + square.clone().matmul(square) * c;
-        x = x.clone() * a + factor.matmul(x);
-    }
-    if flip { x.transpose() } else { x }
 }
 
 /// Whether a tensor is an untracked `f32` on `flex`.
@@ -163,6 +157,31 @@ fn composed_lion<const D: usize>(
     let direction = (m.clone() * s.beta1 + g.clone() * (1.0 - s.beta1)).sign();
     let p = p * (1.0 - s.learning_rate * s.weight_decay) - direction * s.learning_rate;
     (p, m * s.beta2 + g * (1.0 - s.beta2))
+}
+
+fn composed_muon(p: Tensor<2>, g: Tensor<2>, m: Tensor<2>, s: &Muon) -> (Tensor<2>, Tensor<2>) {
+    let taken = g * (s.gradient_scale * (1.0 - s.momentum));
+    let m = m * s.momentum + taken.clone();
+    let direction = if s.nesterov { m.clone() * s.momentum + taken } else { m.clone() };
+    let p = p * (1.0 - s.learning_rate * s.weight_decay);
+    (p - orthogonal(direction, s.num_steps) * (s.learning_rate * s.step_factor), m)
+}
+
+/// The matrix with its singular values brought near one by Newton-Schulz steps.
+fn orthogonal(matrix: Tensor<2>, num_steps: usize) -> Tensor<2> {
+    let [rows, columns] = matrix.dims();
+    // The products are over the shorter side.
+    let flip = rows > columns;
+    let x = if flip { matrix.transpose() } else { matrix };
+    let norm = x.clone().powi_scalar(2).sum().sqrt().clamp_min(1e-7);
+    let [a, b, c] = kernel::QUINTIC.map(f64::from);
+    let mut x = x / norm.unsqueeze();
+    for _ in 0..num_steps {
+        let square = x.clone().matmul(x.clone().transpose());
+        let factor = square.clone() * b + square.clone().matmul(square) * c;
+        x = x.clone() * a + factor.matmul(x);
+    }
+    if flip { x.transpose() } else { x }
 }
 
 #[cfg(test)]
@@ -233,15 +252,27 @@ mod tests {
     }
 
     #[test]
-    fn orthogonalisation_agrees_with_the_composed_form_in_f64() {
-        for transposed in [false, true] {
-            let run = |dtype| {
-                let g = at(dtype, 1);
-                wide(orthogonalise(if transposed { g.transpose() } else { g }))
-            };
-            let (got, expected) = (run(DType::F32), run(DType::F64));
-            // Rounding grows by the slope of the quintic in every step.
-            assert!(got.iter().zip(&expected).all(|(g, e)| (g - e).abs() < 2e-4));
+    fn muon_agrees_with_the_composed_form_in_f64() {
+        for (num_steps, nesterov, transposed) in
+            [(5, true, false), (5, true, true), (5, false, false), (2, true, true)]
+        {
+            let turned = |matrix: Tensor<2>| if transposed { matrix.transpose() } else { matrix };
+            check(|p, gradient| {
+                let mut p = turned(p);
+                let mut m = p.zeros_like();
+                for step in 1..=5 {
+                    let settings = Muon {
+                        learning_rate: 0.1,
+                        step_factor: 0.5,
+                        nesterov,
+                        num_steps,
+                        gradient_scale: 0.5,
+                        ..Muon::default()
+                    };
+                    (p, m) = muon_step(p, turned(gradient(step)), m, &settings);
+                }
+                vec![p, m]
+            });
         }
     }
 

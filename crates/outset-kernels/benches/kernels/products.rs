@@ -48,7 +48,7 @@ fn matrices(show: &Show) {
     let g: Vec<f32> = (0..512 * 512).map(|i| (i % 101) as f32 - 50.0).collect();
     // Five steps of three products.
     show.product("orthogonalisation for Muon, 512²", 15.0 * 2.0 * 512f64.powi(3), || {
-        _ = orthogonalise(&g, 512, 512);
+        _ = orthogonalise(g.clone(), 512, 512, 5);
     });
 }
 

@@ -1,7 +1,8 @@
 //! Optimizer steps: one pass over a parameter, its gradient and its state, all in place.
 //!
 //! The formulas are PyTorch's. Every step takes a factor for the gradient, so that clipping by the global norm or
-//! averaging over micro-batches costs no pass of its own.
+//! averaging over micro-batches costs no pass of its own. Muon, whose direction is that of a whole matrix, has one pass before
+//! its products and one after.
 
 mod adam;
 mod lion;
@@ -10,7 +11,7 @@ mod sgd;
 
 pub use adam::{Adam, adam_step};
 pub use lion::{Lion, lion_step};
-pub use muon::{QUINTIC, orthogonalise};
+pub use muon::{Muon, QUINTIC, muon_step, orthogonalise};
 pub use sgd::{Sgd, sgd_step};
 
 use crate::{

@@ -105,15 +105,6 @@ impl Update {
             self.grad.clone()
         }
     }
-
-    /// The weight shrunk by `learning_rate * weight_decay`: decay apart from the gradient.
-    fn shrunk(&self, weight_decay: f64) -> Tensor<2> {
-        if self.decay && weight_decay != 0.0 {
-            self.weight.clone() * (1.0 - self.learning_rate * weight_decay)
-        } else {
-            self.weight.clone()
-        }
-    }
 }
 
 /// Moves an average: `keep * average + (1 - keep) * value`.

@@ -1,7 +1,8 @@
 //! Muon, as `torch.optim.Muon`.
 
-use super::{AdamW, DECAY, POSITIVE, RATE, Rule, Update, average};
+use super::{AdamW, DECAY, POSITIVE, RATE, Rule, Update};
 use burn::tensor::Tensor;
+use outset_ops::optim;
 use outset_spec::{Bounds, choices, settings};
 
 choices! {
@@ -39,15 +40,13 @@ settings! {
     }
 }
 
-/// Coefficients of the Newton–Schulz polynomial `a x + b x³ + c x⁵`, which takes singular values near 1 in few steps.
-const POLYNOMIAL: [f64; 3] = [3.4445, -4.775, 2.0315];
-
-/// Steps that are one operation.
-const FUSED: usize = 5;
-
 impl Rule for Muon {
     fn learning_rate(&self) -> f64 {
         self.learning_rate
+    }
+
+    fn scales(&self) -> bool {
+        true
     }
 
     fn step(&self, mut update: Update) -> (Tensor<2>, Vec<Tensor<2>>) {
@@ -61,38 +60,22 @@ impl Rule for Muon {
             };
             return others.step(update);
         }
-        let weight = update.shrunk(self.weight_decay);
-        let [inputs, outputs] = weight.dims().map(|size| size as f64);
-        let factor = match self.adjust {
+        let [inputs, outputs] = update.weight.dims().map(|size| size as f64);
+        let step_factor = match self.adjust {
             Adjust::Original => (outputs / inputs).max(1.0).sqrt(),
             Adjust::MatchRmsAdamW => 0.2 * outputs.max(inputs).sqrt(),
         };
         let [momentum] = update.state();
-        let momentum = average(momentum, update.grad.clone(), self.momentum);
-        let direction = if self.nesterov {
-            average(momentum.clone(), update.grad, self.momentum)
-        } else {
-            momentum.clone()
+        let settings = optim::Muon {
+            learning_rate: update.learning_rate,
+            step_factor,
+            momentum: self.momentum,
+            nesterov: self.nesterov,
+            num_steps: self.num_steps,
+            weight_decay: if update.decay { self.weight_decay } else { 0.0 },
+            gradient_scale: update.gradient_scale,
         };
-        (weight - orthogonal(direction, self.num_steps) * (update.learning_rate * factor), vec![momentum])
+        let (weight, momentum) = optim::muon_step(update.weight, update.grad, momentum, &settings);
+        (weight, vec![momentum])
     }
-}
-
-/// The nearly orthogonal matrix with the singular vectors of `matrix`; singular values end between about 0.7 and 1.2.
-fn orthogonal(matrix: Tensor<2>, num_steps: usize) -> Tensor<2> {
-    if num_steps == FUSED {
-        return outset_ops::optim::orthogonalise(matrix);
-    }
-    let [rows, columns] = matrix.dims();
-    // The products are over the shorter side.
-    let mut x = if rows > columns { matrix.transpose() } else { matrix };
-    let norm = (x.clone() * x.clone()).sum().sqrt().clamp_min(1e-7);
-    x = x / norm.reshape([1, 1]);
-    let [a, b, c] = POLYNOMIAL;
-    for _ in 0..num_steps {
-        let gram = x.clone().matmul(x.clone().transpose());
-        let polynomial = gram.clone() * b + gram.clone().matmul(gram) * c;
-        x = x.clone() * a + polynomial.matmul(x);
-    }
-    if rows > columns { x.transpose() } else { x }
 }
