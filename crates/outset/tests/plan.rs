@@ -3,7 +3,7 @@
 mod common;
 
 use common::Sandbox;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 fn experiment(train: &str) -> Sandbox {
@@ -74,7 +74,10 @@ fn a_forecast_is_made_kept_and_compared() {
     let forecast = &record["forecast"];
     assert_eq!(forecast["seconds"], plan["seconds"]);
     assert_eq!(forecast["actual"]["steps"], 100);
+    assert_eq!(forecast["actual"]["seconds"], record["timings"]["total"]);
+    assert_eq!(forecast["actual"]["cost"], record["cost"]);
     assert!(record["cost"]["amount"].as_f64().unwrap() > 0.0);
+    assert!(sandbox.read("runs/it-1/report.html").contains("<dt>forecast</dt>"));
     // Memory does not hang on how busy the machine is; time does, which is why a benchmark looks at it.
     let [foretold, came] = [&forecast["peak_memory_bytes"], &forecast["actual"]["peak_memory_bytes"]]
         .map(|bytes| bytes.as_f64().unwrap());
@@ -84,6 +87,23 @@ fn a_forecast_is_made_kept_and_compared() {
     // Another experiment is another forecast.
     sandbox.ok(&["-q", "--threads", "1", "run", "train.epochs=3"]);
     assert!(sandbox.json("runs/it-2/run.json")["forecast"].is_null());
+}
+
+#[test]
+fn a_report_says_how_far_off_a_forecast_was() {
+    let sandbox = Sandbox::new();
+    let record = json!({
+        "peak_memory_bytes": 100 << 20,
+        "forecast": {
+            "seconds": 12.0,
+            "peak_memory_bytes": 90 << 20,
+            "actual": { "seconds": 10.0, "peak_memory_bytes": 100 << 20 },
+        },
+    });
+    sandbox.write("runs/it-1/run.json", record.to_string());
+    sandbox.ok(&["report", "runs/it-1"]);
+    let page = sandbox.read("runs/it-1/report.html");
+    assert!(page.contains("<dt>forecast</dt><dd>12 s (+20 %), 90 MiB (-10 %)</dd>"));
 }
 
 #[test]

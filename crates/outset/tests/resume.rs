@@ -4,11 +4,11 @@
 mod common;
 
 use common::Sandbox;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Lines};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Settings that use all of the state: dropout, the moving average, a schedule, passes within a step, a last batch that
@@ -32,22 +32,49 @@ fn experiment() -> Sandbox {
     sandbox
 }
 
-/// A folder with an experiment on made texts.
-fn texts() -> Sandbox {
-    let mut rows = String::from("review,label\n");
+/// Made texts, as lists of their words.
+fn sayings() -> Vec<Vec<&'static str>> {
     let words = ["good", "bad", "warm", "cold", "quiet", "loud", "near", "far"];
-    for row in 0..160u64 {
+    let said = |row: u64| -> Vec<&str> {
         let mut lot = row + 1;
-        let said: Vec<&str> =
-            (0..5 + row % 9).map(|_| words[random(&mut lot) as usize % words.len()]).collect();
+        (0..5 + row % 9).map(|_| words[random(&mut lot) as usize % words.len()]).collect()
+    };
+    (0..160).map(said).collect()
+}
+
+/// A folder with an experiment on made texts.
+fn texts(encoder: &str) -> Sandbox {
+    let mut rows = String::from("review,label\n");
+    for said in sayings() {
         let _ = writeln!(rows, "{},{}", said.join(" "), if said.contains(&"good") { "yes" } else { "no" });
     }
-    let sandbox = Sandbox::new();
-    sandbox.write("data.csv", rows).write(
-        "outset.toml",
+    let file = format!(
         "name = \"it\"\n[data]\nsource = \"data.csv\"\n[inputs.review]\ntype = \"text\"\n\
-         encoder = { kind = \"gru\", embedding_size = 16, hidden_size = 16, dropout = 0.2 }\n\
-         [outputs]\nlabel = \"category\"\n[train]\nepochs = 6\nbatch_size = 32\nearly_stopping = false\n\
+         encoder = {encoder}\n[outputs]\nlabel = \"category\"\n[train]\nepochs = 6\nbatch_size = 32\n\
+         early_stopping = false\ncheckpoint = {{ every = 2, keep = 2 }}\n"
+    );
+    let sandbox = Sandbox::new();
+    sandbox.write("data.csv", rows).write("outset.toml", file);
+    sandbox
+}
+
+/// A folder with an experiment on made texts, two of whose words have tags.
+fn tags() -> Sandbox {
+    let line = |words: Vec<&str>| {
+        let tag = |word: &&str| match *word {
+            "good" => "B-praise",
+            "bad" => "B-blame",
+            _ => "O",
+        };
+        let tags: Vec<&str> = words.iter().map(tag).collect();
+        format!("{}\n", json!({ "words": words, "tags": tags }))
+    };
+    let sandbox = Sandbox::new();
+    sandbox.write("data.jsonl", sayings().into_iter().map(line).collect::<String>()).write(
+        "outset.toml",
+        "name = \"it\"\n[data]\nsource = \"data.jsonl\"\n[inputs.words]\ntype = \"text\"\n\
+         encoder = { kind = \"lstm\", embedding_size = 16, hidden_size = 16, dropout = 0.2 }\n\
+         [outputs]\ntags = \"tags\"\n[train]\nepochs = 6\nbatch_size = 32\nearly_stopping = false\n\
          checkpoint = { every = 2, keep = 2 }\n",
     );
     sandbox
@@ -146,12 +173,36 @@ fn a_run_that_is_killed_thirty_times_ends_as_one_that_never_was() {
 
 #[test]
 fn so_does_one_on_texts() {
-    kill_thirty_times(texts);
+    kill_thirty_times(|| texts("{ kind = \"gru\", embedding_size = 16, hidden_size = 16, dropout = 0.2 }"));
 }
 
 #[test]
 fn so_does_one_on_pictures() {
     kill_thirty_times(pictures);
+}
+
+#[test]
+fn so_does_one_on_bags_of_words_that_is_killed_once() {
+    kill_once(|| texts("{ kind = \"bag_of_words\", dropout = 0.2 }"));
+}
+
+#[test]
+fn so_does_one_on_tags_that_is_killed_once() {
+    kill_once(tags);
+}
+
+/// Kills a run of an experiment behind its first checkpoints, and goes on with it.
+fn kill_once(experiment: fn() -> Sandbox) {
+    let epochs = "train.epochs=20";
+    let whole = experiment();
+    whole.ok(&[&RUN[..], &[epochs]].concat());
+    let sandbox = experiment();
+    let (mut child, _lines) = begin(&sandbox, epochs, 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (code, said) = resume(&sandbox);
+    assert!(code == Some(0) && said.contains("Resume     runs/it-1 · from step "), "{said}");
+    assert_equal(&sandbox, &outcome(&whole));
 }
 
 /// Kills runs of an experiment thirty times at random moments, going on with each until it ends.
@@ -196,14 +247,20 @@ fn kill_thirty_times(experiment: fn() -> Sandbox) {
     assert!(while_writing > 0, "no kill fell into the writing of a checkpoint");
 }
 
+/// Begins a run with a setting, and waits for the end of an epoch; its further lines of JSON come along.
+fn begin(sandbox: &Sandbox, setting: &str, epoch: usize) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let arguments = ["--json", "--threads", "1", "run", setting];
+    let mut child = sandbox.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let end = format!("\"event\":\"epoch\",\"epoch\":{epoch},");
+    assert!(lines.any(|line| line.unwrap().contains(&end)), "training begins");
+    (child, lines)
+}
+
 /// Begins a run and stops it by Ctrl-C once a few checkpoints are there.
 fn stopped() -> Sandbox {
     let sandbox = experiment();
-    let mut arguments = vec!["--json", "--threads", "1", "run"];
-    arguments.push("train.epochs=200");
-    let mut child = sandbox.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("\"event\":\"epoch\",\"epoch\":4,")), "training begins");
+    let (mut child, lines) = begin(&sandbox, "train.epochs=200", 4);
     let status = Command::new("kill").arg("-INT").arg(child.id().to_string()).status().unwrap();
     assert!(status.success());
     lines.for_each(drop);

@@ -4,7 +4,8 @@
 mod common;
 
 use common::Sandbox;
-use serde_json::Value;
+use outset_learn::verdict::number;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 
@@ -94,6 +95,92 @@ fn a_search_finds_better_settings_and_tests_the_best_once() {
     for plot in ["tune_history", "tune_parallel"] {
         assert!(sandbox.path(&format!("runs/it-1/plots/{plot}.svg")).is_file(), "{plot}");
     }
+}
+
+#[test]
+fn without_a_space_the_settings_of_the_network_are_searched_over() {
+    let sandbox = experiment("trials = 1\n");
+    sandbox.ok(&["-q", "--threads", "1", "tune", "train.epochs=1"]);
+    let record = sandbox.json("runs/it-1/run.json");
+    let keys = [
+        "train.optimizer.learning_rate",
+        "train.optimizer.weight_decay",
+        "model.hidden_size",
+        "model.num_layers",
+        "model.dropout",
+        "train.batch_size",
+    ];
+    let found = record["tune"]["keys"].as_object().unwrap();
+    assert!(found.keys().eq(keys), "{found:?}");
+    for key in keys {
+        assert_eq!(values(&record, key).len(), 1, "{key}");
+    }
+}
+
+#[test]
+fn what_a_search_was_worth_is_told() {
+    let sandbox = experiment(
+        "trials = 1\npruner = \"none\"\n\
+         space.\"train.optimizer.learning_rate\" = { log = [1e-3, 1e-2] }\n",
+    );
+    let said = sandbox.transcript(&["--threads", "1", "tune"]);
+    let record = sandbox.json("runs/it-1/run.json");
+    let tune = &record["tune"];
+    let [best, default] = ["best", "default"].map(|key| number(tune[key].as_f64().unwrap()));
+    assert!(said.contains(&format!("trial 1 of 2 · val {best} (as declared: {default})")), "{said}");
+    let page = sandbox.read("runs/it-1/report.html");
+    assert!(page.contains("<p>Trial 1 won with rmse of price "));
+    for trial in tune["trials"].as_array().unwrap() {
+        let [low, high] = [0, 1].map(|end: usize| trial["interval"][end].as_f64().unwrap());
+        let value = trial["value"].as_f64().unwrap();
+        assert!(low < high && (low..=high).contains(&value), "{trial}");
+    }
+}
+
+#[test]
+fn a_report_words_intervals_and_what_the_declared_settings_would_have_cost() {
+    let sandbox = Sandbox::new();
+    let page = |record: &Value| {
+        sandbox.write("runs/it-1/run.json", record.to_string());
+        sandbox.ok(&["report", "runs/it-1"]);
+        sandbox.read("runs/it-1/report.html")
+    };
+    let trial = |id: usize, state: &str, value: f64, interval: Value| json!({ "id": id, "state": state, "value": value, "interval": interval });
+    let mut slow = trial(2, "failed", 0.5, json!(null));
+    slow["error"] = "answers too slowly".into();
+    let mut record = json!({
+        "tune": {
+            "objective": "rmse of price",
+            "winner": 3,
+            "best": 0.8,
+            "default": 1.0,
+            "trials": [
+                trial(3, "done", 0.8, json!([0.7, 0.95])),
+                trial(0, "done", 1.0, json!([0.9, 1.125])),
+                trial(1, "paused", 1.5, json!(null)),
+                slow,
+            ],
+        },
+    });
+    let shown = page(&record);
+    for words in [
+        "Trial 3 won with rmse of price 0.8 on val; the settings as they were declared came to 1, 0.2 worse.",
+        "0.8<small>0.7 to 0.95</small></td><td>won</td>",
+        "1<small>0.9 to 1.125</small></td><td>done</td>",
+        "1.5</td><td>paused</td>",
+        "0.5</td><td>failed<small>answers too slowly</small></td>",
+    ] {
+        assert!(shown.contains(words), "{words}");
+    }
+
+    // More is better.
+    record["tune"]["higher_is_better"] = json!(true);
+    record["tune"]["best"] = json!(1.25);
+    let words = "on val; the settings as they were declared came to 1, 0.25 worse.";
+    assert!(page(&record).contains(words));
+    record["tune"]["best"] = json!(1.0);
+    let words = "No trial was better than the settings as they were declared, with rmse of price 1 on val.";
+    assert!(page(&record).contains(words));
 }
 
 #[test]

@@ -26,16 +26,25 @@ pub fn too_large(network: &Network, prepared: &Prepared, device: &Device) -> Opt
         return None;
     }
     let two = pass(network, prepared, device, 2 * small);
+    let room = usable - kept as f64;
+    fitting(asked, room, small, [one, two]).map(|(fits, bytes)| MicroBatch {
+        asked,
+        fits,
+        bytes: kept + bytes as u64,
+    })
+}
+
+/// Where a pass of `asked` rows takes more than there is room for, the rows that fit, halved as often as it takes, and the
+/// bytes of what was asked for; `measured` are the bytes of a pass of `small` rows and of one of twice as many.
+fn fitting(asked: usize, room: f64, small: usize, measured: [f64; 2]) -> Option<(usize, f64)> {
+    let [one, two] = measured;
     let per_row = (two - one).max(0.0) / small as f64;
-    let of = |rows: usize| kept as f64 + one + per_row * (rows.saturating_sub(small)) as f64;
-    if of(asked) <= usable {
-        return None;
-    }
+    let of = |rows: usize| (one + per_row * (rows as f64 - small as f64)).max(0.0);
     let mut fits = asked;
-    while fits > 0 && of(fits) > usable {
+    while fits > 0 && of(fits) > room {
         fits /= 2;
     }
-    Some(MicroBatch { asked, fits, bytes: of(asked) as u64 })
+    (fits < asked).then(|| (fits, of(asked)))
 }
 
 /// Bytes that a pass forward and backward takes beyond what is held before.
@@ -51,4 +60,23 @@ fn pass(network: &Network, prepared: &Prepared, device: &Device, rows: usize) ->
         );
     });
     peak.saturating_sub(before) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_halved_until_they_fit() {
+        // 100 bytes at once, and 10 for each row.
+        let of = |room| fitting(64, room, 8, [180.0, 260.0]);
+        assert_eq!(of(740.0), None);
+        assert_eq!(of(739.0), Some((32, 740.0)));
+        assert_eq!(of(200.0), Some((8, 740.0)));
+        // Fewer rows than were measured.
+        assert_eq!(of(150.0), Some((4, 740.0)));
+        assert_eq!(of(99.0), Some((0, 740.0)));
+        // What gets no smaller with fewer rows.
+        assert_eq!(fitting(64, 90.0, 8, [100.0, 95.0]), Some((0, 100.0)));
+    }
 }

@@ -77,8 +77,7 @@ pub struct Rehearsal {
     pub threads: usize,
     /// Why not even the weights fit into memory, where they do not.
     pub too_large: Option<String>,
-    /// Where the passes of a step would take more memory than there is: the rows of a pass that fit, or `None` if not even
-    /// one does.
+    /// The pass of a step, where it would take more memory than there is.
     pub micro_batch_size: Option<MicroBatch>,
     /// What the experiment says and what its rows are, to know the run again that was planned.
     #[serde(skip)]
@@ -351,6 +350,10 @@ impl Rehearsal {
                 ),
             };
         }
+        let available = machine::available_memory_bytes();
+        if available.is_some_and(|available| peak > available + machine::resident_memory_bytes()) {
+            return "does not fit: there is not enough free memory".to_owned();
+        }
         if let Some((seconds, key)) = limit {
             let epochs = ((seconds / all_epochs * self.epochs as f64).floor() as usize).max(1);
             return format!(
@@ -358,12 +361,7 @@ impl Rehearsal {
                 self.epochs
             );
         }
-        match machine::available_memory_bytes() {
-            Some(available) if peak > available + machine::resident_memory_bytes() => {
-                "does not fit: there is not enough free memory".to_owned()
-            }
-            _ => "fits".to_owned(),
-        }
+        "fits".to_owned()
     }
 
     fn elsewhere(
@@ -391,5 +389,44 @@ impl Rehearsal {
             fits_memory: peak as f64 <= hardware.memory_gib * (1u64 << 30) as f64,
             source: hardware.source.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_says_what_stands_in_the_way_most() {
+        let mut rehearsal = Rehearsal { epochs: 100, ..Rehearsal::default() };
+        // All epochs take 10 seconds.
+        let verdict = |rehearsal: &Rehearsal, limit, peak| rehearsal.verdict(limit, 10.0, peak);
+        assert_eq!(verdict(&rehearsal, None, 0), "fits");
+        let limit = Some((5.0, "train.time_limit"));
+        if machine::available_memory_bytes().is_some() {
+            let words = "does not fit: there is not enough free memory";
+            assert_eq!(verdict(&rehearsal, None, u64::MAX), words);
+            assert_eq!(verdict(&rehearsal, limit, u64::MAX), words);
+        }
+
+        assert_eq!(
+            verdict(&rehearsal, limit, 0),
+            "fits if `train.epochs=50`: `train.time_limit` ends training after about 50 of 100 epochs"
+        );
+        // The epoch in work is evaluated before training ends, so there is one at least.
+        assert_eq!(
+            verdict(&rehearsal, Some((0.01, "train.cost_limit")), 0),
+            "fits if `train.epochs=1`: `train.cost_limit` ends training after about 1 of 100 epochs"
+        );
+
+        rehearsal.micro_batch_size = Some(MicroBatch { asked: 1024, fits: 256, bytes: 3 << 30 });
+        let fewer = "fits if `train.micro_batch_size=256`: a pass of 1024 rows takes 3.0 GiB";
+        assert_eq!(verdict(&rehearsal, limit, u64::MAX), fewer);
+        rehearsal.micro_batch_size = Some(MicroBatch { asked: 1024, fits: 0, bytes: 5 << 29 });
+        let none = "does not fit: a pass of 1024 rows takes 2.5 GiB, and one row is too much";
+        assert_eq!(verdict(&rehearsal, limit, u64::MAX), none);
+
+        rehearsal.too_large = Some("there are too many weights".to_owned());
+        assert_eq!(verdict(&rehearsal, limit, u64::MAX), "does not fit: there are too many weights");
     }
 }

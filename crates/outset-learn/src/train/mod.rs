@@ -468,7 +468,7 @@ const KEPT: Duration = Duration::from_millis(100);
 
 /// Loss and metrics on val, with products as exact as those of a step: the objective's value, and all values by their names
 /// in `metrics.jsonl`.
-fn validate(
+pub(crate) fn validate(
     network: &Network,
     recipe: &Recipe,
     examples: &Examples<'_>,

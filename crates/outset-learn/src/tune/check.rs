@@ -112,3 +112,62 @@ fn conditions(parameters: &[&Parameter], key: &str, word: &Value) -> Option<Vec<
     }
     Some(settings.iter().map(|(key, value)| assignment(key, value)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prepare::prepare;
+    use std::fmt::Write as _;
+
+    /// The default space of an experiment on made rows, every key of which was found to be there and sound.
+    fn default_space(settings: &str) -> Vec<Parameter> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut rows = String::from("note,age,sold\n");
+        for row in 0..120 {
+            let age = row * 7919 % 1013 % 50;
+            let word = ["bad", "good"][usize::from(age > 25)];
+            let sold = ["no", "yes"][usize::from(age + row % 11 > 30)];
+            let _ = writeln!(rows, "a {word} thing on day {row},{age},{sold}");
+        }
+        std::fs::write(folder.path().join("data.csv"), rows).unwrap();
+        let file = format!(
+            "name = \"it\"\ndata = {{ source = \"data.csv\" }}\noutputs = {{ sold = \"category\" }}\n\
+             {settings}"
+        );
+        let experiment = Experiment::parse("outset.toml", &file, folder.path(), &[]).unwrap();
+        let prepared = prepare(&experiment, &mut |_| {}).unwrap();
+        let space = space::default_space(&prepared);
+        let experiment = with_inputs(&experiment, &prepared, &space).unwrap();
+        let resolved = prepared.experiment.to_table().to_json();
+        for Parameter { key, .. } in &space {
+            assert!(space::at(&resolved, key).is_some(), "the experiment has no `{key}`");
+        }
+        check(&experiment, &prepared, &resolved, &space).unwrap_or_else(|error| panic!("{error}"));
+        space
+    }
+
+    #[test]
+    fn the_default_space_is_sound_and_goes_by_the_network() {
+        let training = ["train.optimizer.learning_rate", "train.optimizer.weight_decay", "train.batch_size"];
+        let layers = ["model.hidden_size", "model.num_layers", "model.dropout"];
+        let has = |space: &[Parameter], key: &str| space.iter().any(|parameter| parameter.key == key);
+        let table = default_space("inputs = { age = \"number\" }\n");
+        let linear = default_space("inputs = { age = \"number\" }\nmodel = { kind = \"linear\" }\n");
+        let bags = default_space("inputs = { note = \"text\" }\n");
+        let texts = default_space("inputs = { note = { type = \"text\", encoder = \"transformer\" } }\n");
+        for space in [&table, &linear, &bags, &texts] {
+            assert!(training.iter().all(|key| has(space, key)), "{space:?}");
+        }
+        assert!(layers.iter().all(|key| has(&table, key)), "{table:?}");
+        for space in [&linear, &bags] {
+            assert!(!layers.iter().any(|key| has(space, key)), "{space:?}");
+        }
+        let of_bags = ["inputs.note.encoder.embedding_size", "inputs.note.encoder.dropout"];
+        assert!(of_bags.iter().all(|key| has(&bags, key)), "{bags:?}");
+        let of_texts = ["inputs.note.encoder.hidden_size", "inputs.note.encoder.dropout"];
+        assert!(of_texts.iter().all(|key| has(&texts, key)), "{texts:?}");
+        let whole =
+            default_space("inputs = { age = \"number\" }\ntrain = { optimizer = \"gradient_descent\" }\n");
+        assert!(!has(&whole, "train.batch_size"), "{whole:?}");
+    }
+}

@@ -267,3 +267,78 @@ fn value_of(trial: &Trial) -> String {
 fn json(conclusion: &Conclusion) -> serde_json::Value {
     serde_json::to_value(conclusion).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tune::settings::Settings;
+    use serde_json::{Value, json};
+    use std::fmt::Write as _;
+    use std::sync::atomic::AtomicBool;
+
+    #[test]
+    fn the_best_of_those_that_answer_fast_enough_wins() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut rows = String::from("age,city,price\n");
+        for row in 0..120 {
+            let lot = row * 7919 % 1013;
+            let (age, city) = (20 + lot % 50, ["Rome", "Oslo"][lot % 2]);
+            let _ = writeln!(rows, "{age},{city},{}", 100 + 3 * age + (row * 37) % 11);
+        }
+        std::fs::write(folder.path().join("data.csv"), rows).unwrap();
+        let file = "name = \"it\"\n[data]\nsource = \"data.csv\"\n[outputs]\nprice = \"number\"\n\
+                    [model]\nmembers = 2\nhidden_size = 16\nnum_layers = 1\ndropout = 0.0\n\
+                    [train]\nepochs = 1\nbatch_size = 8\nema = 0.0\nearly_stopping = false\n";
+        let experiment = Experiment::parse("outset.toml", file, folder.path(), &[]).unwrap();
+        let prepared = prepare(&experiment, &mut |_| {}).unwrap();
+        let place = folder.path().join("it.study");
+        let study = Study {
+            settings: Settings::default(),
+            space: Vec::new(),
+            declared: Value::Null,
+            resolved: Value::Null,
+            default: Default::default(),
+            place: Place::Folder(place.clone()),
+            name: "study".to_owned(),
+            folder: place,
+            prepared: &prepared,
+            experiment: &experiment,
+        };
+        let stop = AtomicBool::new(false);
+        let mut trials = Vec::new();
+        // On any machine every network answers within an hour, and none within no time.
+        for (id, rate, seconds) in [(DEFAULT, 1e-5, 3600.0), (1, 3e-2, 0.0), (2, 1e-3, 3600.0)] {
+            let settings = [("train.optimizer.learning_rate".to_owned(), json!(rate))].into();
+            let mut trial = Trial { id, settings, ..Trial::default() };
+            std::fs::create_dir_all(trial::folder(&study.folder, id)).unwrap();
+            let shared = trial::Shared {
+                experiment: &experiment,
+                prepared: &prepared,
+                folder: &study.folder,
+                max_latency: Some(seconds),
+                price_per_second: 0.0,
+                stop: &stop,
+            };
+            shared.advance(&mut trial).unwrap();
+            trials.push(trial);
+        }
+        let states: Vec<&str> = trials.iter().map(|trial| trial.state.as_str()).collect();
+        assert_eq!(states, ["done", "failed", "done"]);
+        let values: Vec<f64> = trials.iter().filter_map(|trial| trial.values.last().copied()).collect();
+        assert!(values[1] < values[2] && values[2] < values[DEFAULT], "{values:?}");
+
+        let mut database = study.open().unwrap();
+        trials.iter().for_each(|trial| database.put(trial).unwrap());
+        let options = Options::new(folder.path().join("runs"), &stop);
+        let concluded = study.conclude(&mut database, 1.0, &options, &mut |_| {}).unwrap();
+        let Tuned::Finished(finished) = concluded else { panic!("the winner was not taken to its end") };
+        let record = &finished.record;
+        let tune = record.tune.as_ref().unwrap();
+        assert_eq!((tune.winner, tune.best, tune.default), (2, values[2], Some(values[DEFAULT])));
+        let order: Vec<usize> = tune.trials.iter().map(|trial| trial.id).collect();
+        assert_eq!(order, [2, DEFAULT, 1], "what cannot win comes last, however good it is");
+        assert_eq!(tune.trials[2].error.as_deref(), Some("answers too slowly"));
+        let found = record.metrics["val"]["price"]["rmse"];
+        assert!((found - values[2]).abs() < 1e-9 * found, "the bundle is the trial that won: {found}");
+    }
+}

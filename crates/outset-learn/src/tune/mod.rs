@@ -90,7 +90,7 @@ pub fn tune(
     let (settings, space) = settings::read(experiment.tune.as_ref(), &mut problems);
     std::mem::take(&mut problems).or(())?;
     let prepared = prepare(experiment, observe)?;
-    let space = space.unwrap_or_else(|| space::default_space(&prepared.experiment));
+    let space = space.unwrap_or_else(|| space::default_space(&prepared));
     let declared = declared(experiment, &prepared);
     let experiment = &with_inputs(experiment, &prepared, &space)?;
     let resolved = prepared.experiment.to_table().to_json();

@@ -1,6 +1,7 @@
 //! The search space: which keys are tried, and with what.
 
-use outset_spec::{Experiment, Node, Problem, Problems, Table, Value as Toml, write_key};
+use crate::prepare::Prepared;
+use outset_spec::{Node, Problem, Problems, Table, Value as Toml, write_key};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -168,8 +169,8 @@ fn json(value: &Toml) -> Option<Value> {
 }
 
 /// The space where the file gives none: what matters most for the network at hand, round its own settings.
-pub fn default_space(resolved: &Experiment) -> Vec<Parameter> {
-    let table = resolved.to_table().to_json();
+pub fn default_space(prepared: &Prepared) -> Vec<Parameter> {
+    let table = prepared.experiment.to_table().to_json();
     let at = |key: &str| at(&table, key);
     let real = |key: &str, low: f64, high: f64, log: bool| Parameter {
         key: key.to_owned(),
@@ -181,6 +182,11 @@ pub fn default_space(resolved: &Experiment) -> Vec<Parameter> {
         domain: Domain::Whole { low, high, log },
         when: Vec::new(),
     };
+    let about = |key: &str, size: i64| Parameter {
+        key: key.to_owned(),
+        domain: Domain::Choice([size / 2, size, size * 2].map(Value::from).to_vec()),
+        when: Vec::new(),
+    };
     let mut space = Vec::new();
     if let Some(rate) = at("train.optimizer.learning_rate").and_then(Value::as_f64) {
         space.push(real("train.optimizer.learning_rate", rate / 10.0, rate * 10.0, true));
@@ -188,19 +194,39 @@ pub fn default_space(resolved: &Experiment) -> Vec<Parameter> {
     if at("train.optimizer.weight_decay").is_some() {
         space.push(real("train.optimizer.weight_decay", 1e-5, 0.3, true));
     }
-    if at("model.hidden_size").is_some() {
-        space.push(whole("model.hidden_size", 32, 512, true));
-    }
-    if at("model.num_layers").is_some() {
+    // What encoders make of texts and pictures may go to the outputs without a layer between.
+    if at("model.num_layers").and_then(Value::as_i64).is_some_and(|layers| layers > 0) {
+        if at("model.hidden_size").is_some() {
+            space.push(whole("model.hidden_size", 32, 512, true));
+        }
         space.push(whole("model.num_layers", 1, 5, false));
+        if at("model.dropout").is_some() {
+            space.push(real("model.dropout", 0.0, 0.5, false));
+        }
     }
-    if at("model.dropout").is_some() {
-        space.push(real("model.dropout", 0.0, 0.5, false));
+    for (name, section) in prepared.experiment.inputs.iter().flatten() {
+        if !["text", "image"].contains(&section.kind.as_str()) {
+            continue;
+        }
+        let encoder = format!("inputs.{}.encoder", write_key(name));
+        for size in ["embedding_size", "filters", "hidden_size", "width"] {
+            let key = format!("{encoder}.{size}");
+            // Half of it still has room for all heads of an attention.
+            if let Some(size) = at(&key).and_then(Value::as_i64).filter(|size| size % 16 == 0) {
+                space.push(about(&key, size));
+            }
+        }
+        for (word, most) in [("dropout", 0.7), ("drop_path", 0.3)] {
+            let key = format!("{encoder}.{word}");
+            if at(&key).is_some() {
+                space.push(real(&key, 0.0, most, false));
+            }
+        }
     }
-    if let Some(size) = at("train.batch_size").and_then(Value::as_i64).filter(|size| *size >= 16) {
-        let choices = [size / 2, size, size * 2].map(Value::from).to_vec();
-        let domain = Domain::Choice(choices);
-        space.push(Parameter { key: "train.batch_size".to_owned(), domain, when: Vec::new() });
+    if let Some(size) = at("train.batch_size").and_then(Value::as_i64).filter(|size| *size >= 16)
+        && !prepared.recipe.optimizer.full_batch()
+    {
+        space.push(about("train.batch_size", size));
     }
     space
 }

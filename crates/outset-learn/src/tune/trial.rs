@@ -12,7 +12,7 @@ use crate::network::{Design, Network};
 use crate::prepare::{Prepared, prepare};
 use crate::recipe::Recipe;
 use crate::redesign::{changes_data, redesign};
-use crate::train::{Examples, Pause, Training};
+use crate::train::{Examples, Pause, Training, validate};
 use outset_spec::Experiment;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -124,6 +124,9 @@ impl Shared<'_> {
             }
             if pause == Pause::Ended {
                 trial.interval = interval(&trained.network, design, recipe, &examples);
+                // With the evidence, which only a network that is trained to its end is given.
+                let (value, _) = validate(&trained.network, recipe, &examples, &design.weights(), &device);
+                trial.values.last_mut().into_iter().for_each(|last| *last = value);
             }
         }
         Ok(())
