@@ -1,5 +1,5 @@
-//! A model of pictures behind the real server: uploads as JSON, as a form and as the whole body, what is refused, and the
-//! page in a browser, where Chromium is installed and `OUTSET_CHROMIUM` is set.
+//! A model of pictures behind the real server: uploads as JSON, as a form, also beside other columns, and as the whole
+//! body, what is refused, and the page in a browser, where Chromium is installed and `OUTSET_CHROMIUM` is set.
 
 #[path = "../src/tests/client.rs"]
 #[expect(dead_code, reason = "shared with the unit tests, which use all of it")]
@@ -31,6 +31,8 @@ fn plain(bright: bool, lot: &mut Lot) -> Vec<u8> {
     png(&values, Shape { channels: 1, height: 12, width: 12 })
 }
 
+const FORM: &str = "multipart/form-data; boundary=edge";
+
 /// Trains a tiny model on folders of bright and dark pictures and serves it; the thread ends with the test.
 fn start(folder: &Path) -> SocketAddr {
     let mut lot = Lot::new(5);
@@ -42,6 +44,31 @@ fn start(folder: &Path) -> SocketAddr {
     }
     let text = "name = \"sky\"\n[data]\nsource = \"sky\"\n[outputs]\nlabel = \"category\"\n\
                 [model]\nsize = \"tiny\"\n[train]\nepochs = 6\n";
+    train_and_serve(folder, text)
+}
+
+/// The same of a table with a picture, a text and a number, which have a part in both of two outputs.
+fn start_of_three(folder: &Path) -> SocketAddr {
+    let mut lot = Lot::new(6);
+    let mut table = "photo,note,size,sky,price\n".to_owned();
+    std::fs::create_dir_all(folder.join("photos")).unwrap();
+    for number in 0..60 {
+        let (class, bright) = if number % 2 == 0 { ("day", true) } else { ("night", false) };
+        std::fs::write(folder.join(format!("photos/{number}.png")), plain(bright, &mut lot)).unwrap();
+        let (note, size) = (["clear and calm", "rain later", "fog at first"][number % 3], number % 7);
+        let price = 3 * size + 5 * (number % 3) + if bright { 9 } else { 0 };
+        table.push_str(&format!("photos/{number}.png,{note},{size},{class},{price}\n"));
+    }
+    std::fs::write(folder.join("offers.csv"), table).unwrap();
+    let text = "name = \"offers\"\n[data]\nsource = \"offers.csv\"\n\
+                [inputs]\nphoto = \"image\"\nnote = \"text\"\nsize = \"number\"\n\
+                [outputs]\nsky = \"category\"\nprice = \"number\"\n\
+                [model]\nsize = \"tiny\"\n[train]\nepochs = 6\nbatch_size = 16\nema = 0.0\n";
+    train_and_serve(folder, text)
+}
+
+/// Trains as the experiment says and serves the model.
+fn train_and_serve(folder: &Path, text: &str) -> SocketAddr {
     let experiment = Experiment::parse("outset.toml", text, folder, &[]).unwrap();
     let interrupt = AtomicBool::new(false);
     let options = Options::new(folder.join("runs"), &interrupt);
@@ -57,16 +84,19 @@ fn post(address: SocketAddr, kind: &str, body: &[u8]) -> Response {
     Client::connect(address).ask("POST", "/predict", &[("Content-Type", kind)], body)
 }
 
+/// What the head of a part says if it is a picture of the column `image`.
+const IMAGE: &str = "name=\"image\"; filename=\"a.png\"";
+
 /// A form with one file.
 fn form(content: &[u8]) -> Vec<u8> {
-    form_of(&[content])
+    form_of(&[(IMAGE, content)])
 }
 
-/// A form with some files.
-fn form_of(contents: &[&[u8]]) -> Vec<u8> {
+/// A form of parts, each with what its head says of it.
+fn form_of(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
-    for content in contents {
-        body.extend(b"--edge\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\r\n");
+    for (head, content) in parts {
+        body.extend(format!("--edge\r\nContent-Disposition: form-data; {head}\r\n\r\n").as_bytes());
         body.extend(*content);
         body.extend(b"\r\n");
     }
@@ -79,7 +109,6 @@ fn pictures_are_answered_however_they_come_and_others_refused() {
     let folder = tempfile::tempdir().unwrap();
     let address = start(folder.path());
     let picture = plain(true, &mut Lot::new(99));
-    const FORM: &str = "multipart/form-data; boundary=edge";
 
     let answer = post(address, "application/json", json!({"image": base64(&picture)}).to_string().as_bytes());
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -135,7 +164,7 @@ fn pictures_are_answered_however_they_come_and_others_refused() {
         ("image/jpeg", jpeg[..jpeg.len() - 1].to_vec(), 422, "is damaged: it is cut off"),
         (FORM, form(b"no picture"), 415, "is not a picture"),
         (FORM, form(&bomb), 413, "20000 × 20000"),
-        (FORM, form_of(&[&half, &half]), 413, "100 million pixels together"),
+        (FORM, form_of(&[(IMAGE, &half), (IMAGE, &half)]), 413, "100 million pixels together"),
         (FORM, form(cut), 422, "damaged"),
         (FORM, b"no form".to_vec(), 400, "the form cannot be read"),
         ("application/json", json_of(json!(base64(b"no picture"))), 422, "is not a picture"),
@@ -165,6 +194,52 @@ fn pictures_are_answered_however_they_come_and_others_refused() {
     for part in ["data:image/*;base64,", r#"<p class="value">night</p>"#] {
         assert!(page.contains(part), "no {part} in\n{page}");
     }
+}
+
+#[test]
+fn a_picture_a_text_and_a_number_come_in_one_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = start_of_three(folder.path());
+    let mut lot = Lot::new(97);
+    let (bright, dark) = (plain(true, &mut lot), plain(false, &mut lot));
+    let ask = |photo: &[u8], note: &str, size: &str| {
+        let parts: [(&str, &[u8]); 3] = [
+            ("name=\"photo\"; filename=\"a.png\"", photo),
+            ("name=\"note\"", note.as_bytes()),
+            ("name=\"size\"", size.as_bytes()),
+        ];
+        let answer = post(address, FORM, &form_of(&parts));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    };
+    let answer = ask(&bright, "rain later", "2.5");
+    let row = json!({"photo": base64(&bright), "note": "rain later", "size": 2.5});
+    assert_eq!(post(address, "application/json", row.to_string().as_bytes()).json(), answer);
+    // Each of the three reaches both outputs.
+    let outputs = |answer: &Value| {
+        let figures = [&answer["sky"]["probabilities"]["day"], &answer["price"]["prediction"]];
+        figures.map(|value| value.as_f64().unwrap_or_else(|| panic!("no figure in {answer}")))
+    };
+    let [sky, price] = outputs(&answer);
+    for other in [
+        ask(&dark, "rain later", "2.5"),
+        ask(&bright, "clear and calm", "2.5"),
+        ask(&bright, "rain later", "6"),
+    ] {
+        let [other_sky, other_price] = outputs(&other);
+        assert!(sky != other_sky && price != other_price, "{answer} and {other}");
+    }
+    for (head, content, status, words) in [
+        (IMAGE, &bright[..], 422, "`image` is unknown"),
+        ("name=\"size\"", &b"big"[..], 422, "but must be a finite number"),
+        ("name=\"photo\"", &b"rain later"[..], 415, "`photo` is not a picture"),
+    ] {
+        let refused = post(address, FORM, &form_of(&[(head, content)]));
+        assert_eq!(refused.status, status, "{}", refused.text());
+        assert!(refused.text().contains(words), "{words} is not in {}", refused.text());
+    }
+    post(address, "image/png", &bright)
+        .check_error(415, "the body is a picture, but the model takes more than one picture alone");
 }
 
 /// Drops a file on the page's area, and asks once its picture is there.

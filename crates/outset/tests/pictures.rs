@@ -54,9 +54,34 @@ fn record(sandbox: &Sandbox, overrides: &[&str]) -> Value {
 
 #[test]
 fn a_picture_and_a_number_give_a_number() {
-    let sandbox = offers("[inputs]\nphoto = \"image\"\nsize = \"number\"\n[outputs]\nprice = \"number\"\n");
-    let record = record(&sandbox, &["train.epochs=2"]);
-    assert!(record["metrics"]["test"]["price"]["r2"].is_number());
+    // What a bright left side adds to a price, and sizes, each of which stands beside a picture of either side.
+    const WORTH: f64 = 6.0;
+    let sizes: Vec<f64> = (0..120).map(|pair| f64::from(pair) / 12.0).collect();
+    let (sandbox, mut lot) = (Sandbox::new(), Lot::new(1));
+    let mut table = "photo,size,price\n".to_owned();
+    for (pair, size) in sizes.iter().enumerate() {
+        for (side, worth) in [("left", WORTH), ("right", 0.0)] {
+            let photo = format!("photos/{pair:03}-{side}.png");
+            sandbox.write(&format!("it/{photo}"), half(side == "left", &mut lot));
+            table.push_str(&format!("{photo},{size:.3},{:.3}\n", 10.0 + worth + size));
+        }
+    }
+    sandbox.write("it/offers.csv", table).write(
+        "it/outset.toml",
+        "name = \"it\"\n[data]\nsource = \"offers.csv\"\n[inputs]\nphoto = \"image\"\nsize = \"number\"\n\
+         [outputs]\nprice = \"number\"\n",
+    );
+    let record = record(&sandbox, &["model.dropout=0.0", "train.epochs=60"]);
+    // Who knows the number alone cannot do better than the middle between both sides, and who knows the picture alone
+    // than the mean size.
+    let mean = sizes.iter().sum::<f64>() / sizes.len() as f64;
+    let squares: f64 = sizes.iter().map(|size| (size - mean).powi(2)).sum();
+    let (by_number, by_picture) = (WORTH / 2.0, (squares / sizes.len() as f64).sqrt());
+    let error = record["metrics"]["test"]["price"]["rmse"].as_f64().unwrap();
+    assert!(
+        error < by_number.min(by_picture) / 2.0,
+        "{error}, but {by_number} by the number alone and {by_picture} by the picture alone"
+    );
     assert!(record["baselines"]["linear"]["test"]["price"]["rmse"].is_number());
     let answers = sandbox.ok(&["-q", "predict", "it/runs/it-1", "it/offers.csv"]);
     assert_eq!(answers.lines().count(), 241);

@@ -145,6 +145,19 @@ fn spans_in_json_are_learned_with_every_encoder_and_loss() {
         let record = sandbox.json(&format!("runs/{encoder}-1/run.json"));
         let f1 = record["metrics"]["test"]["spans"]["entity_f1"].as_f64().unwrap();
         assert!(f1 > 0.7, "{encoder} {loss}: {f1}");
+        // A longer text beside it changes none of its tags; weights that begin at 0 are trained and hide nothing.
+        let short = json!({"text": "it rains in Oslo."});
+        let long = json!({"text": format!("so says Eve Max {}", "nothing new today ".repeat(20))});
+        let marked = |rows: &[&Value], place: usize| {
+            sandbox.write("rows.jsonl", rows.iter().map(|row| format!("{row}\n")).collect::<String>());
+            let run = format!("runs/{encoder}-1");
+            lines(&sandbox.ok(&["-q", "--json", "predict", &run, "rows.jsonl"]))[place]["spans"].clone()
+        };
+        let (alone, beside) = (marked(&[&short], 0), marked(&[&long, &short, &long], 1));
+        let probability = |answer: &Value| answer["probability"].as_f64().unwrap();
+        let apart = (probability(&alone) - probability(&beside)).abs();
+        assert!(apart < 1e-4, "{encoder}: {alone} alone, {beside} between longer texts");
+        assert_eq!(alone["tags"], beside["tags"], "{encoder}");
     }
 }
 

@@ -267,54 +267,80 @@ encoders! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::module::{ModuleMapper, Param};
     use outset_data::TokenParts;
 
     const TEXT: FeatureShape = FeatureShape::Tokens { size: 50, longest: 40, parts: 9, vectors: None };
+    const COUNTED: FeatureShape = FeatureShape::Weighted { size: 50 };
+
+    /// Draws every parameter anew: those that begin at 0 would hide whatever they are multiplied by.
+    struct Drawn(Init);
+
+    impl ModuleMapper for Drawn {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|before| self.0.normal(before.dims(), 0.2).val())
+        }
+    }
 
     fn encoder(kind: &str, parameters: &[(&str, &str)]) -> Encoder {
+        let shape = if kind == "bag_of_words" { COUNTED } else { TEXT };
         let mut section = Section::of(kind);
         parameters.iter().for_each(|(key, value)| section.parameters.put(key, *value));
         let mut problems = Problems::default();
-        let settings = Settings::read(&section, &TEXT, Size::Tiny, 100, "encoder", &mut problems);
+        let settings = Settings::read(&section, &shape, Size::Tiny, 100, "encoder", &mut problems);
         assert_eq!(problems, Problems::default());
-        settings.unwrap().build(&[TEXT], &mut Init::new(1, &Device::flex()))
+        let fresh = settings.unwrap().build(&[shape], &mut Init::new(1, &Device::flex()));
+        fresh.map(&mut Drawn(Init::new(2, &Device::flex())))
     }
 
-    fn answers(encoder: &Encoder, rows: &[u32]) -> Vec<f32> {
+    /// A short text, a long one, and the first token of the short one alone.
+    fn texts(kind: &str) -> Features {
+        let offsets = vec![0, 3, 40, 41];
+        let indices: Vec<u32> = (0..41).map(|i| 1 + i % 40 * 11 % 49).collect();
+        if kind == "bag_of_words" {
+            return Features::Weighted { offsets, indices, weights: vec![0.5; 41] };
+        }
         let parts = TokenParts {
-            offsets: (0..41).map(|i| i * 2).collect(),
-            indices: (0..80).map(|i| i * 5 % 9).collect(),
+            offsets: (0..42).map(|i| i * 2).collect(),
+            indices: (0..82).map(|i| i % 80 * 5 % 9).collect(),
         };
-        let features = Features::Tokens {
-            offsets: vec![0, 3, 40],
-            indices: (0..40).map(|i| 1 + i * 7 % 49).collect(),
-            parts: Some(parts),
-        };
-        let gathered = encoder.gather(&[&features], rows, &Device::flex());
-        let vectors = encoder.pool(encoder.forward(&gathered, None));
+        Features::Tokens { offsets, indices, parts: Some(parts) }
+    }
+
+    /// What becomes of the text at `place` of a batch: its vector, and its steps one after the other, which tags go by.
+    fn encoded(encoder: &Encoder, texts: &Features, rows: &[u32], place: usize) -> [Vec<f32>; 2] {
+        let encoded = encoder.forward(&encoder.gather(&[texts], rows, &Device::flex()), None);
+        let vectors = encoder.pool(encoded.clone());
         assert_eq!(vectors.dims(), [rows.len(), encoder.width()]);
-        vectors.into_data().try_into_vec().unwrap()
+        let vector = vectors.narrow(0, place, 1).into_data().try_into_vec().unwrap();
+        let Encoded::Sequence { values, lengths } = encoded else { return [vector, Vec::new()] };
+        let steps = values.narrow(0, place, 1).narrow(1, 0, lengths[place]);
+        [vector, steps.into_data().try_into_vec().unwrap()]
     }
 
     #[test]
     fn filling_changes_no_answer() {
-        let mut cases = vec![("cnn", vec![]), ("lstm", vec![]), ("gru", vec![])];
-        for positions in ["learned", "sinusoidal", "rotary", "none"] {
-            cases.push(("transformer", vec![("positions", positions)]));
+        let mut cases = vec![("bag_of_words", vec![])];
+        for pooling in ["mean", "max", "first", "attention"] {
+            let pooling = ("pooling", pooling);
+            cases.extend(["cnn", "lstm", "gru"].map(|kind| (kind, vec![pooling])));
+            let positions = ["learned", "sinusoidal", "rotary", "none"];
+            cases.extend(positions.map(|kind| ("transformer", vec![("positions", kind), pooling])));
         }
         for (kind, parameters) in cases {
-            for pooling in ["mean", "max", "first", "attention"] {
-                let parameters = [parameters.clone(), vec![("pooling", pooling)]].concat();
-                let encoder = encoder(kind, &parameters);
-                let (alone, beside) = (answers(&encoder, &[0]), answers(&encoder, &[0, 1]));
-                for (alone, beside) in alone.iter().zip(&beside) {
-                    let apart = (alone - beside).abs();
-                    assert!(
-                        apart < 1e-5,
-                        "{kind} {parameters:?}: {alone} alone, {beside} beside a longer text"
-                    );
-                }
-                assert_ne!(alone, beside[encoder.width()..], "{kind}");
+            let (encoder, texts) = (encoder(kind, &parameters), texts(kind));
+            let [vector, steps] = encoded(&encoder, &texts, &[0], 0);
+            let beside = encoded(&encoder, &texts, &[1, 0, 1], 1);
+            assert_eq!([vector.len(), steps.len()], [beside[0].len(), beside[1].len()], "{kind}");
+            for (alone, beside) in vector.iter().chain(&steps).zip(beside.iter().flatten()) {
+                let apart = (alone - beside).abs();
+                assert!(apart < 1e-5, "{kind} {parameters:?}: {alone} alone, {beside} between longer texts");
+            }
+            assert_ne!(vector, encoded(&encoder, &texts, &[1], 0)[0], "{kind}");
+            if kind != "bag_of_words" {
+                // A step hangs on those around it, so that what else stands in the batch could reach it.
+                let [_, lone] = encoded(&encoder, &texts, &[2], 0);
+                assert_ne!(lone, steps[..encoder.width()], "{kind} {parameters:?}");
             }
         }
     }
