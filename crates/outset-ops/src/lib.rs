@@ -36,6 +36,7 @@ pub use ops::{
     layer_norm::layer_norm,
     linear::{linear, linear_adding},
     linear_cross_entropy::linear_cross_entropy,
+    pointwise_loss::{pointwise_loss, softplus},
     pool::{Window, avg_pool2d, global_avg_pool2d, max_pool2d},
     recompute::{recompute, with_recompute},
     recurrent::{LstmState, gru, gru_from, lstm, lstm_from},
@@ -47,6 +48,8 @@ pub use ops::{
 pub use outset_kernels::{
     Activation,
     bag::Bags,
-    isa, pages,
+    isa,
+    loss::Pointwise,
+    pages,
     precision::{self, Precision},
 };

@@ -1,7 +1,8 @@
 //! Cross-entropy of labels that are each true or false, as `torch.nn.BCEWithLogitsLoss`.
 
-use super::{Objective, Targets, softplus, weighted};
+use super::{Objective, Targets};
 use burn::tensor::Tensor;
+use outset_ops::{Pointwise, pointwise_loss};
 use outset_spec::{Bounds, settings};
 
 settings! {
@@ -14,10 +15,7 @@ settings! {
 
 impl Objective for BinaryCrossEntropy {
     fn forward(&self, predictions: Tensor<2>, targets: Targets, weights: Tensor<1>) -> Tensor<1> {
-        let outputs = predictions.dims()[1];
-        let truth = targets.values(outputs);
-        // −ln p = softplus(−x) = softplus(x) − x, and −ln(1 − p) = softplus(x).
-        let missed = softplus(predictions.clone().neg()) * truth.clone() * self.positive_weight;
-        weighted(missed + softplus(predictions) * (truth.neg() + 1.0), weights)
+        let truth = targets.values(predictions.dims()[1]);
+        pointwise_loss(Pointwise::BinaryCrossEntropy(self.positive_weight), predictions, truth, Some(weights))
     }
 }

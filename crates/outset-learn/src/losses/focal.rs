@@ -1,7 +1,8 @@
 //! Focal loss.
 
-use super::{ClassWeights, Objective, Targets, softplus, weighted};
+use super::{ClassWeights, Objective, Targets, weighted};
 use burn::tensor::{Tensor, activation};
+use outset_ops::softplus;
 use outset_spec::{Bounds, settings};
 
 settings! {

@@ -1,7 +1,8 @@
 //! Huber's loss, as `torch.nn.HuberLoss`.
 
-use super::{Objective, Targets, weighted};
+use super::{Objective, Targets};
 use burn::tensor::Tensor;
+use outset_ops::{Pointwise, pointwise_loss};
 use outset_spec::{Bounds, settings};
 
 settings! {
@@ -14,9 +15,7 @@ settings! {
 
 impl Objective for Huber {
     fn forward(&self, predictions: Tensor<2>, targets: Targets, weights: Tensor<1>) -> Tensor<1> {
-        let outputs = predictions.dims()[1];
-        let error = (predictions - targets.values(outputs)).abs();
-        let small = error.clone().clamp_max(self.delta);
-        weighted(small.clone() * small.clone() * 0.5 + (error - small) * self.delta, weights)
+        let targets = targets.values(predictions.dims()[1]);
+        pointwise_loss(Pointwise::Huber(self.delta), predictions, targets, Some(weights))
     }
 }

@@ -1,7 +1,8 @@
 //! Mean absolute error, as `torch.nn.L1Loss`.
 
-use super::{Objective, Targets, weighted};
+use super::{Objective, Targets};
 use burn::tensor::Tensor;
+use outset_ops::{Pointwise, pointwise_loss};
 use outset_spec::settings;
 
 settings! {
@@ -11,7 +12,7 @@ settings! {
 
 impl Objective for MeanAbsoluteError {
     fn forward(&self, predictions: Tensor<2>, targets: Targets, weights: Tensor<1>) -> Tensor<1> {
-        let outputs = predictions.dims()[1];
-        weighted((predictions - targets.values(outputs)).abs(), weights)
+        let targets = targets.values(predictions.dims()[1]);
+        pointwise_loss(Pointwise::Absolute, predictions, targets, Some(weights))
     }
 }

@@ -1,7 +1,8 @@
 //! Mean squared error, as `torch.nn.MSELoss`.
 
-use super::{Objective, Targets, weighted};
+use super::{Objective, Targets};
 use burn::tensor::Tensor;
+use outset_ops::{Pointwise, pointwise_loss};
 use outset_spec::settings;
 
 settings! {
@@ -11,8 +12,7 @@ settings! {
 
 impl Objective for MeanSquaredError {
     fn forward(&self, predictions: Tensor<2>, targets: Targets, weights: Tensor<1>) -> Tensor<1> {
-        let outputs = predictions.dims()[1];
-        let error = predictions - targets.values(outputs);
-        weighted(error.clone() * error, weights)
+        let targets = targets.values(predictions.dims()[1]);
+        pointwise_loss(Pointwise::Squared, predictions, targets, Some(weights))
     }
 }

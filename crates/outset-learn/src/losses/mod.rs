@@ -89,15 +89,6 @@ fn weighted(losses: Tensor<2>, weights: Tensor<1>) -> Tensor<1> {
     (per_row * weights).sum() / outputs as f64
 }
 
-/// `ln(1 + eˣ)`, precise at both ends and with the true derivative ½ at 0.
-///
-/// Written as `x [x ≥ 0] + ln(1 + e^−|x|)` with the sign taken as given, since `|x|` has no derivative at 0.
-fn softplus(x: Tensor<2>) -> Tensor<2> {
-    let positive = x.clone().greater_equal_elem(0.0).float();
-    let sign = positive.clone() * 2.0 - 1.0;
-    x.clone() * positive + (x * sign).neg().exp().log1p()
-}
-
 impl Loss {
     /// Reads a loss at key `path`, one of `allowed` (kinds that suit the output, the first being the default).
     pub fn read(section: &Section, path: &str, allowed: &[&str], problems: &mut Problems) -> Self {

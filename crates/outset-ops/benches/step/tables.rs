@@ -6,7 +6,7 @@ use crate::{
 };
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Distribution, Tensor};
-use outset_ops::{Activation, Embedding, Linear, cross_entropy, embeddings};
+use outset_ops::{Activation, Embedding, Linear, Pointwise, cross_entropy, embeddings, pointwise_loss};
 
 /// Linear layers with ReLU between them.
 #[derive(Debug, Module)]
@@ -68,5 +68,7 @@ pub fn line(device: &Device) -> Step {
     let y = x.clone() * 3.0 + 2.0;
     let rule = Rule::Sgd { learning_rate: 0.01, momentum: 0.0 };
     let mut trainer = Trainer::new(Linear::new(1, 1, true, device), rule, None);
-    Box::new(move || trainer.step(|net| (net.forward(x.clone()) - y.clone()).powi_scalar(2).mean()))
+    Box::new(move || {
+        trainer.step(|net| pointwise_loss(Pointwise::Squared, net.forward(x.clone()), y.clone(), None))
+    })
 }

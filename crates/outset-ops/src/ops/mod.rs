@@ -16,6 +16,7 @@ pub(crate) mod group_norm;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod linear_cross_entropy;
+pub(crate) mod pointwise_loss;
 pub(crate) mod pool;
 pub(crate) mod recompute;
 pub(crate) mod recurrent;
