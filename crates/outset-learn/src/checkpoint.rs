@@ -65,7 +65,7 @@ pub fn write<B: AsRef<[u8]>>(
     progress: Option<&Progress>,
     files: impl IntoIterator<Item = Result<(String, B), LearnError>>,
 ) -> Result<(), LearnError> {
-    files::write_folder(folder, |folder| {
+    files::write_folder(folder, |put| {
         let mut manifest = Manifest {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -75,10 +75,10 @@ pub fn write<B: AsRef<[u8]>>(
         };
         for file in files {
             let (name, bytes) = file?;
-            files::put(&folder.join(&name), bytes.as_ref())?;
+            put(&name, bytes.as_ref())?;
             manifest.sha256.insert(name, sha256(bytes.as_ref()));
         }
-        files::put(&folder.join(MANIFEST), &files::pretty(&manifest))
+        put(MANIFEST, &files::pretty(&manifest))
     })
 }
 

@@ -14,14 +14,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), LearnError> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".partial");
     let temporary = PathBuf::from(temporary);
-    let renamed = |()| {
-        fs::rename(&temporary, path).map_err(|source| LearnError::Write { path: path.to_owned(), source })
-    };
-    let written = put(&temporary, bytes).and_then(renamed);
-    if written.is_err() {
+    put(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).map_err(|source| {
         let _ = fs::remove_file(&temporary);
-    }
-    written
+        LearnError::Write { path: path.to_owned(), source }
+    })
 }
 
 /// Makes the first free folder `<name>-<number>` under `runs`; two runs started at once get different numbers.
@@ -50,8 +46,18 @@ pub fn new_run(runs: &Path, name: &str) -> Result<PathBuf, LearnError> {
     unreachable!("numbers do not run out")
 }
 
-/// Writes a folder of files under a temporary name and renames it, replacing one of that name. `fill` puts the files into
-/// the folder of that name with [`put`], one after the other, so that not all have to be in memory at once.
+/// Writes a file to the disk, not just to the system's memory.
+fn put(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Puts a file of a name into a folder that is being written.
+pub type Put<'a> = &'a dyn Fn(&str, &[u8]) -> Result<(), LearnError>;
+
+/// Writes a folder of files under a temporary name and renames it, replacing one of that name. `fill` puts in the files one
+/// after the other, so that not all have to be in memory at once.
 ///
 /// Where the program dies half-way, the folder before is still there, if only as `<name>.replaced`.
 ///
@@ -59,7 +65,7 @@ pub fn new_run(runs: &Path, name: &str) -> Result<PathBuf, LearnError> {
 /// If the folder cannot be written or the disk is full, or an error of `fill`; what was there before is left then.
 pub fn write_folder(
     path: &Path,
-    fill: impl FnOnce(&Path) -> Result<(), LearnError>,
+    fill: impl FnOnce(Put<'_>) -> Result<(), LearnError>,
 ) -> Result<(), LearnError> {
     let beside = |ending: &str| {
         let mut name = path.as_os_str().to_owned();
@@ -89,23 +95,12 @@ pub fn write_folder(
         Ok(())
     };
     let failed = |source| LearnError::Write { path: path.to_owned(), source };
-    let written = begin().map_err(failed).and_then(|()| fill(&partial)).and_then(|()| end().map_err(failed));
+    let put = |name: &str, bytes: &[u8]| put(&partial.join(name), bytes).map_err(failed);
+    let written = begin().map_err(failed).and_then(|()| fill(&put)).and_then(|()| end().map_err(failed));
     if written.is_err() {
         let _ = fs::remove_dir_all(&partial);
     }
     written
-}
-
-/// Writes a file for good.
-///
-/// # Errors
-/// If the folder cannot be written or the disk is full.
-pub fn put(path: &Path, bytes: &[u8]) -> Result<(), LearnError> {
-    let written = fs::File::create(path).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.map_err(|source| LearnError::Write { path: path.to_owned(), source })
 }
 
 /// Makes the names in a folder outlast a power cut, where the system has a way to.
@@ -197,6 +192,21 @@ mod tests {
         fs::write(&data, "x").unwrap();
         assert_eq!(relative(&data, &run), "../../data.csv");
         assert_eq!(relative(&data, folder.path()), "data.csv");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_named_as_it_was_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |result: Result<(), LearnError>, asked: &Path| match result {
+            Err(LearnError::Write { path, .. }) => assert_eq!(path, asked),
+            other => panic!("{other:?}"),
+        };
+        let file = folder.path().join("a.json");
+        fs::create_dir(folder.path().join("a.json.partial")).unwrap();
+        refused(write(&file, b"{}"), &file);
+        let inner = folder.path().join("step");
+        refused(write_folder(&inner, |put| put("no/such/folder", b"")), &inner);
+        assert!(!inner.exists() && !folder.path().join("step.partial").exists());
     }
 
     #[test]

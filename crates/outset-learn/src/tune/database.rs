@@ -277,9 +277,9 @@ impl Database {
         let Some(there) = there.filter(|there| here.is_none_or(|here| here < *there)) else { return Ok(()) };
         let statement = "SELECT file, content FROM outset_checkpoints WHERE study = $1 AND trial = $2";
         let rows = self.run(statement, &key)?;
-        files::write_folder(&checkpoints.join(checkpoint::name(there)), |folder| {
+        files::write_folder(&checkpoints.join(checkpoint::name(there)), |put| {
             rows.iter().try_for_each(|row| match &row[..] {
-                [Cell::Text(name), Cell::Bytes(content)] => files::put(&folder.join(name), content),
+                [Cell::Text(name), Cell::Bytes(content)] => put(name, content),
                 _ => Ok(()),
             })
         })
