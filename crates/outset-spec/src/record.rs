@@ -154,9 +154,8 @@ pub struct DataRecord {
 impl DataRecord {
     /// Whether rows and files beside them are the same.
     pub fn is_same(&self, other: &Self) -> bool {
-        let beside =
-            |data: &Self| -> Vec<String> { data.beside.iter().map(|file| file.sha256.clone()).collect() };
-        self.rows_sha256 == other.rows_sha256 && beside(self) == beside(other)
+        let [mine, others] = [self, other].map(|data| data.beside.iter().map(|file| &file.sha256));
+        self.rows_sha256 == other.rows_sha256 && mine.eq(others)
     }
 }
 

@@ -356,7 +356,8 @@ impl<'a> Training<'a> {
             let values = [("loss".to_owned(), loss), ("learning_rate".to_owned(), rate * factor)];
             write("train", &IndexMap::from(values))?;
         }
-        let (value, values) = validate(&current, recipe, self.examples, &self.weights, &self.device);
+        let answers = answers_on_val(&current, recipe, self.examples, &self.weights, &self.device);
+        let (value, values) = judge(&answers, recipe, self.examples);
         if !value.is_finite() {
             return Err(self.not_finite(step, rate, keeper));
         }
@@ -466,18 +467,24 @@ impl<'a> Training<'a> {
 /// Between two times that freed memory is handed back: so long that nothing notices that it has to be asked for anew.
 const KEPT: Duration = Duration::from_millis(100);
 
-/// Loss and metrics on val, with products as exact as those of a step: the objective's value, and all values by their names
-/// in `metrics.jsonl`.
-pub(crate) fn validate(
+/// What a network answers on val, with products as exact as those of a step.
+pub(crate) fn answers_on_val(
     network: &Network,
     recipe: &Recipe,
     examples: &Examples<'_>,
     weights: &[f64],
     device: &Device,
-) -> (f64, IndexMap<String, f64>) {
+) -> Answers {
     let device = device.clone().inner();
-    let answers =
-        precision::with(recipe.precision, || Answers::of(network, examples, examples.val, weights, &device));
+    precision::with(recipe.precision, || Answers::of(network, examples, examples.val, weights, &device))
+}
+
+/// The objective's value of answers, and loss and metrics by their names in `metrics.jsonl`.
+pub(crate) fn judge(
+    answers: &Answers,
+    recipe: &Recipe,
+    examples: &Examples<'_>,
+) -> (f64, IndexMap<String, f64>) {
     let mut values = IndexMap::from([("loss".to_owned(), answers.loss)]);
     let mut objective = answers.loss;
     for (index, truth) in examples.truths.iter().enumerate() {

@@ -12,7 +12,7 @@ use crate::network::{Design, Network};
 use crate::prepare::{Prepared, prepare};
 use crate::recipe::Recipe;
 use crate::redesign::{changes_data, redesign};
-use crate::train::{Examples, Pause, Training, validate};
+use crate::train::{Examples, Pause, Training, answers_on_val, judge};
 use outset_spec::Experiment;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -123,10 +123,12 @@ impl Shared<'_> {
                 (trial.state, trial.error) = ("failed".to_owned(), Some("answers too slowly".to_owned()));
             }
             if pause == Pause::Ended {
-                trial.interval = interval(&trained.network, design, recipe, &examples);
                 // With the evidence, which only a network that is trained to its end is given.
-                let (value, _) = validate(&trained.network, recipe, &examples, &design.weights(), &device);
+                let weights = design.weights();
+                let answers = answers_on_val(&trained.network, recipe, &examples, &weights, &device);
+                let (value, _) = judge(&answers, recipe, &examples);
                 trial.values.last_mut().into_iter().for_each(|last| *last = value);
+                trial.interval = interval(&answers, recipe, &examples);
             }
         }
         Ok(())
@@ -155,14 +157,8 @@ fn latency(network: &Network, examples: &Examples<'_>) -> f64 {
 }
 
 /// The 95 % interval of the objective on val; none for a loss.
-fn interval(
-    network: &Network,
-    design: &Design,
-    recipe: &Recipe,
-    examples: &Examples<'_>,
-) -> Option<[f64; 2]> {
+fn interval(answers: &Answers, recipe: &Recipe, examples: &Examples<'_>) -> Option<[f64; 2]> {
     let output = recipe.objective.output?;
-    let answers = Answers::of(network, examples, examples.val, &design.weights(), &device::chosen());
     let truth = &examples.truths[output];
     let all = truth.intervals(&answers.rows, &answers.outputs[output], examples.weights);
     all.get(&recipe.objective.metric).copied()

@@ -102,7 +102,7 @@ impl CrossEntropyOps for Flex {
 
 impl<C: CheckpointStrategy> CrossEntropyOps for Autodiff<Flex, C> {
     fn cross_entropy(logits: Tracked, targets: FlexTensor, smoothing: f64) -> Tracked {
-        track::<CrossEntropy, C, 1>(
+        track::<Loss, C, 1>(
             [logits],
             |[logits]| loss(logits, &targets, None, smoothing),
             |[logits]| loss_and_gradient(logits, &targets, None, smoothing),
@@ -116,7 +116,7 @@ impl<C: CheckpointStrategy> CrossEntropyOps for Autodiff<Flex, C> {
         smoothing: f64,
     ) -> Tracked {
         let weights = contiguous(weights.into_primitive());
-        track::<CrossEntropy, C, 1>(
+        track::<Loss, C, 1>(
             [logits],
             |[logits]| loss(logits, &targets, Some(weights.clone()), smoothing),
             |[logits]| loss_and_gradient(logits, &targets, Some(weights.clone()), smoothing),
@@ -151,10 +151,11 @@ fn loss_and_gradient(
     (flex::tensor(vec![loss], [1]), logits)
 }
 
-struct CrossEntropy;
+/// A loss whose gradient is made together with it.
+pub(crate) struct Loss;
 
-impl Differentiable<1> for CrossEntropy {
-    /// The gradient of the logits.
+impl Differentiable<1> for Loss {
+    /// The gradient of the predictions.
     type Saved = FlexTensor;
 
     fn gradients(gradient: FlexTensor, dy: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {

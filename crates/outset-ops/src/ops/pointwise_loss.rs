@@ -1,9 +1,9 @@
 //! Losses of predictions that each have a target of their own.
 
-use super::cross_entropy::scaled;
+use super::cross_entropy::Loss;
 use crate::{
     flex::{self, contiguous, owned, values, values_mut, width},
-    track::{Differentiable, Tracked, track},
+    track::{Tracked, track},
 };
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor};
 use burn::tensor::Tensor;
@@ -114,7 +114,7 @@ impl PointwiseLossOps for Flex {
 impl<C: CheckpointStrategy> PointwiseLossOps for Autodiff<Flex, C> {
     fn pointwise_loss(predictions: Tracked, targets: Tracked, loss: Pointwise) -> Tracked {
         let targets = targets.into_primitive();
-        track::<PointwiseLoss, C, 1>(
+        track::<Loss, C, 1>(
             [predictions],
             |[predictions]| loss_and_gradient(predictions, targets.clone(), None, loss).0,
             |[predictions]| loss_and_gradient(predictions, targets.clone(), None, loss),
@@ -128,7 +128,7 @@ impl<C: CheckpointStrategy> PointwiseLossOps for Autodiff<Flex, C> {
         loss: Pointwise,
     ) -> Tracked {
         let (targets, weights) = (targets.into_primitive(), weights.into_primitive());
-        track::<PointwiseLoss, C, 1>(
+        track::<Loss, C, 1>(
             [predictions],
             |[predictions]| loss_and_gradient(predictions, targets.clone(), Some(weights.clone()), loss).0,
             |[predictions]| loss_and_gradient(predictions, targets.clone(), Some(weights.clone()), loss),
@@ -147,17 +147,6 @@ fn loss_and_gradient(
     let (outputs, weights) = (width(&predictions), weights.as_ref().map(values));
     let loss = pointwise_in_place(loss, values_mut(&mut predictions), outputs, values(&targets), weights);
     (flex::tensor(vec![loss], [1]), predictions)
-}
-
-struct PointwiseLoss;
-
-impl Differentiable<1> for PointwiseLoss {
-    /// The gradient of the predictions.
-    type Saved = FlexTensor;
-
-    fn gradients(gradient: FlexTensor, dy: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        [Some(scaled(gradient, dy))]
-    }
 }
 
 #[cfg(test)]
