@@ -61,10 +61,15 @@ pub fn names() -> Vec<&'static str> {
 pub fn step(place: &Place, only: &[&str], precisions: &[&str], rounds: usize) -> Outcome<String> {
     let program = program(place)?;
     let mut lines = Vec::new();
-    let mut level = String::new();
+    let (mut level, mut known) = (String::new(), Vec::new());
     for row in ROWS.iter().filter(|row| only.contains(&row.name)) {
         for (at, precision) in ["f32", "bf16"].into_iter().enumerate() {
             let Some(goal) = row.goals[at].filter(|_| precisions.contains(&precision)) else { continue };
+            if !known.is_empty() && !known.iter().any(|known| known == precision) {
+                println!("{} · {precision} · left out: this machine does not multiply it", row.name);
+                lines.push(left_out(row.about, precision, goal));
+                continue;
+            }
             let mut outset = Command::new(&program);
             outset.args([row.name, precision, THREADS]);
             let mut sides = vec![Side::start("outset", outset)?];
@@ -87,7 +92,9 @@ pub fn step(place: &Place, only: &[&str], precisions: &[&str], rounds: usize) ->
                 twin.args([row.name, precision, THREADS, variant]);
                 sides.push(Side::start(variant, twin)?);
             }
-            level.clone_from(&sides[0].greeting);
+            let mut words = sides[0].greeting.split(' ').map(str::to_owned);
+            level = words.next().unwrap_or_default();
+            known = words.collect();
             for _ in 0..rounds {
                 for side in sides.iter_mut().chain(&mut again) {
                     side.turn()?;
@@ -137,6 +144,11 @@ fn line(about: &str, precision: &str, [ours, twin]: [String; 2], share: f64, goa
 /// A line without a goal.
 fn plain(about: &str, precision: &str, [ours, twin]: [String; 2], share: f64) -> Vec<String> {
     [about, precision, &ours, &twin, &format!("{share:.2}"), "–", "–"].map(str::to_owned).to_vec()
+}
+
+/// A line for a precision that this machine does not have.
+fn left_out(about: &str, precision: &str, goal: f64) -> Vec<String> {
+    [about, precision, "–", "–", "–", &format!("{goal:.2}"), "left out"].map(str::to_owned).to_vec()
 }
 
 fn milliseconds(value: f64) -> String {

@@ -135,6 +135,7 @@ pub(super) fn multiply(
     scratch: &mut Scratch,
 ) {
     let Weights { cells: weights, columns: row_cells, kernel } = weights;
+    let kernel = &kernel.for_rows(rows);
     let (width, taps, block) = (kernel.columns, patches.taps.len(), kernel.block);
     // Every part of the depth but the last fills whole blocks.
     let depth = (DEPTH / taps / block * block).clamp(block, patches.channels.max(1).next_multiple_of(block));

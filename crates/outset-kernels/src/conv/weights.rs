@@ -114,7 +114,8 @@ impl Job<'_> {
         let (pixels, outputs, patch) = (conv.output_pixels(), conv.group_outputs(), conv.patch());
         let [height, width] = conv.output_image();
         let (input, output) = (conv.channels * conv.input_pixels(), conv.outputs * pixels);
-        let (kernel, image_len) = (Kernel::of_level(), conv.channels * layout.channel());
+        let kernel = Kernel::of_level().for_rows(patch);
+        let image_len = conv.channels * layout.channel();
         let together = self.together(range.len());
         let (mut dw, mut buffer) = (uninit(conv.outputs * patch), uninit(together * image_len));
         let mut panel = uninit(together * pixels * kernel.columns);

@@ -424,6 +424,23 @@ mod tests {
     }
 
     #[test]
+    fn a_row_is_the_same_bits_whatever_rows_it_comes_with() {
+        let (k, n) = (300, 40);
+        let (a, b) = (values(24 * k, 1), values(k * n, 2));
+        let product = |rows: usize| {
+            let (mut out, mut packed) = (vec![f32::NAN; rows * n], vec![f32::NAN; rows * n]);
+            let (a, b) = (Matrix::new(&a, rows, k), Matrix::new(&b, k, n));
+            matmul(a, b, &mut out);
+            Packed::new(b).multiply(a, Output::strided(&mut packed, n));
+            assert_eq!(out, packed, "{rows} rows");
+            out
+        };
+        let all = product(24);
+        // Tiles of all heights, whole ones and such that reach beyond the last row.
+        assert!((1..24).all(|rows| product(rows) == all[..rows * n]));
+    }
+
+    #[test]
     fn bits_do_not_depend_on_threads() {
         for (m, k, n) in [
             (128, 784, 512),

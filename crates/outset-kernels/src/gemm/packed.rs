@@ -54,7 +54,8 @@ impl<'a> Packed<'a> {
     /// # Panics
     /// If the sizes don't fit.
     pub(crate) fn multiply_part(&self, a: Matrix, rows: Range<usize>, columns: Range<usize>, out: Output) {
-        let Packed { b, kernel, panels } = self;
+        let Packed { b, panels, .. } = self;
+        let kernel = self.kernel.for_rows(a.rows);
         assert!(a.columns == rows.len() && rows.end <= b.rows, "inner sizes of a matrix product differ");
         assert!(columns.end <= b.columns, "the product has more columns than its factor");
         assert!(rows.start.is_multiple_of(PART) && columns.start.is_multiple_of(PART), "parts start evenly");
@@ -75,16 +76,11 @@ impl<'a> Packed<'a> {
                 continue;
             }
             let of_a = depth.start - rows.start..depth.end - rows.start;
-            let left = LeftRows::new(kernel, a, 0..a.rows, of_a);
+            let left = LeftRows::new(&kernel, a, 0..a.rows, of_a);
             let skipped = kernel.cells(depth.start - first);
             let add = add || depth.start > rows.start;
-            let pass = Pass {
-                kernel: *kernel,
-                b: *b,
-                depth,
-                columns: columns.clone(),
-                panels: Some((panels, skipped)),
-            };
+            let pass =
+                Pass { kernel, b: *b, depth, columns: columns.clone(), panels: Some((panels, skipped)) };
             pass.run(&left, data, row_stride, add);
         }
     }

@@ -146,18 +146,34 @@ pub(crate) struct Kernel {
     /// Cells of one part that rows of both factors are filled up to a multiple of, with zeros.
     pub(crate) block: usize,
     body: Body,
+    /// A loop of fewer rows and the same columns, and how many rows.
+    fewer: Option<(usize, Loop)>,
 }
 
 impl Kernel {
     /// Returns the loop for the precision that holds here, for a product of so many rows, steps and columns.
     pub(crate) fn for_product(rows: usize, inner: usize, columns: usize) -> Kernel {
         // What becomes of the factors is not worth it for few.
-        if rows < FEWEST_ROWS_OF_CELLS {
+        let kernel = if rows < FEWEST_ROWS_OF_CELLS {
             Kernel::of_level()
         } else if rows * inner * columns < FEWEST_PRODUCTS_OF_PARTS {
             Kernel::without_parts()
         } else {
             Kernel::for_right(inner, columns)
+        };
+        kernel.for_rows(rows)
+    }
+
+    /// Returns the loop of fewer rows where this one would compute too many beyond so many.
+    pub(crate) fn for_rows(self, rows: usize) -> Kernel {
+        match self.fewer {
+            // Small tiles take longer for a row: they read as many columns.
+            Some((fewer, body))
+                if 20 * rows.next_multiple_of(fewer) < 19 * rows.next_multiple_of(self.rows) =>
+            {
+                Kernel { rows: fewer, body: Body::Vectors(body), fewer: None, ..self }
+            }
+            _ => self,
         }
     }
 
@@ -200,7 +216,10 @@ impl Kernel {
                 return Kernel::of_vectors(8, 32, x86::avx512);
             }
             if level >= Level::Avx2 {
-                return Kernel::of_vectors(6, 16, x86::avx2);
+                return Kernel {
+                    fewer: Some((4, x86::avx2_of_four)),
+                    ..Kernel::of_vectors(6, 16, x86::avx2)
+                };
             }
         }
         let _: Level = level;
@@ -208,13 +227,14 @@ impl Kernel {
     }
 
     const fn of_vectors(rows: usize, columns: usize, body: Loop) -> Kernel {
-        Kernel { rows, columns, depth: 256, pairs: 1, parts: 1, block: 1, body: Body::Vectors(body) }
+        let body = Body::Vectors(body);
+        Kernel { rows, columns, depth: 256, pairs: 1, parts: 1, block: 1, body, fewer: None }
     }
 
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     const fn of_tiles(body: unsafe fn(amx::Job)) -> Kernel {
         let (rows, columns, block) = (amx::SIDE, amx::SIDE, amx::CELLS);
-        Kernel { rows, columns, depth: 1024, pairs: 2, parts: 1, block, body: Body::Tiles(body) }
+        Kernel { rows, columns, depth: 1024, pairs: 2, parts: 1, block, body: Body::Tiles(body), fewer: None }
     }
 
     /// Number of cells of some steps of the depth.
@@ -256,6 +276,7 @@ impl Kernel {
     ///
     /// # Panics
     /// If a factor or the target is smaller than the tile needs.
+    #[inline(always)]
     pub(crate) fn run(&self, left: Left, right: Right, depth: Depth, target: Target) {
         let Target { data, stride, rows, columns, add: _ } = &target;
         assert!((1..=self.rows).contains(rows) && (1..=self.columns).contains(columns));
@@ -269,6 +290,7 @@ impl Kernel {
         }
     }
 
+    #[inline(always)]
     fn run_vectors(&self, body: Loop, left: Left, right: Right, depth: Depth, target: Target) {
         let (starts, furthest) = match left.starts {
             Starts::Even { first, apart } => {
@@ -319,6 +341,7 @@ impl Kernel {
 
     /// Lets `tile` write a whole tile to the target with its stride, adding if told so; by way of a buffer of `LEN`
     /// values where the target is only a part of a tile.
+    #[inline(always)]
     fn write<const LEN: usize>(&self, target: Target, tile: impl FnOnce(&mut [f32], usize, bool)) {
         let Target { data, stride, rows, columns, add } = target;
         if rows == self.rows && columns == self.columns {
@@ -362,8 +385,8 @@ unsafe fn plain<const PAIRS: bool>(
     use isa::{Arithmetic as _, Baseline};
     let mut sums = [[0.0f32; 8]; 4];
     let mut b = b;
-    for run in 0..depth.blocks * depth.runs {
-        let start = run / depth.runs * depth.leap + run % depth.runs * depth.jump;
+    for (block, run) in (0..depth.blocks).flat_map(|block| (0..depth.runs).map(move |run| (block, run))) {
+        let start = block * depth.leap + run * depth.jump;
         for p in 0..depth.len {
             // SAFETY: by this function's contract.
             let b_row = unsafe { b.cast::<[f32; 8]>().read_unaligned() };

@@ -1,8 +1,8 @@
 //! Whole steps of training on these operations: the program behind `cargo xtask bench step`.
 //!
-//! `step ROW PRECISION THREADS` builds the network of a row and warms up. For each line on standard input, a number of
-//! seconds, it then trains for that long and answers with a line: the median of the milliseconds of a step, the number
-//! of steps, and the last loss. `benches/step/twin.py` is the same in PyTorch, network for network.
+//! `step ROW PRECISION THREADS` builds the network of a row, warms up and says in a line which instruction set and
+//! precisions there are. For each line on standard input, a number of seconds, it then trains for that long and answers
+//! with a line: the median of the milliseconds of a step, the number of steps, and the last loss. `benches/step/twin.py` is the same in PyTorch, network for network.
 #![allow(clippy::print_stdout)]
 
 #[path = "../../../outset/src/allocator.rs"]
@@ -68,7 +68,8 @@ fn answer(build: fn(&Device) -> Step, precision: Precision, device: &Device) -> 
     for _ in 0..WARM_UP {
         step();
     }
-    println!("{}", isa::level());
+    let precisions = if precision::has_bf16() { "f32 bf16" } else { "f32" };
+    println!("{} {precisions}", isa::level());
     for line in std::io::stdin().lock().lines() {
         let line = line.map_err(|error| error.to_string())?;
         let seconds: f64 = line.trim().parse().map_err(|_| format!("no number: `{line}`"))?;

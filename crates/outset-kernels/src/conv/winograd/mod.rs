@@ -119,7 +119,7 @@ impl Way {
     /// Convolves the images with `w [rows, inputs, 3, 3]` and adds `b [rows]`.
     pub(super) fn run(&self, x: &[f32], w: &[f32], b: Option<&[f32]>) -> Vec<f32> {
         let Way { batch, inputs, rows, output, .. } = *self;
-        let (kernel, filters) = (Kernel::of_level(), filters(w, rows, inputs));
+        let (kernel, filters) = (Kernel::of_level().for_rows(rows), filters(w, rows, inputs));
         let (width, of_output) = (kernel.columns, rows * output[0] * output[1]);
         let mut y = uninit(batch * of_output);
         let cut = Cut::new(batch, 9 * inputs * of_output).at_most(self.groups());
@@ -168,7 +168,7 @@ impl Way {
     /// Sums the gradient of the kernels over some images: `[inputs][3 · 3][rows]`.
     pub(super) fn weight_gradient(&self, x: &[f32], dy: &[f32], range: Range<usize>) -> Vec<f32> {
         let Way { inputs, rows, output, .. } = *self;
-        let kernel = Kernel::of_level();
+        let kernel = Kernel::of_level().for_rows(inputs);
         let (width, of_sums) = (kernel.columns, inputs * rows);
         let panels = rows.div_ceil(width);
         let mut transformed = uninit(POINTS * (inputs * COLUMNS + GAP));

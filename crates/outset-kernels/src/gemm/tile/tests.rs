@@ -35,3 +35,12 @@ fn what_reaches_past_a_slice_is_refused() {
         refuse("the left factor is too short", left(1, 0, 1), right(width), depth, 1);
     }
 }
+
+#[test]
+fn tiles_are_lower_where_higher_ones_would_be_empty() {
+    let (kernel, body) = (Kernel::of_vectors(6, 16, plain::<false>), plain::<false> as Loop);
+    let kernel = Kernel { fewer: Some((4, body)), ..kernel };
+    let heights = [1, 4, 6, 8, 12, 16, 18, 32, 128].map(|rows| kernel.for_rows(rows).rows);
+    assert_eq!(heights, [4, 4, 6, 4, 6, 4, 6, 4, 6]);
+    assert_eq!(Kernel { fewer: None, ..kernel }.for_rows(8).rows, 6);
+}
