@@ -1,11 +1,12 @@
-//! Softmax over rows: `y = exp(x) / Σ exp(x)`.
+//! Softmax over rows: `y = exp(x) / Σ exp(x)`, and its logarithm.
 
 use crate::{
     buf::uninit,
     isa::kernel,
     loss::exp_and_sum,
+    math::exp,
     par::{self, Cut, Rows},
-    reduce::{dot, max},
+    reduce::{dot, max, sum},
 };
 
 /// Returns the softmax of each row of `width` values.
@@ -35,6 +36,61 @@ pub fn backward(y: &[f32], dy: &[f32], width: usize) -> Vec<f32> {
         backward_rows(&y[at.clone()], &dy[at], dx.data, width);
     });
     dx
+}
+
+/// Returns the logarithm of the softmax of each row of `width` values, `x - ln Σ exp(x)`.
+///
+/// # Panics
+/// If the last row is not whole.
+pub fn log_forward(x: &[f32], width: usize) -> Vec<f32> {
+    let rows = par::whole_rows(x.len(), width);
+    let mut y = uninit(x.len());
+    par::run(Rows::new(&mut y, width), Cut::new(rows, 4 * width), |range, y| {
+        log_rows(&x[range.start * width..range.end * width], y.data, width);
+    });
+    y
+}
+
+/// Returns the gradient of the input, given the output `y` of [`log_forward`] and its gradient: `dx = dy - exp(y) Σ dy`.
+///
+/// # Panics
+/// If sizes differ, or the last row is not whole.
+pub fn log_backward(y: &[f32], dy: &[f32], width: usize) -> Vec<f32> {
+    assert_eq!(y.len(), dy.len(), "output and gradient differ in size");
+    let rows = par::whole_rows(y.len(), width);
+    let mut dx = uninit(y.len());
+    par::run(Rows::new(&mut dx, width), Cut::new(rows, 4 * width), |range, dx| {
+        let at = range.start * width..range.end * width;
+        log_backward_rows(&y[at.clone()], &dy[at], dx.data, width);
+    });
+    dx
+}
+
+kernel! {
+    fn log_rows<A>(x: &[f32], y: &mut [f32], width: usize) {
+        let width = width.max(1);
+        for (x, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
+            let largest = max(x);
+            y.copy_from_slice(x);
+            let total = exp_and_sum::<A>(y, largest).ln();
+            for (y, x) in y.iter_mut().zip(x) {
+                // The difference to the largest value is small where a sum with it would not be.
+                *y = (x - largest) - total;
+            }
+        }
+    }
+}
+
+kernel! {
+    fn log_backward_rows<A>(y: &[f32], dy: &[f32], dx: &mut [f32], width: usize) {
+        let width = width.max(1);
+        for ((y, dy), dx) in y.chunks_exact(width).zip(dy.chunks_exact(width)).zip(dx.chunks_exact_mut(width)) {
+            let total = sum(dy);
+            for ((dx, y), dy) in dx.iter_mut().zip(y).zip(dy) {
+                *dx = dy - exp::<A>(*y) * total;
+            }
+        }
+    }
 }
 
 kernel! {
@@ -87,6 +143,26 @@ mod tests {
             .collect()
     }
 
+    fn log_twin(x: &[f64], width: usize) -> Vec<f64> {
+        x.chunks(width)
+            .flat_map(|row| {
+                let largest = row.iter().copied().fold(f64::MIN, f64::max);
+                let total = row.iter().map(|v| (v - largest).exp()).sum::<f64>().ln();
+                row.iter().map(move |v| v - largest - total)
+            })
+            .collect()
+    }
+
+    fn log_gradient_twin(y: &[f64], dy: &[f64], width: usize) -> Vec<f64> {
+        y.chunks(width)
+            .zip(dy.chunks(width))
+            .flat_map(|(y, dy)| {
+                let total: f64 = dy.iter().sum();
+                y.iter().zip(dy).map(move |(y, d)| d - y.exp() * total)
+            })
+            .collect()
+    }
+
     #[test]
     fn matches_the_twin() {
         for (rows, width) in [(1, 3), (7, 4), (5, 16), (100, 129), (0, 4)] {
@@ -95,7 +171,20 @@ mod tests {
             let y = forward(&x, width);
             close(&y, &y64);
             close(&backward(&y, &dy, width), &gradient_twin(&y64, &wide(&dy), width));
+            let (y64, y) = (log_twin(&wide(&x), width), log_forward(&x, width));
+            close(&y, &y64);
+            close(&log_backward(&y, &dy, width), &log_gradient_twin(&y64, &wide(&dy), width));
         }
+    }
+
+    #[test]
+    fn logarithms_of_large_values_do_not_overflow() {
+        let x = [1000.0, 999.0, -1000.0];
+        let y = log_forward(&x, 3);
+        close(&y, &log_twin(&wide(&x), 3));
+        assert!(log_backward(&y, &[1.0; 3], 3).iter().all(|v| v.is_finite()));
+        assert_eq!(log_forward(&[0.0, f32::NEG_INFINITY], 2), [0.0, f32::NEG_INFINITY]);
+        assert!(log_forward(&[0.0, f32::NAN, 1.0], 3).iter().all(|v| v.is_nan()));
     }
 
     #[test]
@@ -103,6 +192,9 @@ mod tests {
         let (x, dy) = (wide(&values(10, 1)), wide(&values(10, 2)));
         check_gradient(&x, &gradient_twin(&twin(&x, 5), &dy, 5), |x| {
             twin(x, 5).iter().zip(&dy).map(|(y, d)| y * d).sum()
+        });
+        check_gradient(&x, &log_gradient_twin(&log_twin(&x, 5), &dy, 5), |x| {
+            log_twin(x, 5).iter().zip(&dy).map(|(y, d)| y * d).sum()
         });
     }
 
@@ -117,8 +209,9 @@ mod tests {
         let y = forward(&values(12, 1), 4);
         let mut dy = values(12, 2);
         dy[5] = f32::NAN;
-        let dx = backward(&y, &dy, 4);
-        assert!(dx.iter().enumerate().all(|(at, v)| v.is_nan() == (4..8).contains(&at)));
+        for dx in [backward(&y, &dy, 4), log_backward(&y, &dy, 4)] {
+            assert!(dx.iter().enumerate().all(|(at, v)| v.is_nan() == (4..8).contains(&at)));
+        }
     }
 
     #[test]
@@ -127,6 +220,8 @@ mod tests {
         for width in [0, 3] {
             refused("the last row is not whole", || drop(forward(&x, width)));
             refused("the last row is not whole", || drop(backward(&x, &x, width)));
+            refused("the last row is not whole", || drop(log_forward(&x, width)));
+            refused("the last row is not whole", || drop(log_backward(&x, &x, width)));
         }
     }
 
@@ -136,7 +231,9 @@ mod tests {
         same_bits_with_one_and_two_threads(|| {
             let y = forward(&x, 60);
             let dx = backward(&y, &x, 60);
-            vec![y, dx]
+            let log = log_forward(&x, 60);
+            let dlog = log_backward(&log, &x, 60);
+            vec![y, dx, log, dlog]
         });
     }
 }

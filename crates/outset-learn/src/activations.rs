@@ -1,6 +1,7 @@
 //! Functions between layers.
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
+use outset_ops::{linear, softmax};
 use outset_spec::choices;
 
 choices! {
@@ -24,30 +25,17 @@ choices! {
 }
 
 impl Activation {
-    /// The activation that the linear map's kernel applies itself, where it knows this one.
-    pub fn fused(self) -> Option<outset_ops::Activation> {
-        Some(match self {
+    /// Returns `act(x W + b)`, for `x [rows, inputs]`, `W [inputs, outputs]`, `b [outputs]`.
+    pub fn of_linear(self, x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+        let of_each_value = match self {
             Self::Sigmoid => outset_ops::Activation::Sigmoid,
             Self::Tanh => outset_ops::Activation::Tanh,
             Self::Relu => outset_ops::Activation::Relu,
             Self::LeakyRelu => outset_ops::Activation::LeakyRelu(0.01),
             Self::Gelu => outset_ops::Activation::Gelu,
             Self::Silu => outset_ops::Activation::Silu,
-            Self::Softmax => return None,
-        })
-    }
-
-    /// Applies the function to a batch of rows `[rows, features]`.
-    pub fn apply(self, tensor: Tensor<2>) -> Tensor<2> {
-        match self {
-            Self::Sigmoid => activation::sigmoid(tensor),
-            Self::Tanh => activation::tanh(tensor),
-            Self::Relu => activation::relu(tensor),
-            // Burn's own has slope 1 at 0, PyTorch's 0.01.
-            Self::LeakyRelu => activation::relu(tensor.clone()) * 0.99 + tensor * 0.01,
-            Self::Gelu => activation::gelu(tensor),
-            Self::Silu => activation::silu(tensor),
-            Self::Softmax => activation::softmax(tensor, 1),
-        }
+            Self::Softmax => return softmax(linear(x, weight, bias, outset_ops::Activation::Identity)),
+        };
+        linear(x, weight, bias, of_each_value)
     }
 }

@@ -20,6 +20,7 @@ pub use modules::{
     LayerNorm, Linear, Lstm, MemberLinear, RmsNorm,
 };
 pub use ops::{
+    activate::{relu, sigmoid},
     attention::{AttentionMask, attention, attention_of_rows, packed_attention},
     attention_cache::{KeyValueCache, attention_with_cache},
     bag::bag,
@@ -43,7 +44,7 @@ pub use ops::{
     rms_norm::rms_norm,
     rotary::{Turns, rotary},
     sequences::{filled_up, without_filling},
-    softmax::softmax,
+    softmax::{log_softmax, softmax},
 };
 pub use outset_kernels::{
     Activation,

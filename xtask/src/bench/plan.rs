@@ -12,11 +12,9 @@ use std::time::Duration;
 /// Longest time for one forecast, and for one run.
 const LIMIT: Duration = Duration::from_secs(3600);
 
-/// Seconds below which a run is made several times: what else the machine does then counts for much.
-const SHORT: f64 = 30.0;
-
-/// How often a short run is made; its medians count.
-const TURNS: usize = 3;
+/// Seconds below which a run is made several times, and how often: what else the machine does then counts for much. The
+/// medians count.
+const TURNS: [(f64, usize); 2] = [(1.0, 9), (30.0, 3)];
 
 /// Built-in examples that are forecast.
 const EXAMPLES: [&str; 7] =
@@ -110,10 +108,11 @@ pub fn plan(place: &Place, names: &[&str], epochs: Option<usize>) -> Outcome<Str
         (median(&all), all.iter().copied().fold(0.0, f64::max))
     };
     let (time, memory) = (summary(&|pair| pair.seconds), summary(&|pair| pair.bytes));
+    let [(tiny, many), (short, some)] = TURNS;
     let summary = format!(
         "Time is off by {:.1} % in the median and {:.1} % at worst, memory by {:.1} % and {:.1} %. Where a run stopped \
-         early, the forecast is that for the steps it made. Where a run takes less than {SHORT:.0} s, the figures are \
-         medians of {TURNS} forecasts and {TURNS} runs in turns.",
+         early, the forecast is that for the steps it made. Where a run takes less than {short:.0} s, the figures are \
+         medians of {some} forecasts and {some} runs in turns, below {tiny:.0} s of {many} each.",
         time.0, time.1, memory.0, memory.1
     );
     println!("\n{table}\n\n{summary}");
@@ -129,10 +128,10 @@ fn of_data(place: &Place, experiment: Experiment) -> Outcome<Vec<String>> {
     Ok(arguments)
 }
 
-/// Forecasts, then runs, an experiment: [`TURNS`] times in turns where that is quick.
+/// Forecasts, then runs, an experiment: several times in turns where that is quick.
 fn compare(place: &Place, name: &str, arguments: &[String]) -> Outcome<Pair> {
     let mut pairs: Vec<Pair> = Vec::new();
-    while pairs.is_empty() || (pairs.len() < TURNS && pairs[0].seconds[1] < SHORT) {
+    while pairs.len() < pairs.first().map_or(1, |first| turns(first.seconds[1])) {
         pairs.push(compare_once(place, &format!("{name}-{}", pairs.len()), arguments)?);
     }
     let middle = |of: &dyn Fn(&Pair) -> f64| median(&pairs.iter().map(of).collect::<Vec<_>>());
@@ -144,6 +143,11 @@ fn compare(place: &Place, name: &str, arguments: &[String]) -> Outcome<Pair> {
         plan_seconds: middle(&|pair| pair.plan_seconds),
         ended: pairs.swap_remove(0).ended,
     })
+}
+
+/// How often a run of so many seconds is made.
+fn turns(seconds: f64) -> usize {
+    TURNS.iter().find(|(below, _)| seconds < *below).map_or(1, |(_, turns)| *turns)
 }
 
 fn compare_once(place: &Place, name: &str, arguments: &[String]) -> Outcome<Pair> {

@@ -90,6 +90,24 @@ pub fn activation_backward(
     par::add_partials(partials, outputs)
 }
 
+/// Applies an activation in place, where no product comes before it.
+pub fn activate(x: &mut [f32], activation: Activation) {
+    let cut = Cut::new(x.len(), activation.cost());
+    par::run(Rows::new(x, 1), cut, |_, x| activation.apply(x.data));
+}
+
+/// Turns the gradient of an activation's output into that of its input, in place.
+///
+/// # Panics
+/// If the sizes differ, or if the derivative can't be had from the output.
+pub fn activate_backward(dy: &mut [f32], output: &[f32], activation: Activation) {
+    assert!(!activation.needs_input(), "this derivative does not come from the output");
+    assert_eq!(dy.len(), output.len(), "gradient and output differ in size");
+    par::run(Rows::new(dy, 1), Cut::new(output.len(), activation.cost()), |range, dy| {
+        activation.multiply_by_gradient(dy.data, &output[range]);
+    });
+}
+
 /// Returns the gradient of the bias: the sum of the rows of `dy`, which is that of `x W + b`.
 pub fn bias_gradient(dy: &[f32], outputs: usize) -> Vec<f32> {
     let rows = dy.len() / outputs.max(1);

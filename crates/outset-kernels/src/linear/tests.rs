@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{
-    check_gradient, close, close_in_bf16, column_sums, erf64, hides_nothing, matmul as product64,
+    check_gradient, close, close_in_bf16, column_sums, erf64, hides_nothing, matmul as product64, refused,
     same_bits_with_one_and_two_threads, transpose, values, wide,
 };
 
@@ -157,6 +157,28 @@ fn a_residual_is_added_to_every_row() {
         let expected: Vec<f64> = plain.iter().zip(&residual).map(|(y, r)| y + f64::from(*r)).collect();
         close(&forward_adding(&x, &w, Some(&b), &residual, outputs), &expected);
         same_bits_with_one_and_two_threads(|| vec![forward_adding(&x, &w, None, &residual, outputs)]);
+    }
+}
+
+#[test]
+fn an_activation_by_itself_matches_the_twin() {
+    for activation in ALL {
+        for len in [0, 1, 37, 100_003] {
+            let (x, dy) = (values(len, 1), values(len, 2));
+            let mut y = x.clone();
+            activate(&mut y, activation);
+            close(&y, &wide(&x).iter().map(|x| value(activation, *x)).collect::<Vec<_>>());
+            let mut dx = dy.clone();
+            if activation.needs_input() {
+                refused("this derivative does not come from the output", || {
+                    activate_backward(&mut dx, &y, activation);
+                });
+                continue;
+            }
+            activate_backward(&mut dx, &y, activation);
+            let slopes = wide(&x).into_iter().map(|x| derivative(activation, x));
+            close(&dx, &slopes.zip(wide(&dy)).map(|(slope, dy)| slope * dy).collect::<Vec<_>>());
+        }
     }
 }
 

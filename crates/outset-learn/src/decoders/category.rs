@@ -5,8 +5,8 @@ use crate::init::Init;
 use crate::losses::Loss;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::softmax;
 use outset_data::FittedOutput;
+use outset_ops::softmax;
 use outset_spec::{Bounds, Node, Problems, Section, Setting, Value, settings};
 
 settings! {
@@ -81,7 +81,7 @@ impl Decode for Decoder {
 
     /// Raw outputs to probabilities that add up to 1.
     fn activate(raw: Tensor<2>) -> Tensor<2> {
-        softmax(raw, 1)
+        softmax(raw)
     }
 }
 

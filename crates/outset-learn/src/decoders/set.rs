@@ -5,8 +5,8 @@ use crate::init::Init;
 use crate::losses::Loss;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::sigmoid;
 use outset_data::FittedOutput;
+use outset_ops::sigmoid;
 use outset_spec::{Bounds, Problems, Section, settings};
 
 settings! {

@@ -11,10 +11,9 @@ use crate::layers::{Brick, ConvNorm, drop_path};
 use crate::order::mix;
 use crate::size::Size;
 use burn::module::Module;
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use outset_data::{FeatureShape, Features};
-use outset_ops::{Window, max_pool2d, recompute};
+use outset_ops::{Window, max_pool2d, recompute, relu};
 use outset_spec::{Bounds, settings};
 
 /// Sides up to which the stem keeps a picture's size.

@@ -8,10 +8,9 @@ use crate::init::Init;
 use crate::order::mix;
 use crate::size::Size;
 use burn::module::{Module, Param};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 use outset_data::{FeatureShape, Features};
-use outset_ops::Convolution;
+use outset_ops::{Convolution, relu};
 use outset_spec::{Bounds, settings};
 
 settings! {

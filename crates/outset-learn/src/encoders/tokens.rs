@@ -4,10 +4,9 @@ use super::encoded::mask;
 use super::{Encoded, Gathered};
 use crate::init::Init;
 use burn::module::{Module, Param};
-use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use outset_data::{FeatureShape, Features, TokenParts};
-use outset_ops::Bags;
+use outset_ops::{Bags, softmax};
 use outset_spec::choices;
 use std::sync::Arc;
 
@@ -215,7 +214,7 @@ impl Pool {
                 let Some(query) = &self.query else { unreachable!("attention has a query") };
                 let scores =
                     outset_ops::linear(values.clone(), query.val(), None, outset_ops::Activation::Identity);
-                let weights = softmax(scores + hidden(), 1);
+                let weights = softmax((scores + hidden()).swap_dims(1, 2)).swap_dims(1, 2);
                 (values * weights).sum_dim(1).squeeze_dim(1)
             }
         }

@@ -36,11 +36,7 @@ impl Linear {
 
     /// Maps a batch, `[rows, inputs]` to `[rows, outputs]`.
     pub fn forward(&self, x: Tensor<2>, activation: Activation) -> Tensor<2> {
-        let (weight, bias) = (self.weight.val(), Some(self.bias.val()));
-        match activation.fused() {
-            Some(fused) => outset_ops::linear(x, weight, bias, fused),
-            None => activation.apply(outset_ops::linear(x, weight, bias, outset_ops::Activation::Identity)),
-        }
+        activation.of_linear(x, self.weight.val(), Some(self.bias.val()))
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::init::Init;
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData, ops::PadMode};
-use outset_ops::{Convolution, conv2d};
+use outset_ops::{Convolution, conv2d, relu};
 
 /// Filters that whiten 2 × 2 patches, a bias that is learned, and ReLU (Jordan 2024,
 /// <https://arxiv.org/abs/2404.00498>).
@@ -37,6 +37,6 @@ impl Whitened {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let x = x.pad((0, 1, 0, 1), PadMode::Constant(0.0));
         let map = conv2d(x, self.weight.val(), Some(self.bias.val()), Convolution::default());
-        burn::tensor::activation::relu(map)
+        relu(map)
     }
 }

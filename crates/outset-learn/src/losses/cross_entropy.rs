@@ -1,7 +1,7 @@
 //! Cross-entropy over classes, as `torch.nn.CrossEntropyLoss`.
 
 use super::{ClassWeights, Objective, Targets, one_hot};
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 use outset_spec::{Bounds, settings};
 
 settings! {
@@ -46,8 +46,7 @@ impl CrossEntropy {
         if let Some(row) = self.class_weights.row(&predictions) {
             shares = shares * row;
         }
-        let per_row: Tensor<1> =
-            (activation::log_softmax(predictions, 1) * shares).sum_dim(1).reshape([rows]);
+        let per_row: Tensor<1> = (outset_ops::log_softmax(predictions) * shares).sum_dim(1).reshape([rows]);
         (per_row * weights).sum().neg()
     }
 }

@@ -1,8 +1,8 @@
 //! Focal loss.
 
 use super::{ClassWeights, Objective, Targets, weighted};
-use burn::tensor::{Tensor, activation};
-use outset_ops::softplus;
+use burn::tensor::Tensor;
+use outset_ops::{log_softmax, softplus};
 use outset_spec::{Bounds, settings};
 
 settings! {
@@ -24,7 +24,7 @@ impl Objective for Focal {
         match targets {
             Targets::Classes(target) => {
                 let rows = predictions.dims()[0];
-                let log_probabilities = activation::log_softmax(predictions, 1);
+                let log_probabilities = log_softmax(predictions);
                 let weights = self.class_weights.weigh(weights, &target, &log_probabilities);
                 let picked: Tensor<1> =
                     log_probabilities.gather(1, target.reshape([rows, 1])).reshape([rows]);

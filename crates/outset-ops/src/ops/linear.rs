@@ -68,7 +68,7 @@ pub fn linear_adding<const D: usize>(
 }
 
 /// Applies an activation by Burn's own operations.
-fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
+pub(crate) fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
     match activation {
         Activation::Identity => x,
         Activation::Relu => activation::relu(x),

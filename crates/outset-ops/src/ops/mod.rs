@@ -1,5 +1,6 @@
 //! One file an operation: the function on tensors, its composed form, and the fused one with its gradient.
 
+pub(crate) mod activate;
 pub(crate) mod attention;
 pub(crate) mod attention_cache;
 pub(crate) mod bag;
