@@ -8,19 +8,17 @@ use crate::{
     par::{self, Cut, Rows},
     reduce::{dot, max, sum},
 };
+use std::ops::Range;
 
 /// Returns the softmax of each row of `width` values.
 ///
 /// # Panics
 /// If the last row is not whole.
 pub fn forward(x: &[f32], width: usize) -> Vec<f32> {
-    let rows = par::whole_rows(x.len(), width);
-    let mut y = uninit(x.len());
-    par::run(Rows::new(&mut y, width), Cut::new(rows, 4 * width), |range, y| {
-        y.data.copy_from_slice(&x[range.start * width..range.end * width]);
-        softmax_rows(y.data, width);
-    });
-    y
+    by_rows(x.len(), width, 4, |at, y| {
+        y.copy_from_slice(&x[at]);
+        softmax_rows(y, width);
+    })
 }
 
 /// Returns the gradient of the input, given the output `y` and its gradient: `dx = y (dy - Σ y dy)`.
@@ -29,13 +27,7 @@ pub fn forward(x: &[f32], width: usize) -> Vec<f32> {
 /// If sizes differ, or the last row is not whole.
 pub fn backward(y: &[f32], dy: &[f32], width: usize) -> Vec<f32> {
     assert_eq!(y.len(), dy.len(), "output and gradient differ in size");
-    let rows = par::whole_rows(y.len(), width);
-    let mut dx = uninit(y.len());
-    par::run(Rows::new(&mut dx, width), Cut::new(rows, 2 * width), |range, dx| {
-        let at = range.start * width..range.end * width;
-        backward_rows(&y[at.clone()], &dy[at], dx.data, width);
-    });
-    dx
+    by_rows(y.len(), width, 2, |at, dx| backward_rows(&y[at.clone()], &dy[at], dx, width))
 }
 
 /// Returns the logarithm of the softmax of each row of `width` values, `x - ln Σ exp(x)`.
@@ -43,12 +35,7 @@ pub fn backward(y: &[f32], dy: &[f32], width: usize) -> Vec<f32> {
 /// # Panics
 /// If the last row is not whole.
 pub fn log_forward(x: &[f32], width: usize) -> Vec<f32> {
-    let rows = par::whole_rows(x.len(), width);
-    let mut y = uninit(x.len());
-    par::run(Rows::new(&mut y, width), Cut::new(rows, 4 * width), |range, y| {
-        log_rows(&x[range.start * width..range.end * width], y.data, width);
-    });
-    y
+    by_rows(x.len(), width, 4, |at, y| log_rows(&x[at], y, width))
 }
 
 /// Returns the gradient of the input, given the output `y` of [`log_forward`] and its gradient: `dx = dy - exp(y) Σ dy`.
@@ -57,13 +44,22 @@ pub fn log_forward(x: &[f32], width: usize) -> Vec<f32> {
 /// If sizes differ, or the last row is not whole.
 pub fn log_backward(y: &[f32], dy: &[f32], width: usize) -> Vec<f32> {
     assert_eq!(y.len(), dy.len(), "output and gradient differ in size");
-    let rows = par::whole_rows(y.len(), width);
-    let mut dx = uninit(y.len());
-    par::run(Rows::new(&mut dx, width), Cut::new(rows, 4 * width), |range, dx| {
-        let at = range.start * width..range.end * width;
-        log_backward_rows(&y[at.clone()], &dy[at], dx.data, width);
+    by_rows(y.len(), width, 4, |at, dx| log_backward_rows(&y[at.clone()], &dy[at], dx, width))
+}
+
+/// Has `work` fill some rows at a time, given the places of their values, each of which costs as much as touching `cost`.
+fn by_rows(
+    len: usize,
+    width: usize,
+    cost: usize,
+    work: impl Fn(Range<usize>, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let rows = par::whole_rows(len, width);
+    let mut out = uninit(len);
+    par::run(Rows::new(&mut out, width), Cut::new(rows, cost * width), |range, out| {
+        work(range.start * width..range.end * width, out.data);
     });
-    dx
+    out
 }
 
 kernel! {

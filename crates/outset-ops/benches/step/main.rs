@@ -2,7 +2,8 @@
 //!
 //! `step ROW PRECISION THREADS` builds the network of a row, warms up and says in a line which instruction set and
 //! precisions there are. For each line on standard input, a number of seconds, it then trains for that long and answers
-//! with a line: the median of the milliseconds of a step, the number of steps, and the last loss. `benches/step/twin.py` is the same in PyTorch, network for network.
+//! with a line: the median of the milliseconds of a step, the number of steps, and the last loss. `benches/step/twin.py` is
+//! the same in PyTorch, network for network.
 #![allow(clippy::print_stdout)]
 
 #[path = "../../../outset/src/allocator.rs"]
