@@ -65,6 +65,9 @@ pub struct Rehearsal {
     pub conclude_seconds: f64,
     /// The search that the run makes, where the file asks for one.
     pub search: Option<Search>,
+    /// Memory that the process held before there was a network: what trials of a search share.
+    #[serde(skip)]
+    pub prepared_bytes: u64,
     /// Seconds between two checkpoints, or steps.
     #[serde(skip)]
     pub checkpoint: outset_spec::Checkpoint,
@@ -162,6 +165,7 @@ pub fn rehearse(
         steps,
         batch_size: prepared.recipe.batch_size,
         prepare_seconds,
+        prepared_bytes: machine::resident_memory_bytes(),
         checkpoint: prepared.recipe.checkpoint.clone(),
         search: Search::of(experiment, steps.div_ceil(steps_per_epoch.max(1))),
         patience: prepared.recipe.patience,
@@ -270,6 +274,9 @@ fn measure(
 impl Rehearsal {
     /// The forecast: `report_seconds` is what writing the report took, `peak_memory_bytes` the most memory until then.
     pub fn plan(self, report_seconds: f64, peak_memory_bytes: u64, prices: &Prices) -> Plan {
+        let peak_memory_bytes = self.search.map_or(peak_memory_bytes, |search| {
+            search.peak_memory_bytes(peak_memory_bytes, self.prepared_bytes)
+        });
         let rest = self.prepare_seconds + self.conclude_seconds + report_seconds;
         let rows = self.train_rows as f64 * self.steps as f64 * self.batch_size as f64
             / (self.train_rows.div_ceil(self.batch_size.max(1)) * self.batch_size).max(1) as f64;

@@ -10,6 +10,8 @@ use serde::Serialize;
 pub struct Search {
     /// Trials, that of the declared settings aside.
     pub trials: usize,
+    /// Trials that run side by side.
+    pub parallel: usize,
     /// Full runs that all trials together are worth, as far as the pruner's shares go.
     pub full_runs: f64,
     /// The same if every trial were trained to its end.
@@ -39,6 +41,7 @@ impl Search {
         }
         Some(Self {
             trials: settings.trials,
+            parallel: settings.side_by_side(),
             full_runs: 1.0 + settings.trials as f64 * share,
             most_full_runs: 1.0 + settings.trials as f64,
             time_limit: settings.time_limit.map(|limit| limit.0.as_secs_f64()),
@@ -51,6 +54,11 @@ impl Search {
         let by_cost = self.cost_limit.map(|cost| cost / price_per_second.max(f64::MIN_POSITIVE));
         let limits = [self.time_limit, by_cost].into_iter().flatten();
         limits.fold(train_seconds * self.full_runs, f64::min)
+    }
+
+    /// The most memory that the search takes, where one run takes so much, of which all trials share `shared_bytes`.
+    pub fn peak_memory_bytes(&self, of_one: u64, shared_bytes: u64) -> u64 {
+        of_one + (self.parallel as u64 - 1) * of_one.saturating_sub(shared_bytes)
     }
 }
 
@@ -75,6 +83,9 @@ mod tests {
         assert!((pruned.full_runs - (1.0 + 1.0 + 2.0 / 3.0 * 3.0)).abs() < 1e-9, "{pruned:?}");
         assert_eq!(pruned.seconds(10.0, 0.0), 40.0);
         let limited = search("[tune]\ntrials = 27\ntime_limit = \"30s\"\ncost_limit = 0.5\n").unwrap();
+        let alone = search("[tune]\nparallel = 1\n").unwrap();
+        assert_eq!(alone.peak_memory_bytes(100, 60), 100);
+        assert_eq!(Search { parallel: 3, ..alone }.peak_memory_bytes(100, 60), 180);
         assert_eq!((limited.seconds(10.0, 0.01), limited.seconds(10.0, 0.1)), (30.0, 5.0));
     }
 }

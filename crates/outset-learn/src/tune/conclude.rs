@@ -51,7 +51,7 @@ impl Study<'_> {
     /// Seconds that the search took before: what was written of it at its end, or what its trials took, shared by as many as
     /// run side by side now.
     pub(super) fn seconds_before(&self, database: &mut Database) -> Result<f64, LearnError> {
-        let of_trials = seconds_of(&database.trials()?) / self.parallel() as f64;
+        let of_trials = seconds_of(&database.trials()?) / self.settings.side_by_side() as f64;
         Ok(Conclusion::kept(database)?.map_or(0.0, |kept| kept.seconds).max(of_trials))
     }
 

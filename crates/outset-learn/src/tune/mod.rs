@@ -178,17 +178,11 @@ impl Study<'_> {
         self.prepared.recipe.objective.higher_is_better
     }
 
-    /// Trials that run side by side: no more than there are threads.
-    fn parallel(&self) -> usize {
-        let most = rayon::current_num_threads().min(self.settings.trials + 1);
-        self.settings.parallel.unwrap_or(most).clamp(1, most)
-    }
-
     /// Runs trials until the budget, of which so many seconds are gone, is spent; `false` where the user stopped it.
     fn search(&self, before: f64, options: &Options<'_>, observe: Observer<'_>) -> Result<bool, LearnError> {
         let mut database = self.open()?;
         let threads = rayon::current_num_threads();
-        let parallel = self.parallel();
+        let parallel = self.settings.side_by_side();
         let known = database.trials()?;
         let spent = seconds_of(&known);
         observe(Event::Study {

@@ -27,6 +27,14 @@ settings! {
     }
 }
 
+impl Settings {
+    /// Trials that run side by side: no more than there are threads.
+    pub fn side_by_side(&self) -> usize {
+        let most = rayon::current_num_threads().min(self.trials + 1);
+        self.parallel.unwrap_or(most).clamp(1, most)
+    }
+}
+
 /// Reads a `[tune]` table: its settings, and the space where it gives one.
 pub fn read(table: Option<&Table>, problems: &mut Problems) -> (Settings, Option<Vec<Parameter>>) {
     let Some(table) = table else { return (Settings::default(), None) };

@@ -13,6 +13,7 @@ use outset_learn::{event::Event, files, resume, run};
 use outset_spec::record::{Money, RunRecord};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 /// Where the last forecast of each experiment is kept, in the folder of its runs.
@@ -46,6 +47,7 @@ pub fn plan(
         }
     })?;
     let watch = Instant::now();
+    begin_and_end();
     if scratch.0.join("run.json").is_file() {
         super::report::write(&scratch.0)?;
         // A run's record is written again with what the report took.
@@ -68,6 +70,13 @@ pub fn plan(
         show(&plan, printer);
     }
     Ok(())
+}
+
+/// Begins this program and ends it again, which a run's own clock does not see.
+fn begin_and_end() {
+    if let Ok(program) = std::env::current_exe() {
+        let _ = Command::new(program).arg("--version").stdout(Stdio::null()).status();
+    }
 }
 
 fn show(plan: &Plan, printer: &Printer) {
@@ -119,7 +128,7 @@ fn show(plan: &Plan, printer: &Printer) {
                 }
             ),
         ),
-        ("energy", format!("{} Wh", significant(plan.energy_kwh * 1000.0))),
+        ("energy", watt_hours(plan.energy_kwh)),
         ("price", money(&plan.cost)),
         ("verdict", plan.verdict.clone()),
     ];
@@ -132,12 +141,14 @@ fn show(plan: &Plan, printer: &Printer) {
         return;
     }
     printer.answer(&format!("\nElsewhere, roughly (prices of {}):\n", plan.prices));
-    let mut rows = vec![["machine", "device", "time", "price", "memory"].map(str::to_owned)];
+    let mut rows = vec![["machine", "device", "time", "energy", "price", "memory"].map(str::to_owned)];
     for there in &plan.hardware {
         rows.push([
             there.name.clone(),
             there.device.clone(),
             time(there.seconds),
+            // A table of hardware need not say what it draws.
+            if there.energy_kwh > 0.0 { watt_hours(there.energy_kwh) } else { "–".to_owned() },
             money(&there.cost),
             if there.fits_memory { "fits" } else { "does not fit" }.to_owned(),
         ]);
@@ -247,6 +258,10 @@ fn take_out(table: &mut Value, parts: &[String]) {
 /// A time as people say it.
 fn time(seconds: f64) -> String {
     if seconds < 60.0 { format!("{} s", significant(seconds)) } else { clock(seconds) }
+}
+
+fn watt_hours(energy_kwh: f64) -> String {
+    format!("{} Wh", significant(energy_kwh * 1000.0))
 }
 
 fn money(money: &Money) -> String {
