@@ -119,7 +119,9 @@ kernel! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{close, same_bits_with_one_and_two_threads, values, wide};
+    use crate::testing::{
+        check_gradient, close, hides_nothing, same_bits_with_one_and_two_threads, values, wide,
+    };
 
     fn bags(count: usize, most: usize, rows: usize) -> Bags {
         let mut bags = Bags { offsets: vec![0], ..Bags::default() };
@@ -133,23 +135,71 @@ mod tests {
         bags
     }
 
-    #[test]
-    fn matches_the_twin() {
-        for (count, most, rows, width) in [(1, 0, 1, 1), (9, 4, 5, 3), (64, 40, 900, 16), (300, 90, 70, 33)] {
-            let bags = bags(count, most, rows);
-            let (table, dy) = (values(rows * width, 1), values(count * width, 2));
-            let (mut y, mut dtable) = (vec![0.0; count * width], vec![0.0; rows * width]);
-            for bag in 0..count {
-                for at in bags.offsets[bag]..bags.offsets[bag + 1] {
-                    let (row, weight) = (bags.indices[at] as usize, f64::from(bags.weights[at]));
-                    for j in 0..width {
-                        y[bag * width + j] += weight * wide(&table)[row * width + j];
-                        dtable[row * width + j] += weight * wide(&dy)[bag * width + j];
-                    }
+    /// The naive twin: output and gradient of the table.
+    fn twin(table: &[f64], width: usize, bags: &Bags, dy: &[f64]) -> [Vec<f64>; 2] {
+        let (mut y, mut dtable) = (vec![0.0; bags.len() * width], vec![0.0; table.len()]);
+        for bag in 0..bags.len() {
+            for at in bags.offsets[bag]..bags.offsets[bag + 1] {
+                let (row, weight) = (bags.indices[at] as usize, f64::from(bags.weights[at]));
+                for j in 0..width {
+                    y[bag * width + j] += weight * table[row * width + j];
+                    dtable[row * width + j] += weight * dy[bag * width + j];
                 }
             }
+        }
+        [y, dtable]
+    }
+
+    #[test]
+    fn matches_the_twin() {
+        for (count, most, rows, width) in [
+            (1, 0, 1, 1),
+            (3, 2, 1, 1),
+            (2, 9, 7, 1),
+            (9, 4, 5, 3),
+            (64, 40, 900, 16),
+            (300, 90, 70, 33),
+            (0, 0, 3, 2),
+            (0, 0, 0, 2),
+        ] {
+            let bags = bags(count, most, rows);
+            let (table, dy) = (values(rows * width, 1), values(count * width, 2));
+            let [y, dtable] = twin(&wide(&table), width, &bags, &wide(&dy));
             close(&forward(&table, width, &bags), &y);
             close(&backward(&dy, width, &bags, rows), &dtable);
+        }
+        let none = Bags::default();
+        assert_eq!((forward(&[1.0; 6], 2, &none), backward(&[], 2, &none, 3)), (vec![], vec![0.0; 6]));
+    }
+
+    #[test]
+    fn the_twin_s_gradient_is_a_slope() {
+        let bags = bags(9, 4, 5);
+        let (table, dy) = (wide(&values(15, 1)), wide(&values(27, 2)));
+        let [_, dtable] = twin(&table, 3, &bags, &dy);
+        check_gradient(&table, &dtable, |table| {
+            twin(table, 3, &bags, &dy)[0].iter().zip(&dy).map(|(y, d)| y * d).sum()
+        });
+    }
+
+    #[test]
+    fn what_is_not_finite_shows_in_all_that_it_feeds() {
+        for value in [f32::NAN, f32::INFINITY] {
+            let of_weights = {
+                let mut bags = bags(9, 4, 5);
+                bags.weights[7] = value;
+                (bags, values(15, 1), values(27, 2))
+            };
+            let (mut table, mut dy) = (values(15, 1), values(27, 2));
+            // A weight of zero does not hide it either.
+            let mut with_zero = bags(9, 4, 5);
+            (with_zero.weights[0], table[with_zero.indices[0] as usize * 3 + 1]) = (0.0, value);
+            dy[3 + 1] = value;
+            for (bags, table, dy) in [of_weights, (with_zero, table, dy)] {
+                let [y, dtable] = twin(&wide(&table), 3, &bags, &wide(&dy));
+                hides_nothing(&forward(&table, 3, &bags), &y);
+                hides_nothing(&backward(&dy, 3, &bags, 5), &dtable);
+            }
         }
     }
 

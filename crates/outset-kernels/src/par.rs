@@ -146,6 +146,8 @@ pub(crate) fn run<S: Split, R: Send>(
                 jobs.push((range, mine));
                 rest = others;
             }
+            #[cfg(test)]
+            tests::count(cut.shared, size_of::<R>() > 0);
             if !cut.shared || rayon::current_num_threads() == 1 {
                 return jobs.into_iter().map(|(range, mine)| work(range, mine)).collect();
             }
@@ -169,8 +171,34 @@ pub(crate) fn add_partials(partials: Vec<Vec<f32>>, len: usize) -> Vec<f32> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use std::cell::Cell;
+
+    /// How many loops of several parts a thread has begun.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Loops {
+        /// Those that were shared with other threads.
+        pub(crate) shared: usize,
+        /// Those that stayed on the thread although their parts return something, such as sums.
+        pub(crate) kept: usize,
+    }
+
+    thread_local! {
+        static LOOPS: Cell<Loops> = const { Cell::new(Loops { shared: 0, kept: 0 }) };
+    }
+
+    pub(super) fn count(shared: bool, returns: bool) {
+        let mut loops = LOOPS.get();
+        loops.shared += usize::from(shared);
+        loops.kept += usize::from(!shared && returns);
+        LOOPS.set(loops);
+    }
+
+    /// What this thread has begun.
+    pub(crate) fn loops() -> Loops {
+        LOOPS.get()
+    }
 
     #[test]
     fn parts_cover_the_rows_once_and_in_order() {

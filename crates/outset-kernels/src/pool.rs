@@ -211,7 +211,9 @@ pub fn average_backward(dy: &[f32], pool: &Pool) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check_gradient, close, same_bits_with_one_and_two_threads, values, wide};
+    use crate::testing::{
+        check_gradient, close, hides_nothing, same_bits_with_one_and_two_threads, values, wide,
+    };
 
     fn cases() -> Vec<Pool> {
         let base = Pool { planes: 3, image: [6, 7], kernel: [2, 2], stride: [2, 2], padding: [0, 0] };
@@ -305,6 +307,20 @@ mod tests {
             let mut x = [1.0, 2.0, 3.0, 4.0];
             x[at] = f32::NAN;
             assert!(max(&x, &pool).0[0].is_nan() && average(&x, &pool)[0].is_nan());
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_in_the_gradient_shows_in_all_that_it_feeds() {
+        for (pool, value) in
+            cases()[..4].iter().flat_map(|pool| [f32::NAN, f32::INFINITY].map(|value| (pool, value)))
+        {
+            let x = values(pool.planes * pool.input_pixels(), 1);
+            let mut dy = values(pool.planes * pool.output_image().iter().product::<usize>(), 2);
+            dy[4] = value;
+            hides_nothing(&average_backward(&dy, pool), &average_gradient_twin(&wide(&dy), pool));
+            let got = max_backward(&dy, &max(&x, pool).1, pool);
+            hides_nothing(&got, &max_gradient_twin(&wide(&x), &wide(&dy), pool));
         }
     }
 

@@ -1,6 +1,9 @@
 //! What the tests of several modules share: made-up data, comparisons, and pools of one and of two threads.
 
-use crate::precision::{self, Precision};
+use crate::{
+    par,
+    precision::{self, Precision},
+};
 
 /// Returns `len` reproducible values in `[-1, 1)`.
 pub(crate) fn values(len: usize, seed: u64) -> Vec<f32> {
@@ -81,12 +84,20 @@ pub(crate) fn hides_nothing(got: &[f32], expected: &[f64]) {
     assert_eq!(hidden, None, "the place of a value that is finite but should not be");
 }
 
-/// Asserts that `function` gives the very same bits with one and with two threads.
+/// Asserts that `function` gives the very same bits with one and with two threads, and that it is large enough for the threads
+/// to share its work: above all that whose parts return something, which are otherwise in order by themselves.
 #[track_caller]
 pub(crate) fn same_bits_with_one_and_two_threads(function: impl Fn() -> Vec<Vec<f32>> + Sync) {
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let outputs = pool.install(&function);
+        // The pool's threads have worked for nothing else.
+        let loops = pool.broadcast(|_| par::tests::loops());
+        assert!(loops.iter().any(|loops| loops.shared > 0), "no loop is large enough to be shared");
+        assert!(
+            loops.iter().all(|loops| loops.kept == 0),
+            "a loop whose parts return something is not shared"
+        );
         outputs.into_iter().map(|o| o.into_iter().map(f32::to_bits).collect::<Vec<_>>()).collect::<Vec<_>>()
     };
     assert!(run(1) == run(2));

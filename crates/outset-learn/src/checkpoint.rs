@@ -161,9 +161,31 @@ pub fn find(checkpoints: &Path) -> Found {
     found
 }
 
-/// Removes what was left half-written, and all but the latest `keep` checkpoints.
-pub fn prune(checkpoints: &Path, keep: usize) {
-    let old = list(checkpoints).into_iter().skip(keep).map(|(_, path)| path);
+impl Found {
+    /// What there is to say of those that were passed over. Damaged ones are removed, so that they are neither taken for
+    /// whole nor counted among those to keep; what could not be read may yet be whole.
+    pub fn clear(&self) -> Vec<String> {
+        let next = match &self.newest {
+            Some((next, _)) => format!("goes on from `{}`", next.display()),
+            None => "begins again".to_owned(),
+        };
+        let told = self.refused.iter().map(|(path, error)| {
+            if matches!(error, CheckpointError::Altered { .. } | CheckpointError::Malformed { .. }) {
+                let _ = std::fs::remove_dir_all(path);
+            }
+            let cause =
+                std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
+            format!("checkpoint `{}` is damaged ({error}{cause}); training {next}", path.display())
+        });
+        told.collect()
+    }
+}
+
+/// Removes what was left half-written, and all but the latest `keep` checkpoints until `step`; later ones are of a
+/// training that this one did not go on from.
+pub fn prune(checkpoints: &Path, keep: usize, step: usize) {
+    let until = list(checkpoints).into_iter().filter(|(at, _)| *at <= step);
+    let old = until.skip(keep).map(|(_, path)| path);
     let entries = std::fs::read_dir(checkpoints).into_iter().flatten().flatten();
     let partial =
         entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "partial"));
@@ -214,9 +236,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         (1..=5).for_each(|step| write_at(folder.path(), step));
         std::fs::create_dir(folder.path().join("step-000006.partial")).unwrap();
-        prune(folder.path(), 2);
+        prune(folder.path(), 2, 5);
         let steps: Vec<usize> = list(folder.path()).into_iter().map(|(step, _)| step).collect();
         assert_eq!(steps, [5, 4]);
         assert!(!folder.path().join("step-000006.partial").exists());
+        // What was written just now stays beside a later one that could not be read.
+        write_at(folder.path(), 3);
+        prune(folder.path(), 1, 3);
+        let steps: Vec<usize> = list(folder.path()).into_iter().map(|(step, _)| step).collect();
+        assert_eq!(steps, [5, 4, 3]);
     }
 }

@@ -59,6 +59,20 @@ pub enum LearnError {
     /// There is not enough memory for the network.
     #[error("{}", too_large(*parameters, *bytes, *usable))]
     TooLarge { parameters: f64, bytes: f64, usable: f64 },
+    /// There is not enough memory for the pixels of a column; `fits` is the largest side for which there is.
+    #[error(
+        "the pixels of {pictures} pictures of column `{column}`, {size} × {size} each, take {} GiB of memory, but {} GiB can be had",
+        gib(*bytes),
+        gib(*usable)
+    )]
+    PicturesTooLarge {
+        column: String,
+        pictures: usize,
+        size: usize,
+        bytes: f64,
+        usable: f64,
+        fits: Option<usize>,
+    },
     /// The loss is no longer a number.
     #[error("training stopped at step {step}: {}", not_finite(last.as_deref()))]
     NotFinite { step: usize, last: Option<String>, checkpoint: Option<PathBuf>, learning_rate: f64 },
@@ -66,13 +80,16 @@ pub enum LearnError {
 
 /// What a network takes and what there is.
 fn too_large(parameters: f64, bytes: f64, usable: f64) -> String {
-    let gib = |bytes: f64| verdict::number(bytes / f64::from(1 << 30));
     format!(
         "training the network's {} parameters takes {} GiB of memory, but {} GiB can be had",
         verdict::number(parameters),
         gib(bytes),
         gib(usable)
     )
+}
+
+fn gib(bytes: f64) -> String {
+    verdict::number(bytes / f64::from(1 << 30))
 }
 
 fn listed(differences: &[String]) -> String {
@@ -113,6 +130,10 @@ impl LearnError {
             Self::TooLarge { .. } => {
                 Some("give it fewer or narrower layers, or a smaller `model.size`".to_owned())
             }
+            Self::PicturesTooLarge { column, size, fits, .. } => Some(match fits {
+                Some(fits) => format!("set `inputs.{column}.size` to at most {fits} (it is {size})"),
+                None => "read fewer pictures, or do it on a machine with more memory".to_owned(),
+            }),
             Self::StudyChanged { study, name, .. } => Some(if study.starts_with("postgres://") {
                 format!("put the experiment back to go on with it, or give it another `name` than `{name}`")
             } else {
@@ -143,6 +164,7 @@ impl LearnError {
                 | Self::NothingToResume { .. }
                 | Self::StudyChanged { .. }
                 | Self::TooLarge { .. }
+                | Self::PicturesTooLarge { .. }
                 | Self::Busy { .. }
         )
     }

@@ -16,6 +16,7 @@ use crate::prepare::Prepared;
 use outset_data::types::{Column, TextInput};
 use outset_data::{Cells, Features, FittedInput};
 use outset_spec::record::{Excerpts, TextGroup, TextRecord};
+use std::iter::once;
 use std::ops::Range;
 use std::path::Path;
 
@@ -75,7 +76,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn record(&self, answer: &Answered) -> TextRecord {
         let cell = self.cells.text(answer.row as usize).unwrap_or_default();
-        let clean = self.text.cleaner.clean(&cell);
+        let clean = self.text.shown(&cell);
         let mut words = TextInput::words(&clean);
         let cut = words.len() > WORDS;
         words.truncate(WORDS);
@@ -100,14 +101,15 @@ impl Reader<'_> {
             return Vec::new();
         }
         let without = |word: &Range<usize>| format!("{}{}", &clean[..word.start], &clean[word.end..]);
-        let changed: Vec<String> = words.iter().map(without).collect();
-        let cells = Cells::Text(changed.iter().map(|text| Some(text.as_str())).collect());
-        let places: Vec<u32> = (0..words.len() as u32).collect();
+        // The whole text first: cleaned twice, it may be another than what was answered.
+        let asked: Vec<String> = once(clean.to_owned()).chain(words.iter().map(without)).collect();
+        let cells = Cells::Text(asked.iter().map(|text| Some(text.as_str())).collect());
+        let places: Vec<u32> = (0..asked.len() as u32).collect();
         let column = Column { name: self.name, cells: &cells, rows: &places };
         let Ok(encoded) = self.prepared.preprocessor.inputs[self.column].encode(column) else {
             return vec![0.0; words.len()];
         };
-        let same = vec![answer.row; words.len()];
+        let same = vec![answer.row; asked.len()];
         let features: Vec<Features> = self
             .prepared
             .features
@@ -119,11 +121,10 @@ impl Reader<'_> {
                 },
             )
             .collect();
-        let asked = self.network.answers(&features, &places, &device::chosen());
+        let answers = self.network.answers(&features, &places, &device::chosen());
         let classes = self.prepared.truths[self.output].width();
-        asked[self.output]
-            .chunks_exact(classes)
-            .map(|values| answer.probability - values[answer.predicted])
-            .collect()
+        let probabilities = answers[self.output].chunks_exact(classes).map(|values| values[answer.predicted]);
+        let probabilities: Vec<f64> = probabilities.collect();
+        probabilities[1..].iter().map(|without| probabilities[0] - without).collect()
     }
 }

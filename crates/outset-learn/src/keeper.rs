@@ -43,7 +43,7 @@ impl Keeper {
     ) -> Result<Self, LearnError> {
         let (metrics, checkpoints) = (run.join("metrics.jsonl"), run.join("checkpoints"));
         crate::files::write(&metrics, so_far)?;
-        checkpoint::prune(&checkpoints, usize::MAX);
+        checkpoint::prune(&checkpoints, usize::MAX, usize::MAX);
         let failed = |source| LearnError::Write { path: metrics.clone(), source };
         let file = File::options().append(true).open(&metrics).map_err(failed)?;
         Ok(Self {
@@ -112,7 +112,7 @@ impl Keeper {
         let metrics = ("metrics.jsonl".to_owned(), self.text.clone());
         let folder = self.checkpoints.join(checkpoint::name(progress.step));
         checkpoint::write(&folder, self.seed, Some(progress), files.chain([Ok(metrics)]))?;
-        checkpoint::prune(&self.checkpoints, self.settings.keep);
+        checkpoint::prune(&self.checkpoints, self.settings.keep, progress.step);
         (self.saved_at, self.saved_step, self.last_took) = (Instant::now(), progress.step, clock.elapsed());
         Ok(())
     }

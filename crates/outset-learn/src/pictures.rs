@@ -44,6 +44,35 @@ pub(crate) fn open(
     names
 }
 
+/// Finds out whether the pixels of all pictures fit into the memory that may be taken, before one is decoded.
+///
+/// # Errors
+/// If they do not.
+pub(crate) fn check_memory(
+    names: &[String],
+    table: &Table,
+    settings: &IndexMap<String, ColumnSettings>,
+    usable: Option<f64>,
+) -> Result<(), LearnError> {
+    let Some(mut usable) = usable else { return Ok(()) };
+    for name in names {
+        let (Some(Cells::Image(images)), Some(ColumnSettings::Image(settings))) =
+            (table.get(name), settings.get(name))
+        else {
+            continue;
+        };
+        let Some(shape) = settings.shape() else { continue };
+        let pictures = images.to_decode(shape);
+        let bytes = pictures as f64 * shape.length() as f64;
+        if bytes > usable {
+            let (column, size, fits) = (name.clone(), shape.width, settings.largest_size(pictures, usable));
+            return Err(LearnError::PicturesTooLarge { column, pictures, size, bytes, usable, fits });
+        }
+        usable -= bytes;
+    }
+    Ok(())
+}
+
 /// Decodes all pictures on all cores and tells which cannot be used, by column.
 ///
 /// # Errors
@@ -107,4 +136,58 @@ pub(crate) fn unmixed(preprocessor: &Preprocessor) -> Option<String> {
             names.join(", ")
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use outset_data::lot::Lot;
+    use outset_data::pictures::{Channels, Images, Picture, made};
+    use outset_data::types::ImageSettings;
+    use std::sync::Arc;
+
+    #[test]
+    fn pictures_must_fit_into_memory_together() {
+        let picture =
+            |seed| Some(Arc::new(Picture::from_bytes("p", made(8, Channels::Grey, &mut Lot::new(seed)))));
+        let shared = picture(1);
+        let cells = || Cells::Image(Images(vec![shared.clone(), picture(2), shared.clone(), None]));
+        let names = ["a".to_owned(), "b".to_owned()];
+        let table = Table::new(names.iter().map(|name| (name.clone(), cells())).collect(), 4);
+        let image = || {
+            ColumnSettings::Image(ImageSettings {
+                size: Some(32),
+                channels: Some(Channels::Grey),
+                ..Default::default()
+            })
+        };
+        let settings: IndexMap<String, ColumnSettings> =
+            names.iter().map(|name| (name.clone(), image())).collect();
+        // Two different pictures of 1024 pixels in each column.
+        let check = |usable| check_memory(&names, &table, &settings, usable);
+        assert!(check(None).is_ok() && check(Some(4096.0)).is_ok());
+        let error = check(Some(4095.0)).unwrap_err();
+        let LearnError::PicturesTooLarge { ref column, pictures, bytes, usable, fits, .. } = error else {
+            panic!("{error}")
+        };
+        assert_eq!((column.as_str(), pictures, bytes, usable, fits), ("b", 2, 2048.0, 2047.0, Some(31)));
+        assert!(
+            error.hint().unwrap().contains("`inputs.b.size` to at most 31 (it is 32)") && error.is_users()
+        );
+        let error = check(Some(100.0)).unwrap_err();
+        assert!(error.hint().unwrap().contains("fewer pictures"), "{error}");
+        let gib = f64::from(1 << 30);
+        let error = LearnError::PicturesTooLarge {
+            column: "photo".into(),
+            pictures: 100_000,
+            size: 224,
+            bytes: 14.0 * gib,
+            usable: 4.5 * gib,
+            fits: Some(127),
+        };
+        assert_eq!(
+            error.to_string(),
+            "the pixels of 100000 pictures of column `photo`, 224 × 224 each, take 14.00 GiB of memory, but 4.500 GiB can be had"
+        );
+    }
 }

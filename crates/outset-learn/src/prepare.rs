@@ -13,7 +13,7 @@ use crate::network::{self, Design};
 use crate::recipe::{self, Recipe};
 use crate::size::Size;
 use crate::train::Examples;
-use crate::{combiner, decoders, encoders, pictures, tagging};
+use crate::{combiner, decoders, encoders, machine, pictures, tagging};
 use indexmap::IndexMap;
 use outset_data::types::{self, ColumnSettings};
 use outset_data::{
@@ -142,6 +142,7 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     let pictures = pictures::open(experiment, &mut table, &loaded.files, &mut inputs);
     let (all_inputs, _) = read_inputs(&inputs, 0, &mut problems);
     std::mem::take(&mut problems).or(())?;
+    pictures::check_memory(&pictures, &table, &all_inputs, machine::usable_memory_bytes())?;
     let skipped = pictures::decode(&pictures, &table, &all_inputs, experiment.data.max_skipped, observe)?;
     let divide = |inputs: &IndexMap<String, ColumnSettings>| {
         split(&table, &experiment.data.split, given.as_deref(), inputs, &output_settings)

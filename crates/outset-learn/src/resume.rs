@@ -1,6 +1,6 @@
 //! Going on with a run that was stopped: `state.json`, and what must be as it was.
 
-use crate::checkpoint::{self, CheckpointError};
+use crate::checkpoint;
 use crate::error::LearnError;
 use crate::event::{Event, Observer};
 use crate::files;
@@ -131,26 +131,13 @@ pub fn resume(
             ),
         });
     }
-    let checkpoint::Found { newest, refused } = checkpoint::find(&folder.join("checkpoints"));
-    for (path, error) in &refused {
-        let next = match &newest {
-            Some((next, _)) => format!("goes on from `{}`", next.display()),
-            None => "begins again".to_owned(),
-        };
-        let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
-        let text = format!("checkpoint `{}` is damaged ({error}{cause}); training {next}", path.display());
-        observe(Event::Note { text });
-        // Out of the way, so that it is neither taken for whole nor counted among those to keep; what could not be read may
-        // yet be whole.
-        if matches!(error, CheckpointError::Altered { .. } | CheckpointError::Malformed { .. }) {
-            let _ = std::fs::remove_dir_all(path);
-        }
-    }
+    let found = checkpoint::find(&folder.join("checkpoints"));
+    found.clear().into_iter().for_each(|text| observe(Event::Note { text }));
     state.state = "running".to_owned();
     state.error = None;
     state.threads = threads;
     write_state(folder, &state)?;
-    let checkpoint = newest.map(|(_, checkpoint)| checkpoint);
+    let checkpoint = found.newest.map(|(_, checkpoint)| checkpoint);
     let way = Way { prepared, folder: folder.to_owned(), checkpoint, price_per_second, interrupt, started };
     way.go(&mut state, observe).map(|finished| Resumed::Finished(Box::new(finished)))
 }

@@ -88,7 +88,7 @@ pub fn ema_step<const D: usize>(average: Tensor<D>, x: Tensor<D>, decay: f64) ->
         return average.clone() + (x - average) * (1.0 - decay);
     }
     let (mut average, x) = (owned(primitive(average)), contiguous(primitive(x)));
-    kernel::ema_step(values_mut(&mut average), values(&x), decay as f32);
+    kernel::ema_step(values_mut(&mut average), values(&x), decay);
     tensor(average)
 }
 

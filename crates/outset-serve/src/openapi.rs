@@ -221,7 +221,10 @@ fn input_schema(input: &InputSignature) -> Value {
             { "type": ["string", "null"] },
         ] }),
         "date" => json!({ "type": ["string", "number", "null"] }),
-        "text" => json!({ "type": ["string", "number", "boolean", "null"], "maxLength": 1_000_000 }),
+        "text" => json!({ "anyOf": [
+            { "type": ["string", "number", "boolean", "null"], "maxLength": 1_000_000 },
+            { "type": "array", "items": { "type": "string" }, "description": "its words" },
+        ] }),
         "image" => json!({ "type": ["string", "null"], "contentEncoding": "base64" }),
         _ => json!({ "type": ["string", "number", "boolean", "null"] }),
     };

@@ -52,6 +52,8 @@ pub(crate) enum Refusal {
     ContentType { found: String, expected: &'static str },
     #[error("`{name}` is not a picture, expected PNG, JPEG, WebP, BMP, GIF or TIFF")]
     NotAPicture { name: String },
+    #[error("`{name}` is not text in UTF-8, and its column holds no pictures")]
+    NotText { name: String },
     #[error("`{name}` has {} × {} pixels, but a picture may have {} million", .size[0], .size[1], MAX_PIXELS / 1_000_000)]
     TooManyPixels { name: String, size: [u32; 2] },
     #[error("the pictures of the body have more than {} million pixels together", MAX_PIXELS / 1_000_000)]
@@ -110,6 +112,7 @@ impl Refusal {
             Self::ContentType { .. }
             | Self::Compressed { .. }
             | Self::NotAPicture { .. }
+            | Self::NotText { .. }
             | Self::NoPictureAlone => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::SlowBody { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::NoKey | Self::WrongKey => StatusCode::UNAUTHORIZED,

@@ -46,8 +46,11 @@ pub(crate) fn run(
     ready: impl FnOnce(SocketAddr),
     stop: impl FnOnce() -> Result<Stop, ServeError>,
 ) -> Result<(), ServeError> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServeError::Threads)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(connection_threads(rayon::current_num_threads()))
+        .enable_all()
+        .build()
+        .map_err(ServeError::Threads)?;
     let result = runtime.block_on(async {
         let address = settings.address;
         let listen = |source| ServeError::Listen { address, source };
@@ -61,6 +64,14 @@ pub(crate) fn run(
     // What has not ended by now was waited for long enough.
     runtime.shutdown_background();
     result
+}
+
+/// Threads that serve connections, beside a model that works on so many: as many, and never one alone.
+///
+/// Long work is done aside, but a worker reads and writes short JSON itself: with a second one, health calls need not
+/// wait for that.
+fn connection_threads(model_threads: usize) -> usize {
+    model_threads.max(2)
 }
 
 async fn accept(

@@ -1,7 +1,7 @@
 //! Rows from uploads: one picture as the whole body, or a form with files (`multipart/form-data`, RFC 7578).
 //!
-//! A form is one row: a file or a text for each column. Several files under one name are several rows, which share the
-//! other values.
+//! A form is one row: a file or a text for each column. A file of UTF-8 for a column without pictures is a text as if it
+//! were typed in. Several pictures under one name are several rows, which share the other values.
 
 use crate::app::{App, Model};
 use crate::refusal::Refusal;
@@ -22,6 +22,17 @@ pub(crate) enum Kind {
     Picture(String),
 }
 
+impl Kind {
+    /// The content type of an upload; `None` for what is read as JSON.
+    pub fn of_upload(&self) -> Option<&str> {
+        match self {
+            Self::Json | Self::Form => None,
+            Self::Multipart(_) => Some("multipart/form-data"),
+            Self::Picture(found) => Some(found),
+        }
+    }
+}
+
 /// The types of bodies that a call without uploads takes, in words.
 pub(crate) const JSON: &str = "`application/json`";
 
@@ -38,7 +49,11 @@ pub(crate) fn expected(model: &Model) -> &'static str {
 pub(crate) fn read(app: &App, body: &[u8], kind: &Kind) -> Result<Rows, Refusal> {
     let pictures: Vec<&str> = app.model.pictures().collect();
     let rows = match (kind, &pictures[..]) {
-        (Kind::Multipart(boundary), _) => form(body, boundary, &pictures, app.max_rows, app.max_body)?,
+        (Kind::Multipart(boundary), _) => {
+            let names = app.model.signature.inputs.iter().map(|input| input.name.as_str());
+            let others: Vec<&str> = names.filter(|name| !pictures.contains(name)).collect();
+            form(body, boundary, [&pictures, &others], app.max_rows, app.max_body)?
+        }
         (Kind::Picture(found), []) => {
             return Err(Refusal::ContentType { found: found.clone(), expected: expected(&app.model) });
         }
@@ -95,7 +110,7 @@ struct Part<'a> {
 fn form(
     body: &[u8],
     boundary: &str,
-    pictures: &[&str],
+    [pictures, others]: [&[&str]; 2],
     max_rows: usize,
     max_body: usize,
 ) -> Result<Vec<Map<String, Value>>, Refusal> {
@@ -103,11 +118,16 @@ fn form(
     let mut shared = Map::new();
     let mut files: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for part in parts(body, boundary).map_err(malformed)? {
-        if part.is_file || pictures.contains(&part.name.as_str()) {
-            let value = picture(&part.name, part.content)?;
+        let (name, text) = (part.name.as_str(), std::str::from_utf8(part.content));
+        if part.is_file && text.is_err() && others.contains(&name) {
+            return Err(Refusal::NotText { name: part.name });
+        }
+        // A picture under a name that the model does not know is for the model to name.
+        if pictures.contains(&name) || (part.is_file && text.is_err()) {
+            let value = picture(name, part.content)?;
             files.entry(part.name).or_default().push(value);
         } else {
-            let text = std::str::from_utf8(part.content).map_err(|_| malformed("a value is not UTF-8"))?;
+            let text = text.map_err(|_| malformed("a value is not UTF-8"))?;
             if shared.insert(part.name, text.into()).is_some() {
                 return Err(malformed("a name stands twice"));
             }
@@ -220,7 +240,7 @@ mod tests {
     }
 
     fn read_form(body: &[u8]) -> Result<Vec<Map<String, Value>>, Refusal> {
-        form(body, "x y", &["photo"], 4, 1000)
+        form(body, "x y", [&["photo"], &["review"]], 4, 1000)
     }
 
     #[test]
@@ -235,6 +255,19 @@ mod tests {
         let rows = read_form(&body(&twice)).unwrap();
         let ages: Vec<&Value> = rows.iter().map(|row| &row["age"]).collect();
         assert_eq!(ages, ["30", "30"]);
+    }
+
+    #[test]
+    fn a_file_of_text_is_a_text() {
+        let review: (&str, &[u8]) = ("name=\"review\"; filename=\"review.txt\"", "a good 电影\n".as_bytes());
+        let rows = read_form(&body(&[review, ("name=age; filename=age.txt", b"30")])).unwrap();
+        assert_eq!(rows, [json!({"review": "a good 电影\n", "age": "30"}).as_object().unwrap().clone()]);
+        let refused = |parts: &[(&str, &[u8])]| read_form(&body(parts)).unwrap_err().to_string();
+        assert_eq!(refused(&[review, review]), "the form cannot be read: a name stands twice");
+        let png = made(8, Channels::Grey, &mut Lot::new(1));
+        let neither = "`review` is not text in UTF-8, and its column holds no pictures";
+        assert_eq!(refused(&[("name=review; filename=a.png", &png)]), neither);
+        assert_eq!(refused(&[("name=review", b"\xff")]), "the form cannot be read: a value is not UTF-8");
     }
 
     #[test]

@@ -97,6 +97,35 @@ fn a_trained_model_is_served_as_it_was_tested_until_the_signal_to_stop() {
         "remark": ""});
     assert_eq!(post("/predict", &empty).status, 200);
 
+    // A form, in which the remark is a file.
+    let remark = "remark\"; filename=\"remark.txt";
+    let parts = [
+        ("size", "70.5"),
+        ("rooms", "3"),
+        ("color", "red"),
+        ("day", "2021-03-04"),
+        ("wishes", "sun"),
+        (remark, "quiet"),
+    ];
+    let form: String = parts
+        .iter()
+        .map(|(name, value)| {
+            format!("--edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        })
+        .collect();
+    let kind = ("Content-Type", "multipart/form-data; boundary=edge");
+    let answered =
+        Client::connect(address).ask("POST", "/predict", &[kind], format!("{form}--edge--\r\n").as_bytes());
+    assert_eq!(answered.json(), answer);
+
+    // A text as a list of its words.
+    let [text, list] = [json!("near the park"), json!(["near", "the", "park"])].map(|remark| {
+        let mut other = row.clone();
+        other["remark"] = remark;
+        post("/predict", &other).json()
+    });
+    assert_eq!(text, list);
+
     // A text of unknown tokens alone, one of white space, and long ones.
     let mut say = |remark: String| {
         let mut other = row.clone();
@@ -126,6 +155,8 @@ fn a_trained_model_is_served_as_it_was_tested_until_the_signal_to_stop() {
 
     // The examples that the server gives of itself are answered.
     let api = client.ask("GET", "/openapi.json", &[], b"").json();
+    let remark = &api["components"]["schemas"]["Row"]["properties"]["remark"];
+    assert_eq!(remark["anyOf"][1]["items"], json!({"type": "string"}), "a text may be a list: {remark}");
     for (path, calls) in api["paths"].as_object().unwrap() {
         let Some(content) = calls.pointer("/post/requestBody/content/application~1json") else { continue };
         let examples = &content["examples"];

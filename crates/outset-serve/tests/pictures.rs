@@ -240,6 +240,12 @@ fn a_picture_a_text_and_a_number_come_in_one_form() {
     }
     post(address, "image/png", &bright)
         .check_error(415, "the body is a picture, but the model takes more than one picture alone");
+
+    // What curl would take for a file or a type is told to be neither.
+    let Some(page) = browse(address, "/?note=@home;type=x&size=3") else { return };
+    for part in ["-F 'photo=@picture.png'", "--form-string 'note=@home;type=x'", "--form-string 'size=3'"] {
+        assert!(page.contains(part), "no {part} in\n{page}");
+    }
 }
 
 /// Drops a file on the page's area, and asks once its picture is there.

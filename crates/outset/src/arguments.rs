@@ -55,6 +55,17 @@ pub struct What {
     pub target: Vec<String>,
 }
 
+/// Where runs go, and what they cost.
+#[derive(Clone, Debug, Args)]
+pub struct Where {
+    /// Folder of the runs [default: `runs` beside the experiment]
+    #[arg(long, value_name = "DIR")]
+    pub runs: Option<PathBuf>,
+    /// Table of prices [default: `prices.toml` beside the experiment, else the built-in one]
+    #[arg(long, value_name = "FILE")]
+    pub prices: Option<PathBuf>,
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -78,12 +89,8 @@ pub enum Command {
     Plan {
         #[command(flatten)]
         what: What,
-        /// Table of prices [default: `prices.toml` beside the experiment, else the built-in one]
-        #[arg(long, value_name = "FILE")]
-        prices: Option<PathBuf>,
-        /// Folder of the runs, where the forecast is kept [default: `runs` beside the experiment]
-        #[arg(long, value_name = "DIR")]
-        runs: Option<PathBuf>,
+        #[command(flatten)]
+        place: Where,
         /// Say instead which language model makes the most of so many floating-point operations
         #[arg(long, value_name = "FLOPS", conflicts_with_all = ["words", "target", "prices", "runs"])]
         language_model: Option<f64>,
@@ -95,9 +102,8 @@ pub enum Command {
     Run {
         #[command(flatten)]
         what: What,
-        /// Folder for the run's folder [default: `runs` beside the experiment]
-        #[arg(long, value_name = "DIR")]
-        runs: Option<PathBuf>,
+        #[command(flatten)]
+        place: Where,
     },
     /// Train and evaluate on val, leaving the test part alone; or go on with a run that was stopped
     Train {
@@ -106,17 +112,15 @@ pub enum Command {
         /// Go on with this run, in its own folder, to the end that it was begun for
         #[arg(long, value_name = "RUN", conflicts_with_all = ["words", "target", "runs"])]
         resume: Option<PathBuf>,
-        /// Folder for the run's folder [default: `runs` beside the experiment]
-        #[arg(long, value_name = "DIR")]
-        runs: Option<PathBuf>,
+        #[command(flatten)]
+        place: Where,
     },
     /// Search for better settings, test the best once; asked again, the search goes on
     Tune {
         #[command(flatten)]
         what: What,
-        /// Folder for the run's folder [default: `runs` beside the experiment]
-        #[arg(long, value_name = "DIR")]
-        runs: Option<PathBuf>,
+        #[command(flatten)]
+        place: Where,
         /// Folder of the search, which several processes may share, or `postgres://USER@HOST/DATABASE`, which many
         /// machines may share [default: `NAME.study` beside the runs]
         #[arg(long, value_name = "DIR | URL")]

@@ -7,7 +7,7 @@ mod samples;
 use common::Sandbox;
 use expect_test::expect;
 use outset_data::lot::Lot;
-use outset_data::pictures::{Channels, Shape, made, png};
+use outset_data::pictures::{Channels, Shape, base64, made, png};
 use samples::{jpeg, pretended};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -128,7 +128,11 @@ fn the_report_shows_pictures() {
         assert_eq!((&gallery["input"], &gallery["output"]), (&"image".into(), &"label".into()));
         let groups = gallery["groups"].as_array().unwrap();
         let titles: Vec<&str> = groups.iter().map(|group| group["title"].as_str().unwrap()).collect();
-        assert!(titles.contains(&"What the answer hangs on"), "{titles:?}");
+        for title in ["Least sure", "Right and sure of it", "What the answer hangs on"] {
+            let group = groups.iter().find(|group| group["title"] == title);
+            let pictures = group.unwrap_or_else(|| panic!("no {title} in {titles:?}"))["pictures"].as_array();
+            assert!(pictures.is_some_and(|pictures| !pictures.is_empty()), "{title} is empty");
+        }
         let seen = groups.iter().find(|group| group["title"] == "As the network sees them while training");
         assert_eq!(seen.unwrap()["pictures"].as_array().unwrap().len(), 24, "{titles:?}");
         let bytes = |picture: &Value| {
@@ -158,6 +162,25 @@ fn every_encoder_of_pictures_trains_and_is_served_alike() {
         // Loading replays the probes.
         sandbox.ok(&["-q", "predict", "runs/it-1", "sides"]);
     }
+}
+
+#[test]
+fn rows_of_pictures_can_be_probes() {
+    let sandbox = sides(20);
+    sandbox.ok(&[&["-q", "run", "sides", "--target", "label", "bundle.probes=rows"], &TINY[..]].concat());
+    let files: HashSet<String> = (0..20)
+        .flat_map(|number| ["left", "right"].map(|side| format!("sides/{side}/{number:03}.png")))
+        .map(|file| base64(&std::fs::read(sandbox.path(&file)).unwrap()))
+        .collect();
+    let probes = sandbox.read("runs/sides-1/bundle/probes.jsonl");
+    assert!(probes.lines().count() >= 8, "{probes}");
+    for probe in probes.lines() {
+        let probe: Value = serde_json::from_str(probe).unwrap();
+        assert!(files.contains(probe["row"]["image"].as_str().unwrap()), "a probe is a picture of the data");
+        assert!(probe["answer"]["label"]["prediction"].is_string(), "{probe}");
+    }
+    // Loading replays them.
+    sandbox.ok(&["-q", "predict", "runs/sides-1", "sides"]);
 }
 
 #[test]

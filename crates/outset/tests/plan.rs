@@ -113,6 +113,14 @@ fn a_search_is_foretold_by_its_trials() {
     let search = &plan["rehearsal"]["search"];
     assert_eq!((&search["trials"], search["most_full_runs"].as_f64()), (&27.into(), Some(28.0)));
     assert!((search["full_runs"].as_f64().unwrap() - 4.0).abs() < 1e-9);
+    // Nothing of it stops early but trials, which the shares tell.
+    assert_eq!(plan["least_seconds"], plan["seconds"]);
+    let limited = self::plan(&sandbox, &["tune.time_limit=1ms"]);
+    let verdict = limited["verdict"].as_str().unwrap();
+    assert!(
+        verdict.starts_with("fits if `tune.trials=") && verdict.contains("`tune.time_limit`"),
+        "{verdict}"
+    );
     assert!(sandbox.ok(&["plan"]).contains("search     27 trials, worth about 4.0 full runs, 28 at most"));
 }
 

@@ -179,7 +179,9 @@ fn tags_and_a_category_come_from_one_network() {
     let record = sandbox.json("runs/both-1/run.json");
     assert!(record["metrics"]["test"]["tags"]["entity_f1"].as_f64().unwrap() > 0.8, "{}", record["metrics"]);
     assert!(record["metrics"]["test"]["kind"]["accuracy"].as_f64().unwrap() > 0.8);
-    assert!(record["baselines"]["tf_idf"]["test"]["kind"]["accuracy"].is_number());
+    // `rains` alone tells the kinds apart, while always saying `talk` is right in six of ten.
+    let baseline = record["baselines"]["tf_idf"]["test"]["kind"]["accuracy"].as_f64().unwrap();
+    assert!(baseline > 0.8, "{baseline}");
     assert!(record["baselines"]["tf_idf"]["test"]["tags"].is_null());
 }
 

@@ -4,6 +4,7 @@ mod common;
 
 use common::Sandbox;
 use expect_test::{Expect, expect};
+use serde_json::{Value, json};
 
 /// Reviews in turns good and bad.
 fn reviews() -> String {
@@ -185,6 +186,34 @@ fn a_trained_tokenizer_can_be_used_again() {
         let metrics =
             |run: &str| sandbox.json(&format!("runs/reviews-{run}/run.json"))["metrics"]["val"].clone();
         assert_eq!(metrics("1"), metrics("2"), "{tokenizer}");
+    }
+}
+
+#[test]
+fn lists_of_words_are_texts() {
+    let lists: String = (0..80)
+        .map(|row| {
+            let (word, label) = [("good", "yes"), ("bad", "no")][row % 2];
+            let day = (row % 7).to_string();
+            let review: [&str; 6] = ["a", word, "film", "on", "day", &day];
+            format!("{}\n", json!({"review": review, "label": label}))
+        })
+        .collect();
+    for settings in ["encoder = \"bag_of_words\"", "encoder = \"cnn\", tokenizer = \"words\""] {
+        let sandbox = Sandbox::new();
+        sandbox
+            .write("data.jsonl", &lists)
+            .write("outset.toml", experiment(settings).replace("data.csv", "data.jsonl"));
+        sandbox.ok(&["-q", "run", ".", "train.epochs=8"]);
+        let record = sandbox.json("runs/reviews-1/run.json");
+        // Each word stands by itself, so that the one that decides is known.
+        assert_eq!(record["baselines"]["tf_idf"]["test"]["label"]["accuracy"], 1.0, "{settings}");
+        let listed = json!({"review": ["a", "good", "film"]});
+        sandbox.write("new.jsonl", format!("{}\n{listed}\n", json!({"review": "a good film"})));
+        let answers = sandbox.ok(&["-q", "--json", "predict", "runs/reviews-1", "new.jsonl"]);
+        let answers: Vec<Value> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let of = |answer: &Value| answer["label"]["probabilities"]["yes"].as_f64().unwrap();
+        assert!((of(&answers[0]) - of(&answers[1])).abs() < 1e-5, "{settings}: {answers:?}");
     }
 }
 

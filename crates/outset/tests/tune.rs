@@ -146,6 +146,12 @@ fn a_report_words_intervals_and_what_the_declared_settings_would_have_cost() {
         sandbox.read("runs/it-1/report.html")
     };
     let trial = |id: usize, state: &str, value: f64, interval: Value| json!({ "id": id, "state": state, "value": value, "interval": interval });
+    let mut best = trial(3, "done", 0.8, json!([0.7, 0.95]));
+    best["settings"] = json!({ "model.dropout": 0.125, "model.kind": "mlp" });
+    (best["epochs"], best["seconds"]) = (27.into(), 2.5.into());
+    (best["parameters"], best["latency_seconds"]) = (12_345.into(), 0.0025.into());
+    let mut behind = trial(1, "paused", 1.5, json!(null));
+    behind["settings"] = json!({ "model.kind": "linear" });
     let mut slow = trial(2, "failed", 0.5, json!(null));
     slow["error"] = "answers too slowly".into();
     let mut record = json!({
@@ -155,17 +161,24 @@ fn a_report_words_intervals_and_what_the_declared_settings_would_have_cost() {
             "best": 0.8,
             "default": 1.0,
             "trials": [
-                trial(3, "done", 0.8, json!([0.7, 0.95])),
+                best,
                 trial(0, "done", 1.0, json!([0.9, 1.125])),
-                trial(1, "paused", 1.5, json!(null)),
+                behind,
                 slow,
             ],
+            "keys": { "model.kind": "choice", "model.dropout": "linear" },
+            "importance": { "model.kind": 0.75, "model.dropout": 0.0 },
         },
     });
     let shown = page(&record);
     for words in [
         "Trial 3 won with rmse of price 0.8 on val; the settings as they were declared came to 1, 0.2 worse.",
-        "0.8<small>0.7 to 0.95</small></td><td>won</td>",
+        "0.8<small>0.7 to 0.95</small></td><td>won</td><td class=\"num\">27</td><td class=\"num\">2.5 s</td>\
+         <td class=\"num\">12,345</td><td class=\"num\">2.5 ms</td>",
+        "<div>model.dropout = 0.125, model.kind = &quot;mlp&quot;</div>",
+        "<div>as declared</div>",
+        "75 %",
+        "the red one won",
         "1<small>0.9 to 1.125</small></td><td>done</td>",
         "1.5</td><td>paused</td>",
         "0.5</td><td>failed<small>answers too slowly</small></td>",
@@ -181,6 +194,15 @@ fn a_report_words_intervals_and_what_the_declared_settings_would_have_cost() {
     record["tune"]["best"] = json!(1.0);
     let words = "No trial was better than the settings as they were declared, with rmse of price 1 on val.";
     assert!(page(&record).contains(words));
+
+    // The winner's path is red; each trial that did not fail is a dot of the course.
+    let plot = |name: &str| sandbox.read(&format!("runs/it-1/plots/{name}.svg"));
+    let is_red = || plot("tune_parallel").contains("#d1242f");
+    assert!(is_red());
+    assert_eq!(plot("tune_history").matches("<circle").count(), 3);
+    record["tune"]["winner"] = json!(0);
+    assert!(page(&record).contains("the settings as they were declared, which won, have none"));
+    assert!(!is_red());
 }
 
 #[test]
@@ -293,7 +315,15 @@ fn a_limit_ends_a_search_with_the_best_so_far_and_a_higher_one_goes_on() {
     assert!(said.contains("the search is over") && !sandbox.path("runs/it-2").exists(), "{said}");
     let said = tune("tune.time_limit=9s");
     assert!(said.starts_with("exit 0\n"), "{said}");
-    assert!(sandbox.path("runs/it-2/run.json").exists(), "{said}");
+    let record = sandbox.json("runs/it-2/run.json");
+    assert_eq!(record["test_looks"], 2, "the search has looked at the test part before");
+
+    // Too short for a single epoch, of which there is one all the same.
+    let sandbox = experiment(SPACE);
+    sandbox.write("data.csv", rows(20_000));
+    sandbox.ok(&["-q", "--threads", "1", "tune", "tune.time_limit=1ms", "train.batch_size=4"]);
+    let record = sandbox.json("runs/it-1/run.json");
+    assert_eq!((states(&record), &record["training"]["epochs"]), (vec!["interrupted".to_owned()], &1.into()));
 
     let sandbox = experiment(SPACE);
     sandbox
@@ -352,7 +382,7 @@ fn a_search_that_was_killed_goes_on_and_is_shared() {
 
     // More trials extend the search; another experiment is refused.
     sandbox.ok(&["-q", "--threads", "1", "tune", "tune.trials=13"]);
-    assert!(sandbox.path("runs/it-2/run.json").exists());
+    assert_eq!(sandbox.json("runs/it-2/run.json")["test_looks"], 2);
     let other = sandbox.transcript(&["tune", "train.epochs=3"]);
     assert!(other.contains("is the study of another experiment: `train.epochs` was 9 and is 3"), "{other}");
 }
@@ -428,6 +458,13 @@ fn slips_are_named_before_time_is_spent() {
             .transcript(&["tune"]);
     let expected = "`tune.space` ties `model.dropout` to `model.kin`, which the experiment does not have";
     assert!(said.starts_with("exit 2\n") && said.contains(expected), "{said}");
+    let sandbox = experiment("space.\"data.split.seed\" = { choice = [1, 2] }\n");
+    let said = sandbox.transcript(&["tune"]);
+    assert!(said.starts_with("exit 2\n") && said.contains("gives each trial other rows"), "{said}");
+    // Without a named metric, the loss is what trials of several outputs are compared by.
+    let weight = "space.\"outputs.price.weight\" = { range = [0.1, 1.0] }\n";
+    let said = experiment(weight).transcript(&["tune", "train.objective=loss"]);
+    assert!(said.starts_with("exit 2\n") && said.contains("what trials are compared by"), "{said}");
     let kinds = "space.\"model.kind\" = { choice = [\"mlp\", \"linear\"] }\n";
     let sandbox = experiment(&format!("{kinds}space.\"model.dropout\" = {{ range = [0.0, 0.5] }}\n"));
     let file = sandbox.read("outset.toml").replace("members = 2\nhidden_size = 16\nnum_layers = 1\n", "");

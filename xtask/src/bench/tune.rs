@@ -237,7 +237,10 @@ impl Row {
             found.iter().zip(&mut values[1..]).for_each(|(found, values)| values.push(*found));
             over_random += usize::from(found[1] < found[0]);
             over_optuna += usize::from(found[1] < found[2]);
-            shares.push(tuned.seconds_to(found[0]) / budget);
+            // What chance did not make better than the declared settings says nothing of how soon others are as good.
+            if found[0] < random.default.1 {
+                shares.push(tuned.seconds_to(found[0]) / budget);
+            }
         }
         let show = |values: &[f64]| {
             let middle = median(values);
@@ -253,10 +256,12 @@ impl Row {
             show(&values[2]),
             show(&values[3]),
             format!("{over_random} of {count}"),
-            if after.is_finite() {
-                format!("{:.0} % of the time", after * 100.0)
-            } else {
-                "never".to_owned()
+            match shares.len() {
+                0 => "–".to_owned(),
+                some if after.is_finite() => {
+                    format!("{:.0} % of the time ({some} of {count})", after * 100.0)
+                }
+                some => format!("never ({some} of {count})"),
             },
             format!("{over_optuna} of {count}"),
         ])
@@ -272,9 +277,6 @@ impl Course {
 
     /// Seconds until a value is as good; infinite where none is.
     fn seconds_to(&self, value: f64) -> f64 {
-        if self.default.1 <= value {
-            return 0.0;
-        }
         let found = self.points.iter().find(|(_, found)| *found <= value);
         found.map_or(f64::INFINITY, |(at, _)| *at)
     }
@@ -424,14 +426,14 @@ mod tests {
         let course = |points: &[(f64, f64)]| Course { default: (2.0, 5.0), points: points.to_vec() };
         let random = course(&[(3.0, 4.0), (30.0, 1.0), (50.0, 0.5)]);
         assert_eq!((random.best_within(1.0), random.best_within(40.0)), (5.0, 1.0));
-        assert_eq!((random.seconds_to(5.0), random.seconds_to(1.0)), (0.0, 30.0));
+        assert_eq!((random.seconds_to(5.0), random.seconds_to(1.0)), (3.0, 30.0));
         assert_eq!(random.seconds_to(0.1), f64::INFINITY);
         let (tuned, optuna) = (course(&[(4.0, 1.0), (9.0, 0.8)]), course(&[(4.0, 0.7)]));
         let again = Course::from_json(&tuned.to_json()).unwrap();
         assert_eq!(again.points, tuned.points);
         let size = Size { runs: 20.0, rows: None, epochs: None };
         let line = ROWS[0].line(&[(0, [random, tuned, optuna])], &size).unwrap();
-        assert_eq!(line[6..], ["1 of 1", "10 % of the time", "0 of 1"]);
+        assert_eq!(line[6..], ["1 of 1", "10 % of the time (1 of 1)", "0 of 1"]);
     }
 
     #[test]

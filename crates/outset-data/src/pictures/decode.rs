@@ -252,11 +252,15 @@ fn middle(image: DynamicImage, width: u32, height: u32) -> DynamicImage {
 }
 
 fn resized(image: DynamicImage, width: u32, height: u32) -> DynamicImage {
-    if (image.width(), image.height()) == (width, height) {
+    let size = (image.width(), image.height());
+    if size == (width, height) {
         return image;
     }
-    let larger = (image.width() / width).min(image.height() / height);
-    let image = if larger >= MUCH_LARGER { image.thumbnail_exact(width * 2, height * 2) } else { image };
+    // Each side by itself: a filter takes memory for a picture as wide as the old and as high as the new one, far more than
+    // a line of a hundred million pixels holds.
+    let shrunk = |side: u32, wanted: u32| if side / wanted >= MUCH_LARGER { wanted * 2 } else { side };
+    let near = (shrunk(size.0, width), shrunk(size.1, height));
+    let image = if near == size { image } else { image.thumbnail_exact(near.0, near.1) };
     image.resize_exact(width, height, FilterType::Triangle)
 }
 
@@ -296,10 +300,9 @@ mod tests {
         let shape = Shape { channels: 1, height: 1, width: 1 };
         for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff] {
             let bytes = written(&columns(), format);
-            assert_eq!(
-                header(&bytes).unwrap(),
-                Header { size: [3, 1], grey: header(&bytes).unwrap().grey, alpha: false }
-            );
+            // A bitmap keeps brightness as a palette of colours.
+            let grey = format != ImageFormat::Bmp;
+            assert_eq!(header(&bytes).unwrap(), Header { size: [3, 1], grey, alpha: false }, "{format:?}");
             assert_eq!(file(&bytes, shape, Fit::Crop).unwrap(), [100], "{format:?}");
         }
         let bytes = written(&columns(), ImageFormat::Png);
@@ -412,6 +415,19 @@ mod tests {
         assert_eq!(fault, Fault::TooManyBytes { bytes: 480_000_000 });
         assert_eq!(fault.to_string(), "takes 480 MB once it is decoded, but a picture may take 400 MB");
         assert!(header(&pretended(deep, 10_000, 5_000)).is_ok());
+    }
+
+    #[test]
+    fn a_line_takes_no_memory_for_a_square() {
+        // As wide as a filter by itself would take 16 GB for.
+        let shape = Shape { channels: 1, height: 64, width: 64 };
+        let line = |width, height| DynamicImage::from(GrayImage::from_pixel(width, height, Luma([200])));
+        for image in [line(16_000_000, 1), line(1, 16_000_000)] {
+            assert_eq!(shaped(image.clone(), shape, Fit::Stretch), [200; 64 * 64]);
+            assert_eq!(shaped(image.clone(), shape, Fit::Crop), [200; 64 * 64]);
+            let padded = shaped(image, shape, Fit::Pad);
+            assert_eq!(padded.iter().filter(|value| **value == 200).count(), 64);
+        }
     }
 
     #[test]

@@ -163,6 +163,8 @@ mod tests {
         );
         assert_eq!((images.0[0].clone(), images.0[6].is_none()), (images.0[4].clone(), true));
         assert_eq!(describe(&images), (8, Channels::Grey));
+        // The first and the fifth are one file by two names; the others cannot be decoded.
+        assert_eq!(images.to_decode(Shape { channels: 1, height: 8, width: 8 }), 2);
         let skipped = load(&images, Shape { channels: 1, height: 8, width: 8 }, Fit::Crop);
         assert_eq!(skipped.rows, [1, 2, 3, 5]);
         assert_eq!(skipped.words[2], "`no.png` is not a picture");

@@ -23,6 +23,7 @@ pub(crate) use place::{MAX_BYTES, Place, TOO_LONG};
 pub(crate) use whiten::whitening;
 
 use sha2::{Digest as _, Sha256};
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 /// Endings of the files that can be decoded, in small letters.
@@ -76,6 +77,15 @@ impl Images {
     /// What was found to be wrong with a row's picture so far.
     pub fn fault(&self, row: usize) -> Option<&Fault> {
         self.0[row].as_ref()?.fault()
+    }
+
+    /// How many different pictures take memory for their pixels in a shape; those of a file that holds them so take none.
+    pub fn to_decode(&self, shape: Shape) -> usize {
+        let mut seen = HashSet::new();
+        let takes = |picture: &&Arc<Picture>| {
+            picture.header.is_ok() && picture.as_it_lies(shape).is_none() && seen.insert(Arc::as_ptr(picture))
+        };
+        self.0.iter().flatten().filter(takes).count()
     }
 
     /// Takes out the pictures that cannot be used; their rows have none then.
@@ -174,12 +184,17 @@ impl Picture {
         })
     }
 
+    /// The pixels where they lie in memory, if they have that shape there.
+    fn as_it_lies(&self, shape: Shape) -> Option<Pixels> {
+        let Place::Raw { buffer, start, width, height } = &self.place else { return None };
+        let raw = Shape { channels: 1, height: *height as usize, width: *width as usize };
+        (shape == raw).then(|| Pixels { buffer: buffer.clone(), start: *start, length: shape.length() })
+    }
+
     fn decode(&self, shape: Shape, fit: Fit) -> Result<Pixels, Fault> {
         self.header.clone()?;
-        if let Place::Raw { buffer, start, width, height } = &self.place
-            && shape == (Shape { channels: 1, height: *height as usize, width: *width as usize })
-        {
-            return Ok(Pixels { buffer: buffer.clone(), start: *start, length: shape.length() });
+        if let Some(pixels) = self.as_it_lies(shape) {
+            return Ok(pixels);
         }
         let bytes = self.place.bytes()?;
         match self.place.raw_size() {

@@ -7,6 +7,7 @@ use super::input::Input;
 use crate::pictures::{Fault, MAX_PIXELS, Picture, Place};
 use outset_spec::record::FileRecord;
 use rayon::prelude::*;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -32,32 +33,32 @@ pub(super) fn open(shown: &str, path: &Path, given: Option<Given>) -> Result<Opt
     if !input.head.starts_with(&PICTURES) {
         return Ok(None);
     }
-    let bytes = read(&input)?;
-    let size = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let malformed = |reason: String| SourceError::Idx { path: shown.to_owned(), reason };
-    if bytes.len() < 16 {
+    let Some(sizes) = input.head.get(4..16) else {
         return Err(malformed("its head is cut off".to_owned()));
-    }
-    let [count, height, width] = [size(4), size(8), size(12)];
+    };
+    let [count, height, width] = [&sizes[..4], &sizes[4..8], &sizes[8..]].map(number);
     let each = u64::from(height) * u64::from(width);
     if each > MAX_PIXELS {
         return Err(malformed(format!("each picture {}", Fault::TooLarge { size: [width, height] })));
     }
-    let length = u64::from(count).checked_mul(each);
-    if length != Some(bytes.len() as u64 - 16) || each == 0 {
+    // No more is unpacked than the head tells of, and one byte to see whether there is more.
+    let length = u64::from(count) * each;
+    let bytes = read(&input, 16 + length + 1)?;
+    let found = (bytes.len() as u64).saturating_sub(16);
+    if found != length || each == 0 {
+        let found = if found > length { "more".to_owned() } else { found.to_string() };
         return Err(malformed(format!(
-            "its head tells of {count} pictures of {width} × {height} pixels, but {} bytes follow",
-            bytes.len() - 16
+            "its head tells of {count} pictures of {width} × {height} pixels, but {found} bytes follow"
         )));
     }
-    let labels = labels_of(shown, path)?;
-    if let Some(labels) = &labels
-        && labels.len() != count as usize
+    let labels = labels_of(shown, path, count)?;
+    if let Some(Labels { told, values }) = &labels
+        && values.len() != count as usize
     {
-        return Err(malformed(format!(
-            "it holds {count} pictures, but {} labels are beside it",
-            labels.len()
-        )));
+        let found =
+            if values.len() > count as usize { values.len().max(*told as usize) } else { values.len() };
+        return Err(malformed(format!("it holds {count} pictures, but {found} labels are beside it")));
     }
     let buffer: Arc<[u8]> = bytes.into();
     let name = Path::new(shown).file_name().map_or(shown.into(), |name| name.to_string_lossy());
@@ -66,7 +67,7 @@ pub(super) fn open(shown: &str, path: &Path, given: Option<Given>) -> Result<Opt
         .map(|index| {
             let start = 16 + index * each as usize;
             let place = Place::Raw { buffer: buffer.clone(), start, width, height };
-            let class = labels.as_ref().map(|labels| labels[index].to_string());
+            let class = labels.as_ref().map(|labels| labels.values[index].to_string());
             (class, Arc::new(Picture::open(format!("{name}[{index}]"), place)))
         })
         .collect();
@@ -77,14 +78,28 @@ pub(super) fn open(shown: &str, path: &Path, given: Option<Given>) -> Result<Opt
     Ok(Some(Set { record, rows, given, notes: Vec::new() }))
 }
 
-fn read(input: &Input) -> Result<Vec<u8>, SourceError> {
+/// The first bytes of a file, at most so many.
+fn read(input: &Input, most: u64) -> Result<Vec<u8>, SourceError> {
     let mut bytes = Vec::new();
-    input.open()?.read_to_end(&mut bytes).map_err(|source| input.failed(source))?;
+    input.open()?.take(most).read_to_end(&mut bytes).map_err(|source| input.failed(source))?;
     Ok(bytes)
 }
 
-/// The labels in the file whose name says `labels` where the other says `images`, compressed or not.
-fn labels_of(shown: &str, path: &Path) -> Result<Option<Vec<u8>>, SourceError> {
+/// A number of four bytes.
+fn number(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0, |number, byte| (number << 8) | u32::from(*byte))
+}
+
+/// A file of labels.
+struct Labels {
+    /// How many its head tells of.
+    told: u32,
+    values: Vec<u8>,
+}
+
+/// The labels in the file whose name says `labels` where the other says `images`, compressed or not; at most one more
+/// than there are pictures.
+fn labels_of(shown: &str, path: &Path, pictures: u32) -> Result<Option<Labels>, SourceError> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| name.contains("images"))
     else {
         return Ok(None);
@@ -95,11 +110,11 @@ fn labels_of(shown: &str, path: &Path) -> Result<Option<Vec<u8>>, SourceError> {
         let beside = path.with_file_name(&name);
         if beside.is_file() {
             let shown = Path::new(shown).with_file_name(&name).to_string_lossy().into_owned();
-            let bytes = read(&Input::file(beside, &shown)?)?;
+            let bytes = read(&Input::file(beside, &shown)?, 8 + u64::from(pictures) + 1)?;
             if !bytes.starts_with(&LABELS) || bytes.len() < 8 {
                 return Err(SourceError::Idx { path: shown, reason: "it holds no labels".to_owned() });
             }
-            return Ok(Some(bytes[8..].to_vec()));
+            return Ok(Some(Labels { told: number(&bytes[4..8]), values: bytes[8..].to_vec() }));
         }
     }
     Ok(None)

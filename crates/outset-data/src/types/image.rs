@@ -14,7 +14,8 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// Sides that a network can work on.
-const SIDES: Bounds = Bounds::between(8.0, 1024.0);
+const SIDES: Bounds = Bounds::between(LEAST_SIDE, 1024.0);
+const LEAST_SIDE: f64 = 8.0;
 
 settings! {
     /// A column that holds pictures.
@@ -69,6 +70,14 @@ impl ImageSettings {
     pub fn shape(&self) -> Option<Shape> {
         let size = self.size?;
         Some(Shape { channels: self.channels?.count(), height: size, width: size })
+    }
+
+    /// The largest `size` at which the pixels of so many pictures take no more than some bytes; `None` where the least
+    /// that it can be takes more.
+    pub fn largest_size(&self, pictures: usize, bytes: f64) -> Option<usize> {
+        let planes = pictures.max(1) * self.channels?.count();
+        let size = (bytes / planes as f64).sqrt().floor();
+        (size >= LEAST_SIDE).then_some(size as usize)
     }
 }
 
@@ -232,6 +241,18 @@ mod tests {
         let copy: ImageInput = serde_json::from_str(&serde_json::to_string(&fitted).unwrap()).unwrap();
         // What is served is not augmented, so the file does not say how training did it.
         assert_eq!((copy.mean, copy.deviation, copy.size), (fitted.mean, fitted.deviation, fitted.size));
+    }
+
+    #[test]
+    fn the_largest_size_that_fits() {
+        let settings = |channels| ImageSettings { channels: Some(channels), ..Default::default() };
+        let rgb = |gib: f64| settings(Channels::Rgb).largest_size(100_000, gib * f64::from(1 << 30));
+        // 100,000 · 3 · 119² bytes are 4.25 billion, and with 120² 4.32; 4 GiB are 4.29.
+        assert_eq!((rgb(4.0), rgb(0.1)), (Some(119), Some(18)));
+        assert_eq!((rgb(0.01), rgb(0.0)), (None, None));
+        let grey = |bytes| settings(Channels::Grey).largest_size(2, bytes);
+        assert_eq!((grey(128.0), grey(127.0), grey(161.9)), (Some(8), None, Some(8)));
+        assert_eq!(ImageSettings::default().largest_size(2, 1e9), None, "its channels are not known");
     }
 
     #[test]

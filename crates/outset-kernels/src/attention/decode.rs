@@ -29,6 +29,11 @@ impl Cache {
         Cache { keys: vec![0.0; len], values: vec![0.0; len], batch, kv_heads, size, capacity, length: 0 }
     }
 
+    /// Number of sequences, key heads and values of a head.
+    pub fn sizes(&self) -> [usize; 3] {
+        [self.batch, self.kv_heads, self.size]
+    }
+
     /// Number of positions kept.
     pub fn len(&self) -> usize {
         self.length
@@ -152,7 +157,9 @@ mod tests {
 
     #[test]
     fn step_by_step_gives_what_all_at_once_gives() {
-        for (batch, time, heads, kv_heads, size) in [(1, 1, 1, 1, 1), (2, 9, 4, 2, 5), (3, 40, 6, 1, 16)] {
+        for (batch, time, heads, kv_heads, size) in
+            [(1, 1, 1, 1, 1), (1, 5, 2, 1, 1), (2, 0, 4, 2, 5), (2, 9, 4, 2, 5), (3, 40, 6, 1, 16)]
+        {
             let sizes = Sizes { batch, queries: time, keys: time, heads, kv_heads, size };
             let q = values(batch * time * heads * size, 1);
             let [k, v] = [2, 3].map(|seed| values(batch * time * kv_heads * size, seed));
@@ -171,6 +178,9 @@ mod tests {
                     close_within(&got, &wide(&part(&whole, heads)), 2e-6);
                 }
                 assert_eq!(cache.len(), time);
+                // No new position leaves everything as it is.
+                cache.append(&[], &[]);
+                assert_eq!((cache.len(), decode(&[], heads, &cache, window)), (time, vec![]));
             }
         }
     }

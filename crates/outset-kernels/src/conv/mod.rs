@@ -127,6 +127,10 @@ impl Conv {
     }
 }
 
+fn check_bias(b: Option<&[f32]>, channels: usize) {
+    assert!(b.is_none_or(|b| b.len() == channels), "the bias has another size than the output's channels");
+}
+
 /// Convolves the images as [`forward`], in tiles where that is quicker ([`winograd`]): the last bits of an image's output then
 /// depend on whether there are enough images for it.
 pub fn forward_in_tiles(x: &[f32], w: &[f32], b: Option<&[f32]>, conv: &Conv) -> Vec<f32> {
@@ -134,12 +138,14 @@ pub fn forward_in_tiles(x: &[f32], w: &[f32], b: Option<&[f32]>, conv: &Conv) ->
         return forward(x, w, b, conv);
     }
     conv.check(x.len(), w.len());
+    check_bias(b, conv.outputs);
     winograd::Way::of(conv).run(x, w, b)
 }
 
 /// Convolves the images, each to the same bits whatever is beside it.
 pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, conv: &Conv) -> Vec<f32> {
     conv.check(x.len(), w.len());
+    check_bias(b, conv.outputs);
     if depthwise::applies(conv) {
         return depthwise::forward(x, w, b, conv);
     }

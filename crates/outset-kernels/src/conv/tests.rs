@@ -224,10 +224,26 @@ fn a_kernel_beyond_the_image_is_refused() {
 }
 
 #[test]
+fn a_bias_of_another_size_is_refused() {
+    let base = cases()[0];
+    let in_tiles = Conv { batch: 39, channels: 32, outputs: 40, image: [4, 4], ..base };
+    for conv in [base, Conv { channels: 4, groups: 4, ..base }, in_tiles] {
+        let [x, w, _] = made_up(&conv);
+        for len in [conv.outputs - 1, conv.outputs + 1] {
+            let b = values(len, 3);
+            let words = "the bias has another size than the output's channels";
+            refused(words, || drop(forward(&x, &w, Some(&b), &conv)));
+            refused(words, || drop(forward_in_tiles(&x, &w, Some(&b), &conv)));
+        }
+    }
+}
+
+#[test]
 fn bits_do_not_depend_on_threads() {
-    let wide = Conv { batch: 9, channels: 16, outputs: 16, image: [20, 20], ..cases()[0] };
+    let wide = Conv { batch: 12, channels: 16, outputs: 16, image: [20, 20], ..cases()[0] };
     let in_tiles = Conv { channels: 32, outputs: 48, ..wide };
-    for conv in [wide, Conv { groups: 16, ..wide }, cases()[1], in_tiles] {
+    let of_pixels = Conv { kernel: [1, 1], padding: [0, 0], ..wide };
+    for conv in [wide, Conv { groups: 16, ..wide }, of_pixels, in_tiles] {
         let [x, w, dy] = made_up(&conv);
         same_bits_with_one_and_two_threads(|| {
             let (dx, dw) = (input_gradient(&w, &dy, &conv), weight_gradient(&x, &dy, &conv));

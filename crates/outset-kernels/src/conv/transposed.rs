@@ -3,11 +3,12 @@
 //! It is described by the convolution that it is the gradient of: `x` has the shape of that one's output and `y` that of
 //! its input, `W [channels of x, channels of y / groups, kernel height, kernel width]`.
 
-use super::{Conv, add, channel_sums};
+use super::{Conv, add, channel_sums, check_bias};
 use crate::par::{self, Cut, Rows};
 
 /// Returns `y`, with `b [channels of y]` added.
 pub fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, conv: &Conv) -> Vec<f32> {
+    check_bias(b, conv.channels);
     let mut y = super::input_gradient(w, x, conv);
     if let Some(b) = b {
         let pixels = conv.input_pixels();

@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{
-    check_gradient, close, column_sums, matmul, refused, same_bits_with_one_and_two_threads, transpose,
-    values, wide,
+    check_gradient, close, close_in_bf16, column_sums, hides_nothing, matmul, refused,
+    same_bits_with_one_and_two_threads, transpose, values, wide,
 };
 
 const SHAPES: [(usize, usize, usize, usize); 5] =
@@ -54,38 +54,96 @@ fn the_twin_s_gradients_are_slopes() {
     check_gradient(&r, &dr, |r| loss(&x, r));
 }
 
+/// Input, weight, bias, and the gradient of the output.
+fn made_up(sizes: MemberLinear) -> [Vec<f32>; 4] {
+    let MemberLinear { members, batch, inputs, outputs } = sizes;
+    [
+        values(members * batch * inputs, 1),
+        values(members * inputs * outputs, 2),
+        values(members * outputs, 3),
+        values(members * batch * outputs, 4),
+    ]
+}
+
+/// The naive twin, a product for each member: output and gradients (h, W, b).
+fn twin(h: &[f64], w: &[f64], b: &[f64], dy: &[f64], sizes: MemberLinear) -> [Vec<f64>; 4] {
+    let MemberLinear { members, batch, inputs, outputs } = sizes;
+    let [mut y, mut dh, mut dw, mut db] = [const { Vec::new() }; 4];
+    for m in 0..members {
+        let part = |x: &[f64], len: usize| x[m * len..(m + 1) * len].to_vec();
+        let (h, w) = (part(h, batch * inputs), part(w, inputs * outputs));
+        let (b, dy) = (part(b, outputs), part(dy, batch * outputs));
+        let product = matmul(&h, &w, inputs, outputs);
+        y.extend(product.iter().enumerate().map(|(i, v)| v + b[i % outputs]));
+        dh.extend(matmul(&dy, &transpose(&w, outputs), outputs, inputs));
+        dw.extend(if batch == 0 {
+            vec![0.0; w.len()]
+        } else {
+            matmul(&transpose(&h, inputs), &dy, batch, outputs)
+        });
+        db.extend(column_sums(&dy, outputs));
+    }
+    [y, dh, dw, db]
+}
+
 #[test]
-fn member_linear_matches_a_product_for_each_member() {
+fn member_linear_matches_the_twin() {
     for (members, batch, inputs, outputs) in SHAPES {
         let sizes = MemberLinear { members, batch, inputs, outputs };
-        let (h, w) = (values(members * batch * inputs, 1), values(members * inputs * outputs, 2));
-        let (b, dy) = (values(members * outputs, 3), values(members * batch * outputs, 4));
-        let (mut y64, mut dh64, mut dw64, mut db64) = (vec![], vec![], vec![], vec![]);
-        for m in 0..members {
-            let part = |x: &[f32], len: usize| wide(&x[m * len..(m + 1) * len]);
-            let (h, w) = (part(&h, batch * inputs), part(&w, inputs * outputs));
-            let (b, dy) = (part(&b, outputs), part(&dy, batch * outputs));
-            let y = matmul(&h, &w, inputs, outputs);
-            y64.extend(y.iter().enumerate().map(|(i, v)| v + b[i % outputs]));
-            dh64.extend(matmul(&dy, &transpose(&w, outputs), outputs, inputs));
-            dw64.extend(if batch == 0 {
-                vec![0.0; w.len()]
-            } else {
-                matmul(&transpose(&h, inputs), &dy, batch, outputs)
-            });
-            db64.extend(column_sums(&dy, outputs));
+        let [h, w, b, dy] = made_up(sizes);
+        let [y, dh, dw, db] = twin(&wide(&h), &wide(&w), &wide(&b), &wide(&dy), sizes);
+        close(&sizes.forward(&h, &w, Some(&b)), &y);
+        close(&sizes.input_gradient(&dy, &w), &dh);
+        let got = sizes.weight_gradients(&h, &dy);
+        close(&got.0, &dw);
+        close(&got.1, &db);
+    }
+}
+
+#[test]
+fn bf16_is_close_to_the_twin() {
+    // Rows enough to be rounded in each product.
+    let sizes = MemberLinear { members: 3, batch: 40, inputs: 65, outputs: 33 };
+    let [h, w, b, dy] = made_up(sizes);
+    let [y, dh, dw, _] = twin(&wide(&h), &wide(&w), &wide(&b), &wide(&dy), sizes);
+    let run = || {
+        let (dw, _) = sizes.weight_gradients(&h, &dy);
+        vec![sizes.forward(&h, &w, Some(&b)), sizes.input_gradient(&dy, &w), dw]
+    };
+    close_in_bf16(run, &[y, dh, dw]);
+}
+
+#[test]
+fn what_is_not_finite_shows_in_all_that_it_feeds() {
+    for value in [f32::NAN, f32::INFINITY] {
+        let (x, mut r, mut dy) = (values(15, 1), values(10, 2), values(30, 3));
+        (r[7], dy[11]) = (value, value);
+        hides_nothing(&scale(&x, &r, 5), &scale_twin(&wide(&x), &wide(&r), 5));
+        let (dx, dr) = scale_backward(&x, &r, &dy, 5);
+        let (dx64, dr64) = scale_gradient_twin(&wide(&x), &wide(&r), &wide(&dy), 5);
+        hides_nothing(&dx, &dx64);
+        hides_nothing(&dr, &dr64);
+
+        let sizes = MemberLinear { members: 3, batch: 5, inputs: 7, outputs: 2 };
+        for at in 0..4 {
+            let mut made = made_up(sizes);
+            made[at][5] = value;
+            let [h, w, b, dy] = &made;
+            let expected = twin(&wide(h), &wide(w), &wide(b), &wide(dy), sizes);
+            let (dw, db) = sizes.weight_gradients(h, dy);
+            let got = [sizes.forward(h, w, Some(b)), sizes.input_gradient(dy, w), dw, db];
+            for (got, expected) in got.iter().zip(&expected) {
+                if expected.iter().any(|v| !v.is_finite()) {
+                    hides_nothing(got, expected);
+                }
+            }
         }
-        close(&sizes.forward(&h, &w, Some(&b)), &y64);
-        close(&sizes.input_gradient(&dy, &w), &dh64);
-        let (dw, db) = sizes.weight_gradients(&h, &dy);
-        close(&dw, &dw64);
-        close(&db, &db64);
     }
 }
 
 #[test]
 fn bits_do_not_depend_on_threads() {
-    let (members, batch, inputs, outputs) = (8, 100, 64, 40);
+    let (members, batch, inputs, outputs) = (8, 200, 64, 40);
     let sizes = MemberLinear { members, batch, inputs, outputs };
     let (x, r, w) =
         (values(batch * inputs, 1), values(members * inputs, 2), values(members * inputs * outputs, 3));

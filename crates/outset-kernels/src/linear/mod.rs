@@ -78,7 +78,7 @@ pub fn activation_backward(
         return bias_gradient(dy, outputs);
     }
     assert_eq!(dy.len(), saved.len(), "gradient and saved values differ in size");
-    let rows = dy.len() / outputs.max(1);
+    let rows = par::whole_rows(dy.len(), outputs);
     let cut = Cut::with_partials(rows, outputs * activation.cost());
     let partials = par::run(Rows::new(dy, outputs), cut, |range, dy| {
         let saved = &saved[range.start * outputs..range.end * outputs];
@@ -110,7 +110,7 @@ pub fn activate_backward(dy: &mut [f32], output: &[f32], activation: Activation)
 
 /// Returns the gradient of the bias: the sum of the rows of `dy`, which is that of `x W + b`.
 pub fn bias_gradient(dy: &[f32], outputs: usize) -> Vec<f32> {
-    let rows = dy.len() / outputs.max(1);
+    let rows = par::whole_rows(dy.len(), outputs);
     let partials = par::run((), Cut::with_partials(rows, outputs), |range, ()| {
         let mut sums = vec![0.0; outputs];
         add_rows(&mut sums, &dy[range.start * outputs..range.end * outputs]);
@@ -121,7 +121,10 @@ pub fn bias_gradient(dy: &[f32], outputs: usize) -> Vec<f32> {
 
 /// Returns the gradient of the weight, `xᵀ dy`, with `dy` that of `x W + b`.
 pub fn weight_gradient(x: &[f32], dy: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
-    let rows = rows_of(x.len(), inputs, dy.len(), outputs);
+    // From whichever has any width.
+    let [rows, others] = [(x, inputs), (dy, outputs)].map(|(of, width)| par::whole_rows(of.len(), width));
+    let rows = if inputs == 0 { others } else { rows };
+    assert!(outputs == 0 || rows == others, "input and gradient differ in rows");
     let mut dw = uninit(inputs * outputs);
     matmul(Matrix::new(x, rows, inputs).transposed(), Matrix::new(dy, rows, outputs), &mut dw);
     dw
@@ -129,20 +132,19 @@ pub fn weight_gradient(x: &[f32], dy: &[f32], inputs: usize, outputs: usize) -> 
 
 /// Returns the gradient of the input, `dy Wᵀ`, with `dy` that of `x W + b`.
 pub fn input_gradient(dy: &[f32], w: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
-    let rows = rows_of(dy.len(), outputs, 0, 0);
+    let rows = par::whole_rows(dy.len(), outputs);
     let mut dx = uninit(rows * inputs);
     matmul(Matrix::new(dy, rows, outputs), Matrix::new(w, inputs, outputs).transposed(), &mut dx);
     dx
 }
 
-/// Number of rows of a matrix, from whichever of two has any width.
-fn rows_of(len: usize, width: usize, other_len: usize, other_width: usize) -> usize {
-    len.checked_div(width).or(other_len.checked_div(other_width)).unwrap_or(0)
-}
-
+/// Number of rows of `x [rows, inputs]`, given `W [inputs, outputs]`.
 fn rows(x: &[f32], w: &[f32], outputs: usize) -> usize {
-    let inputs = w.len().checked_div(outputs).unwrap_or(0);
-    x.len().checked_div(inputs).unwrap_or(0)
+    match par::whole_rows(w.len(), outputs) {
+        // Nothing tells the width, and there is nothing to compute.
+        0 => 0,
+        inputs => par::whole_rows(x.len(), inputs),
+    }
 }
 
 /// Writes `x W` to `y` and calls `then` with the number of a row and whole rows of it and of `beside` once they are complete.

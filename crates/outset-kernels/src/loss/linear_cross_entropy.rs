@@ -11,11 +11,17 @@ use crate::{
     par::{self, Cut, Rows},
 };
 
-/// Logits held at a time; blocks have at least the rows of a task.
+/// Logits held at a time, more only where these are too few rows for [`TASKS`].
 const BLOCK: usize = 1 << 21;
 
-/// Rows of a task.
-const TASK_ROWS: usize = 128;
+/// Tasks that a block has, where there are rows enough, so that each thread has some.
+const TASKS: usize = 8;
+
+/// Fewest and most rows of a task. Each reads all of `W`, which must be worth it.
+const TASK_ROWS: [usize; 2] = [64, 128];
+
+/// Rows of the largest tile of a product.
+const TILE_ROWS: usize = 32;
 
 /// What [`linear_cross_entropy_gradients`] returns.
 #[derive(Debug)]
@@ -29,6 +35,9 @@ pub struct LinearCrossEntropy {
 }
 
 /// Returns the loss of [`cross_entropy`](super::cross_entropy()) for the logits `x W`, for evaluation.
+///
+/// # Panics
+/// If a target is not below the number of classes, or sizes don't fit.
 pub fn linear_cross_entropy(
     x: &[f32],
     w: &[f32],
@@ -37,24 +46,28 @@ pub fn linear_cross_entropy(
     weights: Option<&[f32]>,
     smoothing: f32,
 ) -> f32 {
-    let (width, rows) = (w.len() / classes.max(1), targets.len());
+    let [rows, width] = sizes(x, w, classes, targets);
     let weighing = Weighing::new(targets, weights, classes);
+    let task_rows = task_rows(rows);
     let packed = Packed::for_many_rows(Matrix::new(w, width, classes));
-    let sums = par::run((), tasks(rows, width * classes), |range, ()| {
-        let mut logits = uninit(TASK_ROWS.min(rows) * classes);
+    let sums = par::run((), tasks(rows, task_rows, width * classes), |range, ()| {
+        let mut logits = uninit(task_rows.min(rows) * classes);
         let loss = |first: usize| {
-            let count = TASK_ROWS.min(rows - first);
+            let count = task_rows.min(rows - first);
             let logits = &mut logits[..count * classes];
             let x = Matrix::new(&x[first * width..], count, width);
             packed.multiply(x, Output::strided(logits, classes));
             loss_rows_here(logits, classes, first, &weighing, smoothing)
         };
-        range.map(|task| task * TASK_ROWS).map(loss).sum::<f64>()
+        range.map(|task| task * task_rows).map(loss).sum::<f64>()
     });
     weighing.mean(sums.into_iter().sum())
 }
 
 /// Returns the loss and the gradients of both factors.
+///
+/// # Panics
+/// If a target is not below the number of classes, or sizes don't fit.
 pub fn linear_cross_entropy_gradients(
     x: &[f32],
     w: &[f32],
@@ -63,9 +76,10 @@ pub fn linear_cross_entropy_gradients(
     weights: Option<&[f32]>,
     smoothing: f32,
 ) -> LinearCrossEntropy {
-    let (width, rows) = (w.len() / classes.max(1), targets.len());
+    let [rows, width] = sizes(x, w, classes, targets);
     let weighing = Weighing::new(targets, weights, classes);
-    let block = (BLOCK / classes.max(1)).max(TASK_ROWS).min(rows);
+    let block = (BLOCK / classes.max(1)).max(TASKS * TASK_ROWS[0]).min(rows);
+    let task_rows = task_rows(block);
     let matrix = Matrix::new(w, width, classes);
     let (packed, turned) = (Packed::for_many_rows(matrix), Packed::for_many_rows(matrix.transposed()));
     let (mut logits, mut dx) = (uninit(block * classes), uninit(rows * width));
@@ -76,14 +90,14 @@ pub fn linear_cross_entropy_gradients(
         let logits = &mut logits[..count * classes];
         let dx = &mut dx[start * width..][..count * width];
         let owned =
-            (Rows::new(logits, classes).in_groups(TASK_ROWS), Rows::new(dx, width).in_groups(TASK_ROWS));
-        let sums = par::run(owned, tasks(count, 2 * width * classes), |range, (logits, dx)| {
+            (Rows::new(logits, classes).in_groups(task_rows), Rows::new(dx, width).in_groups(task_rows));
+        let sums = par::run(owned, tasks(count, task_rows, 2 * width * classes), |range, (logits, dx)| {
             let mut sum = 0.0;
             for (at, task) in range.enumerate() {
-                let first = task * TASK_ROWS;
-                let count = TASK_ROWS.min(count - first);
-                let logits = &mut logits.data[at * TASK_ROWS * classes..][..count * classes];
-                let dx = &mut dx.data[at * TASK_ROWS * width..][..count * width];
+                let first = task * task_rows;
+                let count = task_rows.min(count - first);
+                let logits = &mut logits.data[at * task_rows * classes..][..count * classes];
+                let dx = &mut dx.data[at * task_rows * width..][..count * width];
                 let x = Matrix::new(&x[(start + first) * width..], count, width);
                 packed.multiply(x, Output::strided(logits, classes));
                 sum += gradient_rows_here(logits, classes, start + first, &weighing, smoothing);
@@ -98,65 +112,123 @@ pub fn linear_cross_entropy_gradients(
     LinearCrossEntropy { loss: weighing.mean(sum), dx, dw }
 }
 
+/// Returns the number of rows and their width.
+fn sizes(x: &[f32], w: &[f32], classes: usize, targets: &[i64]) -> [usize; 2] {
+    let (rows, width) = (targets.len(), par::whole_rows(w.len(), classes));
+    assert_eq!(x.len(), rows * width, "the input has another size than {rows} rows of {width} values");
+    [rows, width]
+}
+
+/// Returns the rows of a task, of so many rows in all.
+fn task_rows(rows: usize) -> usize {
+    let [least, most] = TASK_ROWS;
+    (rows / TASKS).clamp(least, most) / TILE_ROWS * TILE_ROWS
+}
+
 /// Cuts rows into tasks, given the products of a row.
-fn tasks(rows: usize, row_products: usize) -> Cut {
-    Cut::tasks(rows.div_ceil(TASK_ROWS), rows * row_products)
+fn tasks(rows: usize, task_rows: usize, row_products: usize) -> Cut {
+    Cut::tasks(rows.div_ceil(task_rows), rows * row_products)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        linear,
-        loss::{cross_entropy, cross_entropy::tests::twin as logits_twin, cross_entropy_in_place},
+        loss::cross_entropy::tests::twin as logits_twin,
         precision::{self, Precision},
         testing::{
-            close, close_in_bf16, matmul, same_bits_with_one_and_two_threads, transpose, values, wide,
+            check_gradient, close, close_in_bf16, matmul, refused, same_bits_with_one_and_two_threads,
+            transpose, values, wide,
         },
     };
 
+    /// The naive twin: loss and gradients of both factors.
+    fn twin(
+        x: &[f64],
+        w: &[f64],
+        classes: usize,
+        targets: &[i64],
+        weights: &[f64],
+        smoothing: f64,
+    ) -> [Vec<f64>; 3] {
+        let (rows, width) = (targets.len(), w.len() / classes);
+        if rows == 0 {
+            return [vec![0.0], vec![], vec![0.0; w.len()]];
+        }
+        let logits = matmul(x, w, width, classes);
+        let (loss, d) = logits_twin(&logits, classes, targets, weights, smoothing);
+        let dx = matmul(&d, &transpose(w, classes), classes, width);
+        [vec![loss], dx, matmul(&transpose(x, width), &d, rows, classes)]
+    }
+
+    /// Every fifth row is left out.
+    fn made_targets(rows: usize, classes: usize) -> Vec<i64> {
+        (0..rows).map(|r| if r % 5 == 4 { -1 } else { (r * 7 % classes) as i64 }).collect()
+    }
+
     #[test]
-    fn matches_the_loss_of_whole_logits() {
-        // The last has more than one block.
-        for (rows, width, classes) in [(1, 1, 2), (7, 5, 3), (70, 33, 65), (0, 4, 3), (150, 8, 40_000)] {
+    fn matches_the_twin() {
+        // The last but one has several tasks of 96 rows, and the last more than one block.
+        for (rows, width, classes) in
+            [(1, 1, 2), (7, 5, 3), (70, 33, 65), (0, 4, 3), (800, 3, 5), (600, 2, 5000)]
+        {
             let (x, w) = (values(rows * width, 1), values(width * classes, 2));
-            let targets: Vec<i64> =
-                (0..rows).map(|r| if r % 5 == 4 { -1 } else { (r * 7 % classes) as i64 }).collect();
+            let targets = made_targets(rows, classes);
             let weights: Vec<f32> = values(rows, 3).iter().map(|v| v.abs()).collect();
             for (weights, smoothing) in [(None, 0.0), (Some(&weights[..]), 0.1)] {
-                let mut logits = linear::forward(&x, &w, None, classes, linear::Activation::Identity);
-                let expected = cross_entropy(&logits, classes, &targets, weights, smoothing);
-                cross_entropy_in_place(&mut logits, classes, &targets, weights, smoothing);
+                let w64 = weights.map_or(vec![1.0; rows], wide);
+                let [loss, dx, dw] =
+                    twin(&wide(&x), &wide(&w), classes, &targets, &w64, f64::from(smoothing));
                 for precision in [Precision::F32, Precision::Split] {
-                    let (got, loss) = precision::with(precision, || {
+                    let (got, alone) = precision::with(precision, || {
                         let got =
                             linear_cross_entropy_gradients(&x, &w, classes, &targets, weights, smoothing);
                         (got, linear_cross_entropy(&x, &w, classes, &targets, weights, smoothing))
                     });
-                    close(&[got.loss, loss], &[expected.into(); 2]);
-                    close(&got.dx, &wide(&linear::input_gradient(&logits, &w, width, classes)));
-                    close(&got.dw, &wide(&linear::weight_gradient(&x, &logits, width, classes)));
+                    close(&[got.loss, alone], &[loss[0]; 2]);
+                    close(&got.dx, &dx);
+                    close(&got.dw, &dw);
                 }
             }
         }
     }
 
-    /// The naive twin: loss and gradients of both factors.
-    fn twin(x: &[f64], w: &[f64], classes: usize, targets: &[i64], smoothing: f64) -> [Vec<f64>; 3] {
-        let width = w.len() / classes;
-        let logits = matmul(x, w, width, classes);
-        let (loss, d) = logits_twin(&logits, classes, targets, &vec![1.0; targets.len()], smoothing);
-        let dx = matmul(&d, &transpose(w, classes), classes, width);
-        [vec![loss], dx, matmul(&transpose(x, width), &d, targets.len(), classes)]
+    #[test]
+    fn the_twin_s_gradients_are_slopes() {
+        let (x, w, targets) = (wide(&values(5 * 3, 1)), wide(&values(3 * 4, 2)), made_targets(5, 4));
+        let weights = [0.5, 1.0, 2.0, 0.0, 1.0];
+        let loss = |x: &[f64], w: &[f64]| twin(x, w, 4, &targets, &weights, 0.1)[0][0];
+        let [_, dx, dw] = twin(&x, &w, 4, &targets, &weights, 0.1);
+        check_gradient(&x, &dx, |x| loss(x, &w));
+        check_gradient(&w, &dw, |w| loss(&x, w));
+    }
+
+    #[test]
+    fn tasks_are_smaller_where_there_are_fewer_rows() {
+        for (rows, tasks) in [(1, 64), (128, 64), (512, 64), (800, 96), (1024, 128), (100_000, 128)] {
+            assert_eq!(task_rows(rows), tasks, "{rows} rows");
+        }
+    }
+
+    #[test]
+    fn an_input_of_another_size_is_refused() {
+        let (x, w) = ([1.0; 9], [1.0; 6]);
+        for (x, w, words) in [
+            (&x[..], &w[..], "the input has another size than 2 rows of 3 values"),
+            (&x[..4], &w[..], "the input has another size than 2 rows of 3 values"),
+            (&x[..6], &w[..5], "the last row is not whole"),
+        ] {
+            refused(words, || _ = linear_cross_entropy(x, w, 2, &[0, 1], None, 0.0));
+            refused(words, || drop(linear_cross_entropy_gradients(x, w, 2, &[0, 1], None, 0.0)));
+        }
     }
 
     #[test]
     fn bf16_is_close_to_the_twin() {
         let (rows, width, classes) = (150, 33, 65);
         let (x, w) = (values(rows * width, 1), values(width * classes, 2));
-        let targets: Vec<i64> =
-            (0..rows).map(|r| if r % 5 == 4 { -1 } else { (r * 7 % classes) as i64 }).collect();
-        let [loss, dx, dw] = twin(&wide(&x), &wide(&w), classes, &targets, 0.1);
+        let targets = made_targets(rows, classes);
+        let [loss, dx, dw] = twin(&wide(&x), &wide(&w), classes, &targets, &vec![1.0; rows], 0.1);
         let run = || {
             let got = linear_cross_entropy_gradients(&x, &w, classes, &targets, None, 0.1);
             let loss = linear_cross_entropy(&x, &w, classes, &targets, None, 0.1);
@@ -187,11 +259,15 @@ mod tests {
 
     #[test]
     fn bits_do_not_depend_on_threads() {
-        let (x, w) = (values(200 * 64, 1), values(64 * 300, 2));
-        let targets: Vec<i64> = (0..200).collect();
-        same_bits_with_one_and_two_threads(|| {
-            let got = linear_cross_entropy_gradients(&x, &w, 300, &targets, None, 0.0);
-            vec![vec![got.loss], got.dx, got.dw]
-        });
+        // The last has so many classes that a block is as large as its tasks want.
+        for (rows, width, classes) in [(200, 64, 700), (600, 8, 20_000)] {
+            let (x, w) = (values(rows * width, 1), values(width * classes, 2));
+            let targets = made_targets(rows, classes);
+            same_bits_with_one_and_two_threads(|| {
+                let got = linear_cross_entropy_gradients(&x, &w, classes, &targets, None, 0.0);
+                let loss = linear_cross_entropy(&x, &w, classes, &targets, None, 0.0);
+                vec![vec![got.loss, loss], got.dx, got.dw]
+            });
+        }
     }
 }

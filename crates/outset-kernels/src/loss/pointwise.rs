@@ -37,7 +37,7 @@ pub fn pointwise_in_place(
     weights: Option<&[f32]>,
 ) -> f32 {
     assert_eq!(predictions.len(), targets.len(), "predictions and targets differ in size");
-    let rows = targets.len() / outputs.max(1);
+    let rows = par::whole_rows(targets.len(), outputs);
     assert!(weights.is_none_or(|weights| weights.len() == rows), "weights and targets differ in rows");
     let share = 1.0 / (outputs.max(1) * if weights.is_some() { 1 } else { rows.max(1) }) as f32;
     let cut = Cut::new(rows, 4 * outputs);
@@ -154,7 +154,7 @@ fn binary_cross_entropy<A: Arithmetic>(p: f32, t: f32, positive_weight: f32) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{check_gradient, close, same_bits_with_one_and_two_threads, values, wide};
+    use crate::testing::{check_gradient, close, refused, same_bits_with_one_and_two_threads, values, wide};
 
     const ALL: [Pointwise; 5] = [
         Pointwise::Squared,
@@ -255,6 +255,13 @@ mod tests {
     #[should_panic(expected = "weights and targets differ in rows")]
     fn weights_for_other_rows_are_refused() {
         pointwise_in_place(Pointwise::Squared, &mut [0.0; 4], 2, &[0.0; 4], Some(&[1.0; 3]));
+    }
+
+    #[test]
+    fn a_row_that_is_not_whole_is_refused() {
+        refused("the last row is not whole", || {
+            pointwise_in_place(Pointwise::Squared, &mut [0.0; 5], 2, &[0.0; 5], None);
+        });
     }
 
     #[test]

@@ -187,8 +187,17 @@ mod tests {
         [y, dx, dgamma, dbeta]
     }
 
-    const SHAPES: [(usize, usize, usize, usize); 5] =
-        [(3, 4, 5, 2), (2, 12, 1, 3), (5, 7, 9, 7), (4, 32, 64, 8), (0, 4, 4, 2)];
+    const SHAPES: [(usize, usize, usize, usize); 9] = [
+        (1, 1, 1, 1),
+        (3, 2, 1, 2),
+        (1, 1, 7, 1),
+        (3, 4, 5, 2),
+        (2, 12, 1, 3),
+        (5, 7, 9, 7),
+        (4, 32, 64, 8),
+        (0, 4, 4, 2),
+        (0, 1, 1, 1),
+    ];
 
     #[test]
     fn matches_the_twin() {
@@ -201,9 +210,12 @@ mod tests {
             let got = forward(&x, &gamma, &beta, sizes, EPS as f32);
             close(&got.output, &y);
             let gradients = backward(&x, &got.statistics, &gamma, &dy, sizes);
-            close(&gradients.dx, &dx);
             close(&gradients.dgamma, &dgamma);
             close(&gradients.dbeta, &dbeta);
+            if spatial * channels > groups {
+                // With one value a group the gradient is zero by cancellation, and so has no largest value to compare to.
+                close(&gradients.dx, &dx);
+            }
         }
     }
 

@@ -128,14 +128,18 @@ mod tests {
 
     #[test]
     fn matches_the_twin() {
-        for (rows, width) in [(2, 3), (5, 16), (7, 17), (64, 128), (301, 257), (0, 8)] {
+        for (rows, width) in [(1, 1), (9, 1), (1, 5), (2, 3), (5, 16), (7, 17), (64, 128), (301, 257), (0, 8)]
+        {
             let (x, dy, gamma) = (values(rows * width, 1), values(rows * width, 2), values(width, 3));
             let [y, dx, dgamma] = twin(&wide(&x), &wide(&gamma), &wide(&dy));
             let got = forward(&x, &gamma, EPS as f32);
             close(&got.output, &y);
             let gradients = backward(&x, &got.scales, &gamma, &dy);
-            close(&gradients.dx, &dx);
             close(&gradients.dgamma, &dgamma);
+            if width > 1 {
+                // With one value a row the gradient is zero by cancellation, and so has no largest value to compare to.
+                close(&gradients.dx, &dx);
+            }
         }
     }
 

@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn bits_do_not_depend_on_threads() {
-        let (p, g) = (values(50_003, 1), values(50_003, 2));
+        let (p, g) = (values(100_003, 1), values(100_003, 2));
         same_bits_with_one_and_two_threads(|| {
             let (mut p, mut m, mut v) = (p.clone(), vec![0.0; g.len()], vec![0.0; g.len()]);
             adam_step(&mut p, &g, &mut m, &mut v, &Adam::default());

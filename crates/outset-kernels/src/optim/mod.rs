@@ -26,10 +26,12 @@ pub fn sum_of_squares(x: &[f32]) -> f64 {
 }
 
 /// Moves `average` towards `x`: `average += (x - average) * (1 - decay)`.
-pub fn ema_step(average: &mut [f32], x: &[f32], decay: f32) {
+pub fn ema_step(average: &mut [f32], x: &[f32], decay: f64) {
     assert_eq!(average.len(), x.len(), "average and values differ in size");
+    // The difference is rounded, not the decay: of 0.9999 in f32 the share would be off in its fourth digit.
+    let share = (1.0 - decay) as f32;
     let cut = Cut::new(x.len(), 1);
-    par::run(Rows::new(average, 1), cut, |range, average| move_towards(average.data, &x[range], 1.0 - decay));
+    par::run(Rows::new(average, 1), cut, |range, average| move_towards(average.data, &x[range], share));
 }
 
 kernel! {
@@ -56,7 +58,7 @@ kernel! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{same_bits_with_one_and_two_threads, values};
+    use crate::testing::{close, same_bits_with_one_and_two_threads, values, wide};
 
     #[test]
     fn sum_of_squares_does_not_overflow_or_hide_nan() {
@@ -74,6 +76,32 @@ mod tests {
         let mut average = [1.0, 2.0];
         ema_step(&mut average, &[3.0, 2.0], 0.75);
         assert_eq!(average, [1.5, 2.0]);
+    }
+
+    #[test]
+    fn ema_stays_with_the_twin_over_many_steps() {
+        for decay in [0.9, 0.999, 0.9999] {
+            for len in [1, 17, 0] {
+                let mut average = values(len, 1);
+                let mut expected = wide(&average);
+                for step in 0..5000 {
+                    let x = values(len, 100 + step);
+                    ema_step(&mut average, &x, decay);
+                    let moved = expected.iter_mut().zip(wide(&x));
+                    moved.for_each(|(average, x)| *average = decay * *average + (1.0 - decay) * x);
+                }
+                close(&average, &expected);
+            }
+        }
+    }
+
+    #[test]
+    fn ema_hides_nothing() {
+        for value in [f32::NAN, f32::INFINITY] {
+            let mut average = [1.0, value, 1.0];
+            ema_step(&mut average, &[value, 1.0, 1.0], 0.75);
+            assert!(!average[0].is_finite() && !average[1].is_finite() && average[2] == 1.0, "{value}");
+        }
     }
 
     #[test]

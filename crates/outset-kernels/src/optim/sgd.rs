@@ -136,12 +136,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_finite_is_seen() {
+        for (value, momentum, nesterov) in [f32::NAN, f32::INFINITY]
+            .into_iter()
+            .flat_map(|v| [(v, 0.0, false), (v, 0.9, false), (v, 0.9, true)])
+        {
+            let (mut p, mut u) = ([1.0; 2], [0.0; 2]);
+            sgd_step(&mut p, &[value, 1.0], &mut u, &Sgd { momentum, nesterov, ..Sgd::default() });
+            assert!(!p[0].is_finite() && p[1].is_finite(), "{value}, {momentum}");
+            assert!(u[0].is_finite() == (momentum == 0.0) && u[1].is_finite(), "{value}, {momentum}");
+        }
+    }
+
+    #[test]
     fn bits_do_not_depend_on_threads() {
-        let (p, g) = (values(50_003, 1), values(50_003, 2));
-        same_bits_with_one_and_two_threads(|| {
-            let (mut p, mut u) = (p.clone(), vec![0.0; g.len()]);
-            sgd_step(&mut p, &g, &mut u, &Sgd { momentum: 0.9, ..Sgd::default() });
-            vec![p, u]
-        });
+        let (p, g) = (values(100_003, 1), values(100_003, 2));
+        for momentum in [0.0, 0.9] {
+            same_bits_with_one_and_two_threads(|| {
+                let (mut p, mut u) = (p.clone(), vec![0.0; g.len()]);
+                sgd_step(&mut p, &g, &mut u, &Sgd { momentum, ..Sgd::default() });
+                vec![p, u]
+            });
+        }
     }
 }

@@ -84,13 +84,7 @@ fn probe_rows(prepared: &Prepared, preprocessor: &Preprocessor) -> Vec<Value> {
         }
         Probes::Rows => evenly(&prepared.train, PROBES)
             .into_iter()
-            .map(|row| {
-                let cells = preprocessor.inputs.keys().map(|name| {
-                    let cell = prepared.table.get(name).and_then(|cells| cells.text(row as usize));
-                    (name.clone(), cell.map_or(Value::Null, |text| Value::String(text.into_owned())))
-                });
-                Value::Object(cells.collect())
-            })
+            .map(|row| Value::Object(preprocessor.row_values(&prepared.table, row as usize)))
             .collect(),
     }
 }

@@ -269,6 +269,7 @@ mod tests {
     use super::*;
     use burn::module::{ModuleMapper, Param};
     use outset_data::TokenParts;
+    use outset_data::pictures::{Augment, Shape};
 
     const TEXT: FeatureShape = FeatureShape::Tokens { size: 50, longest: 40, parts: 9, vectors: None };
     const COUNTED: FeatureShape = FeatureShape::Weighted { size: 50 };
@@ -364,6 +365,30 @@ mod tests {
         let category = FeatureShape::Index { classes: 900 };
         let (counted, made) = counts(&read("category", &category), &[category.clone(), category]);
         assert!(counted == made && made > 1000.0, "{counted} counted, {made} made");
+    }
+
+    #[test]
+    fn each_size_is_a_larger_network() {
+        let shape = Shape { channels: 3, height: 32, width: 32 };
+        let picture = FeatureShape::Image {
+            shape,
+            mean: vec![0.5; 3],
+            deviation: vec![0.2; 3],
+            augment: Augment::default(),
+            whitening: Vec::new(),
+        };
+        let texts = ["cnn", "lstm", "gru", "transformer"].map(|kind| (kind, &TEXT));
+        let pictures = ["cnn", "resnet8", "resnet18", "vit"].map(|kind| (kind, &picture));
+        for (kind, shape) in texts.into_iter().chain(pictures).chain([("bag_of_words", &COUNTED)]) {
+            let counts = [Size::Tiny, Size::Small, Size::Base].map(|size| {
+                let mut problems = Problems::default();
+                let settings = Settings::read(&Section::of(kind), shape, size, 100, "encoder", &mut problems);
+                let mut counting = Init::counting(&Device::flex());
+                settings.unwrap().build(std::slice::from_ref(shape), &mut counting);
+                counting.counted()
+            });
+            assert!(counts[1] > 1.5 * counts[0] && counts[2] > 1.5 * counts[1], "{kind}: {counts:?}");
+        }
     }
 
     #[test]

@@ -20,8 +20,8 @@ settings! {
         embedding_size: Option<usize> = None, in Bounds::between(1.0, 4096.0);
         /// Units of each direction; 64, 128 or 256 by `model.size`.
         hidden_size: Option<usize> = None, in Bounds::between(1.0, 4096.0);
-        /// Layers on top of each other.
-        num_layers: usize = 1, in Bounds::between(1.0, 16.0);
+        /// Layers on top of each other; 1, 1 or 2 by `model.size`.
+        num_layers: Option<usize> = None, in Bounds::between(1.0, 16.0);
         /// Whether the text is read from its end as well.
         bidirectional: bool = true;
         /// How the steps become one vector: `max`, `mean`, `first` or `attention`.
@@ -84,7 +84,7 @@ impl Recurrent {
         let width = if settings.bidirectional { 2 * hidden } else { hidden };
         let embedding = Embedding::new(shapes, inputs, 0.1, init);
         let (mut forwards, mut backwards) = (Vec::new(), Vec::new());
-        for layer in 0..settings.num_layers {
+        for layer in 0..settings.num_layers.unwrap_or(1) {
             let inputs = if layer == 0 { inputs } else { width };
             forwards.push(Direction::new(gates, inputs, hidden, init));
             if settings.bidirectional {
@@ -140,13 +140,14 @@ fn rearranged(values: Tensor<3>, places: &Tensor<1, Int>) -> Tensor<3> {
 
 /// Fills in what the dial sets.
 fn resolve(mut settings: Settings, size: Size) -> Settings {
-    let width = match size {
-        Size::Tiny => 64,
-        Size::Small => 128,
-        Size::Base => 256,
+    let (width, layers) = match size {
+        Size::Tiny => (64, 1),
+        Size::Small => (128, 1),
+        Size::Base => (256, 2),
     };
     settings.embedding_size.get_or_insert(width);
     settings.hidden_size.get_or_insert(width);
+    settings.num_layers.get_or_insert(layers);
     settings
 }
 

@@ -86,8 +86,10 @@ struct Update {
     step: usize,
     /// Whether weight decay applies.
     decay: bool,
-    /// Whether the parameter is a matrix by itself, or the kernels of a convolution, a row for each output.
+    /// Whether the parameter is a matrix by itself, a column for each output, or the kernels of a convolution.
     matrix: bool,
+    /// Whether there is a row for each output, as of a convolution's kernels.
+    outputs_first: bool,
 }
 
 impl Update {
@@ -189,6 +191,7 @@ impl Optimizer {
             step,
             decay,
             matrix: D == 2 || D == 4,
+            outputs_first: D == 4,
         });
         (weight.reshape(shape), state)
     }

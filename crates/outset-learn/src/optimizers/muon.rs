@@ -60,7 +60,8 @@ impl Rule for Muon {
             };
             return others.step(update);
         }
-        let [inputs, outputs] = update.weight.dims().map(|size| size as f64);
+        let [rows, columns] = update.weight.dims().map(|size| size as f64);
+        let (inputs, outputs) = if update.outputs_first { (columns, rows) } else { (rows, columns) };
         let step_factor = match self.adjust {
             Adjust::Original => (outputs / inputs).max(1.0).sqrt(),
             Adjust::MatchRmsAdamW => 0.2 * outputs.max(inputs).sqrt(),

@@ -294,26 +294,27 @@ impl Rehearsal {
             Some((seconds, _)) => seconds + self.evaluation_seconds,
             None => all_epochs,
         };
-        let train_seconds = match &self.search {
-            Some(search) => search.seconds(train_seconds, per_second),
-            None => train_seconds,
-        };
-        let share = train_seconds / all_epochs.max(f64::MIN_POSITIVE);
-        let seconds = rest + train_seconds;
+        let of_search =
+            |seconds: f64| self.search.map_or(seconds, |search| search.seconds(seconds, per_second));
+        let ends_early = self.search.and_then(|search| search.ends_early(train_seconds, per_second));
         // The first epoch is the best at least, and then there is none for a while.
         let first = self.patience.map_or(1.0, |patience| (1 + patience) as f64 / self.epochs.max(1) as f64);
+        let least = of_search(train_seconds.min(all_epochs * first));
+        let train_seconds = of_search(train_seconds);
+        let share = train_seconds / all_epochs.max(f64::MIN_POSITIVE);
+        let seconds = rest + train_seconds;
         let evaluated = (self.epochs * self.val_rows) as f64;
         let flops = self.flops_per_row * (3.0 * rows + evaluated) * share;
         Plan {
             seconds,
-            least_seconds: rest + train_seconds.min(all_epochs * first),
+            least_seconds: rest + least,
             train_seconds,
             peak_memory_bytes,
             flops,
             parameters: self.parameters,
             energy_kwh: prices.watts(self.threads) / 1000.0 * seconds / 3600.0,
             cost: prices.cost(seconds, self.threads),
-            verdict: self.verdict(limit, all_epochs, peak_memory_bytes),
+            verdict: self.verdict(limit, all_epochs, ends_early, peak_memory_bytes),
             prices: prices.date.clone(),
             hardware: prices
                 .hardware
@@ -342,7 +343,13 @@ impl Rehearsal {
         steps + (saves.floor() + 1.0) * self.checkpoint_seconds
     }
 
-    fn verdict(&self, limit: Option<(f64, &str)>, all_epochs: f64, peak: u64) -> String {
+    fn verdict(
+        &self,
+        limit: Option<(f64, &str)>,
+        all_epochs: f64,
+        ends_early: Option<(usize, &str)>,
+        peak: u64,
+    ) -> String {
         if let Some(why) = &self.too_large {
             return format!("does not fit: {why}");
         }
@@ -366,6 +373,12 @@ impl Rehearsal {
             return format!(
                 "fits if `train.epochs={epochs}`: `{key}` ends training after about {epochs} of {} epochs",
                 self.epochs
+            );
+        }
+        if let (Some(search), Some((trials, key))) = (self.search, ends_early) {
+            return format!(
+                "fits if `tune.trials={trials}`: `{key}` ends the search after about {trials} of {} trials",
+                search.trials
             );
         }
         "fits".to_owned()
@@ -407,7 +420,7 @@ mod tests {
     fn the_verdict_says_what_stands_in_the_way_most() {
         let mut rehearsal = Rehearsal { epochs: 100, ..Rehearsal::default() };
         // All epochs take 10 seconds.
-        let verdict = |rehearsal: &Rehearsal, limit, peak| rehearsal.verdict(limit, 10.0, peak);
+        let verdict = |rehearsal: &Rehearsal, limit, peak| rehearsal.verdict(limit, 10.0, None, peak);
         assert_eq!(verdict(&rehearsal, None, 0), "fits");
         let limit = Some((5.0, "train.time_limit"));
         if machine::available_memory_bytes().is_some() {

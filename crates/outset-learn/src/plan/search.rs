@@ -51,9 +51,26 @@ impl Search {
 
     /// Seconds that training takes in the search, where one full run takes `train_seconds` with all threads.
     pub fn seconds(&self, train_seconds: f64, price_per_second: f64) -> f64 {
+        let whole = train_seconds * self.full_runs;
+        self.limit(price_per_second).map_or(whole, |(seconds, _)| seconds.min(whole))
+    }
+
+    /// Seconds after which the search is ended, and the key that says so.
+    fn limit(&self, price_per_second: f64) -> Option<(f64, &'static str)> {
         let by_cost = self.cost_limit.map(|cost| cost / price_per_second.max(f64::MIN_POSITIVE));
-        let limits = [self.time_limit, by_cost].into_iter().flatten();
-        limits.fold(train_seconds * self.full_runs, f64::min)
+        let limits = [(self.time_limit, "tune.time_limit"), (by_cost, "tune.cost_limit")];
+        limits
+            .into_iter()
+            .filter_map(|(seconds, key)| Some((seconds?, key)))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+    }
+
+    /// How many trials there is time for, and the key that ends the search, where one does before all are made.
+    pub fn ends_early(&self, train_seconds: f64, price_per_second: f64) -> Option<(usize, &'static str)> {
+        let (seconds, key) = self.limit(price_per_second)?;
+        let of_trial = train_seconds * (self.full_runs - 1.0) / self.trials.max(1) as f64;
+        let left = (seconds - train_seconds).max(0.0) / of_trial.max(f64::MIN_POSITIVE);
+        (seconds < train_seconds * self.full_runs).then_some(((left as usize).max(1), key))
     }
 
     /// The most memory that the search takes, where one run takes so much, of which all trials share `shared_bytes`.
@@ -87,5 +104,9 @@ mod tests {
         assert_eq!(alone.peak_memory_bytes(100, 60), 100);
         assert_eq!(Search { parallel: 3, ..alone }.peak_memory_bytes(100, 60), 180);
         assert_eq!((limited.seconds(10.0, 0.01), limited.seconds(10.0, 0.1)), (30.0, 5.0));
+        // 30 trials of 10 s each would take 30 · 10 / 9 s beside the declared settings.
+        assert_eq!(pruned.ends_early(10.0, 0.0), None);
+        assert_eq!(limited.ends_early(10.0, 0.01), Some((18, "tune.time_limit")));
+        assert_eq!(limited.ends_early(10.0, 0.1), Some((1, "tune.cost_limit")));
     }
 }

@@ -35,6 +35,10 @@ pub(super) fn check(
 ) -> Result<(), LearnError> {
     let mut problems = Problems::default();
     for parameter in space {
+        if let Some(problem) = incomparable(&parameter.key, prepared) {
+            problems.push(problem);
+            continue;
+        }
         for (key, _) in &parameter.when {
             if space::at(resolved, key).is_none() && space.iter().all(|other| other.key != *key) {
                 let message = format!(
@@ -58,7 +62,11 @@ pub(super) fn check(
                     let message = format!("`tune.space` names `{}`, which no experiment has", parameter.key);
                     return Err(Problem::new(message).into());
                 }
-                crate::redesign::redesign(prepared, &changed).map(|_| ())
+                let judged = crate::redesign::redesign(prepared, &changed)?;
+                if judged.is_some_and(|(_, recipe)| recipe.objective != prepared.recipe.objective) {
+                    return Err(judged_otherwise(&parameter.key).into());
+                }
+                Ok(())
             });
             if let Err(found) = found {
                 problems = problems.with(found);
@@ -71,6 +79,28 @@ pub(super) fn check(
         Some(problem) => Err(Problems::from(problem).into()),
         None => Ok(()),
     }
+}
+
+/// What is wrong with a key that makes the values of trials incomparable: other rows, or another loss where that is what
+/// is compared.
+fn incomparable(key: &str, prepared: &Prepared) -> Option<Problem> {
+    let parts = space::parts(key);
+    match parts.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["data", "split" | "source" | "train" | "val" | "test", ..] => {
+            let message =
+                format!("`tune.space` names `{key}`, which gives each trial other rows to be judged by");
+            Some(Problem::new(message).hint("a search compares its trials on the same val rows"))
+        }
+        ["outputs", _, "loss" | "weight", ..] if prepared.recipe.objective.output.is_none() => {
+            Some(judged_otherwise(key))
+        }
+        _ => None,
+    }
+}
+
+fn judged_otherwise(key: &str) -> Problem {
+    Problem::new(format!("`tune.space` names `{key}`, which changes what trials are compared by"))
+        .hint("`train.objective` names one metric of val for all of them, such as `accuracy`")
 }
 
 /// A key of the space that is sound by itself, but not beside one of the words that another key may become: settings of
@@ -105,7 +135,7 @@ fn conditions(parameters: &[&Parameter], key: &str, word: &Value) -> Option<Vec<
     let mut settings = space::Settings::from([(key.to_owned(), word.clone())]);
     for (key, values) in parameters.iter().flat_map(|parameter| &parameter.when) {
         match settings.get(key) {
-            Some(value) if values.contains(value) => {}
+            Some(value) if space::has(values, value) => {}
             Some(_) => return None,
             None => _ = settings.insert(key.clone(), values.first()?.clone()),
         }

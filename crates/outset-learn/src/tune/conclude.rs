@@ -19,6 +19,7 @@ use outset_spec::Experiment;
 use outset_spec::record::{TrialRecord, TuneRecord};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// What a study says of its conclusion.
@@ -38,6 +39,8 @@ struct Conclusion {
     machine: String,
     /// Whether the run came to its end.
     done: bool,
+    /// Looks at the test part by this run and by those of conclusions before it.
+    looks: u32,
 }
 
 impl Conclusion {
@@ -77,10 +80,47 @@ impl Study<'_> {
             }
             let folder = trial::folder(&self.folder, trial.id);
             database.fetch(trial.id, &folder)?;
+            if self.settings.max_latency.is_some() && trial.latency.is_none() {
+                // Nobody knows whether it answers fast enough.
+                continue;
+            }
             let newest = checkpoint::find(&folder.join("checkpoints")).newest;
             trial.values.extend(newest.and_then(|(_, kept)| kept.progress.best).map(|(_, value)| value));
         }
         Ok(trials)
+    }
+
+    /// Sees to it that some trial has a value: where a limit ended the search before, the declared settings are taken to the
+    /// end of their first epoch. `false` where the user stopped that.
+    pub(super) fn has_value(
+        &self,
+        database: &mut Database,
+        options: &Options<'_>,
+        observe: Observer<'_>,
+    ) -> Result<bool, LearnError> {
+        let trials = self.with_stopped(database)?;
+        let default = trials.iter().find(|trial| trial.id == DEFAULT).cloned().unwrap_or_default();
+        if self.best(&trials).is_some() || default.state == "failed" {
+            return Ok(true);
+        }
+        let shared = trial::Shared {
+            experiment: self.experiment,
+            prepared: self.prepared,
+            folder: &self.folder,
+            max_latency: self.settings.max_latency.map(|limit| limit.0.as_secs_f64()),
+            price_per_second: options.price_per_second,
+            stop: options.interrupt,
+            least: true,
+        };
+        let (mut trial, folder) = (default, trial::folder(&self.folder, DEFAULT));
+        std::fs::create_dir_all(&folder)
+            .map_err(|source| LearnError::Write { path: folder.clone(), source })?;
+        database.fetch(DEFAULT, &folder)?;
+        let notes = shared.advance(&mut trial)?;
+        notes.into_iter().for_each(|text| observe(Event::Note { text }));
+        database.keep(DEFAULT, &folder)?;
+        database.alone(|database| database.put(&trial))?;
+        Ok(!options.interrupt.load(Ordering::Relaxed))
     }
 
     /// Takes the best trial to a tested bundle after a search of so many seconds, unless that was done, or goes on with it
@@ -99,10 +139,15 @@ impl Study<'_> {
                 .filter(|best| (best.id, value_of(best)) == (kept.winner, kept.value.clone()));
             kept.trials == trials.len() && best.is_some()
         };
-        let begun = Conclusion::kept(database)?.filter(is_of).unwrap_or_default();
+        let kept = Conclusion::kept(database)?;
+        // Whatever won before may have looked at the test part, its run being there or not.
+        let looks = kept.as_ref().map_or(0, |kept| {
+            let state = resume::read_state(&self.folder.join(&kept.run));
+            state.map_or(0, |state| state.test_looks).max(kept.looks)
+        });
+        let begun = kept.filter(is_of).unwrap_or_default();
         let is_here = begun.machine == machine::name();
         let run = resume::shortened(&self.folder.join(&begun.run));
-        let mut looks = 0;
         match (&*begun.run, is_here) {
             ("", _) => {}
             (_, true) if run.join("state.json").is_file() => {
@@ -115,13 +160,11 @@ impl Study<'_> {
                     Resumed::Finished(finished) => Tuned::Finished(finished),
                 });
             }
-            // The run was removed.
-            (_, true) => {}
             (_, false) if begun.done => {
                 return Ok(Tuned::Elsewhere { machine: begun.machine, run: begun.run });
             }
-            // That machine may have looked at the test part before it was lost.
-            (_, false) => looks = 1,
+            // The run was removed, or its machine was lost.
+            _ => {}
         }
         let finished = self.take_to_its_end(database, &trials, looks, seconds, options, observe)?;
         Ok(Tuned::Finished(Box::new(finished)))
@@ -163,6 +206,7 @@ impl Study<'_> {
         let of_trial = trial::folder(&self.folder, winner.id);
         database.fetch(winner.id, &of_trial)?;
         let found = checkpoint::find(&of_trial.join("checkpoints"));
+        found.clear().into_iter().for_each(|text| observe(Event::Note { text }));
         let mut checkpoint = found.newest.map(|(_, checkpoint)| checkpoint);
         if let Some(checkpoint) = &mut checkpoint {
             checkpoint.progress.ended.get_or_insert_with(|| "the search was over".to_owned());
@@ -184,6 +228,7 @@ impl Study<'_> {
             seconds,
             machine: machine::name(),
             done: false,
+            looks: looks + 1,
         };
         database.conclude(&json(&conclusion))?;
         let way = Way {
@@ -246,7 +291,10 @@ impl Study<'_> {
             winner: winner.id,
             best: value(winner).unwrap_or(f64::NAN),
             default: trials.iter().find(|trial| trial.id == DEFAULT).and_then(value),
-            importance: importance::of_keys(&self.space, &tried(trials, &self.default, higher)),
+            importance: importance::of_keys(
+                &self.space,
+                &tried(trials, |trial| self.settings_of(trial), higher),
+            ),
             keys: self
                 .space
                 .iter()
@@ -276,20 +324,63 @@ mod tests {
     use std::fmt::Write as _;
     use std::sync::atomic::AtomicBool;
 
-    #[test]
-    fn the_best_of_those_that_answer_fast_enough_wins() {
-        let folder = tempfile::tempdir().unwrap();
+    /// An experiment on made rows of a folder, with so many epochs.
+    fn made(folder: &Path, epochs: usize) -> Experiment {
         let mut rows = String::from("age,city,price\n");
         for row in 0..120 {
             let lot = row * 7919 % 1013;
             let (age, city) = (20 + lot % 50, ["Rome", "Oslo"][lot % 2]);
             let _ = writeln!(rows, "{age},{city},{}", 100 + 3 * age + (row * 37) % 11);
         }
-        std::fs::write(folder.path().join("data.csv"), rows).unwrap();
-        let file = "name = \"it\"\n[data]\nsource = \"data.csv\"\n[outputs]\nprice = \"number\"\n\
-                    [model]\nmembers = 2\nhidden_size = 16\nnum_layers = 1\ndropout = 0.0\n\
-                    [train]\nepochs = 1\nbatch_size = 8\nema = 0.0\nearly_stopping = false\n";
-        let experiment = Experiment::parse("outset.toml", file, folder.path(), &[]).unwrap();
+        std::fs::write(folder.join("data.csv"), rows).unwrap();
+        let file = format!(
+            "name = \"it\"\n[data]\nsource = \"data.csv\"\n[outputs]\nprice = \"number\"\n\
+             [model]\nmembers = 2\nhidden_size = 16\nnum_layers = 1\ndropout = 0.0\n\
+             [train]\nepochs = {epochs}\nbatch_size = 8\nema = 0.0\nearly_stopping = false\n"
+        );
+        Experiment::parse("outset.toml", &file, folder, &[]).unwrap()
+    }
+
+    #[test]
+    fn a_trial_goes_on_from_its_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let experiment = made(folder.path(), 27);
+        let prepared = prepare(&experiment, &mut |_| {}).unwrap();
+        let stop = AtomicBool::new(false);
+        let shared = trial::Shared {
+            experiment: &experiment,
+            prepared: &prepared,
+            folder: folder.path(),
+            max_latency: None,
+            price_per_second: 0.0,
+            stop: &stop,
+            least: false,
+        };
+        let mut trial = Trial::default();
+        let place = trial::folder(folder.path(), trial.id);
+        std::fs::create_dir_all(&place).unwrap();
+        let step = || checkpoint::find(&place.join("checkpoints")).newest.map(|(_, kept)| kept.progress.step);
+        for epochs in [1, 3] {
+            shared.advance(&mut trial).unwrap();
+            assert_eq!((trial.state.as_str(), trial.epochs, step()), ("paused", epochs, Some(epochs * 12)));
+        }
+        // Stopped before another step, it is where it was, and not at its beginning.
+        stop.store(true, Ordering::Relaxed);
+        shared.advance(&mut trial).unwrap();
+        assert_eq!((trial.state.as_str(), trial.epochs, step()), ("interrupted", 3, Some(36)));
+        // Where its checkpoint is damaged, that is said, and it begins again.
+        let weights = place.join("checkpoints").join(checkpoint::name(36)).join("model.safetensors");
+        std::fs::write(weights, b"other").unwrap();
+        stop.store(false, Ordering::Relaxed);
+        let notes = shared.advance(&mut trial).unwrap();
+        assert!(notes.len() == 1 && notes[0].contains("is damaged") && notes[0].contains("begins again"));
+        assert_eq!(trial.state, "paused");
+    }
+
+    #[test]
+    fn the_best_of_those_that_answer_fast_enough_wins() {
+        let folder = tempfile::tempdir().unwrap();
+        let experiment = made(folder.path(), 1);
         let prepared = prepare(&experiment, &mut |_| {}).unwrap();
         let place = folder.path().join("it.study");
         let study = Study {
@@ -318,8 +409,9 @@ mod tests {
                 max_latency: Some(seconds),
                 price_per_second: 0.0,
                 stop: &stop,
+                least: false,
             };
-            shared.advance(&mut trial).unwrap();
+            assert_eq!(shared.advance(&mut trial).unwrap(), [""; 0]);
             trials.push(trial);
         }
         let states: Vec<&str> = trials.iter().map(|trial| trial.state.as_str()).collect();

@@ -103,7 +103,14 @@ impl Database {
         for row in rows {
             if let [Cell::Whole(study), Cell::Text(name)] = &row[..] {
                 database.study = *study;
-                studies.push((name.clone(), database.trials()?));
+                let (mut trials, held) = (database.trials()?, database.held()?);
+                for trial in trials.iter_mut().filter(|trial| trial.state == "running") {
+                    if !held.contains(&trial.id) {
+                        // Its process is gone.
+                        trial.state = "interrupted".to_owned();
+                    }
+                }
+                studies.push((name.clone(), trials));
             }
         }
         Ok(studies)

@@ -133,13 +133,16 @@ pub fn tune(
         return Ok(Tuned::Stopped);
     }
     // Of several processes at one study a single one tests the winner, once none is at a trial; the others wait for it.
-    while !(database.held()?.is_empty() && database.hold(Piece::Conclusion)?) {
+    while !database.alone(|database| Ok(database.held()?.is_empty() && database.hold(Piece::Conclusion)?))? {
         if options.interrupt.load(Ordering::Relaxed) {
             return Ok(Tuned::Stopped);
         }
         std::thread::sleep(Duration::from_millis(50));
     }
     // What the trials of earlier sessions took is part of what the search took.
+    if !study.has_value(&mut database, options, observe)? {
+        return Ok(Tuned::Stopped);
+    }
     let seconds = before + started.elapsed().as_secs_f64();
     study.conclude(&mut database, seconds, options, observe)
 }
@@ -208,6 +211,7 @@ impl Study<'_> {
             max_latency: self.settings.max_latency.map(|limit| limit.0.as_secs_f64()),
             price_per_second: options.price_per_second / parallel as f64,
             stop: &stop,
+            least: false,
         };
         let clock = Instant::now();
         let own = Mutex::new(0.0);
@@ -267,8 +271,10 @@ impl Study<'_> {
     ) -> Result<(), LearnError> {
         let mut database = self.open()?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        // Let go of as the next one is taken, so that there is no moment in which the search seems to be over.
+        let mut held = None;
         while !shared.stop.load(Ordering::Relaxed) {
-            let mut trial = match self.claim(&mut database)? {
+            let mut trial = match self.claim(&mut database, held.take())? {
                 Claim::Trial(trial) => trial,
                 Claim::Wait => {
                     std::thread::sleep(Duration::from_millis(20));
@@ -276,19 +282,22 @@ impl Study<'_> {
                 }
                 Claim::Nothing => break,
             };
+            held = Some(trial.id);
             let folder = trial::folder(&self.folder, trial.id);
             std::fs::create_dir_all(&folder)
                 .map_err(|source| LearnError::Write { path: folder.clone(), source })?;
             database.fetch(trial.id, &folder)?;
             let before = trial.seconds;
-            match &pool {
+            let notes = match &pool {
                 Ok(pool) => pool.install(|| shared.advance(&mut trial))?,
                 Err(_) => shared.advance(&mut trial)?,
+            };
+            for text in notes {
+                let _ = events.send(Event::Note { text });
             }
             *own.lock().unwrap_or_else(PoisonError::into_inner) += trial.seconds - before;
             database.keep(trial.id, &folder)?;
             database.alone(|database| database.put(&trial))?;
-            database.release(Piece::Trial(trial.id))?;
             let best = self.best(&database.trials()?).and_then(|best| best.values.last().copied());
             let _ = events.send(Event::Trial {
                 id: trial.id,
@@ -300,55 +309,91 @@ impl Study<'_> {
                 error: trial.error.clone(),
             });
         }
-        Ok(())
+        match held {
+            Some(id) => database.release(Piece::Trial(id)),
+            None => Ok(()),
+        }
     }
 
-    /// Takes the next piece of work, alone among all workers and processes.
-    fn claim(&self, database: &mut Database) -> Result<Claim, LearnError> {
+    /// Takes the next piece of work, alone among all workers and processes, and lets go of the trial that was `held`.
+    fn claim(&self, database: &mut Database, held: Option<usize>) -> Result<Claim, LearnError> {
         database.alone(|database| {
-            let trials = database.trials()?;
-            let held = database.held()?;
-            let higher = self.higher_is_better();
-            let standings: Vec<_> =
-                trials.iter().map(|trial| trial.standing(higher, held.contains(&trial.id))).collect();
-            let settings = &self.settings;
-            let next_id = trials.last().map_or(DEFAULT, |trial| trial.id + 1);
-            let mut may_begin = next_id <= settings.trials;
-            let mut new = None;
-            if may_begin {
-                let search = Search {
-                    sampler: settings.sampler,
-                    space: &self.space,
-                    resolved: &self.resolved,
-                    seed: settings.seed,
-                    trials: settings.trials,
-                };
-                new = match next_id {
-                    DEFAULT => Some(space::Settings::new()),
-                    number => search.next(number, &tried(&trials, &self.default, higher)),
-                };
-                may_begin = new.is_some();
+            let claim = self.choose(database, held)?;
+            let is_next = |id: &usize| matches!(&claim, Claim::Trial(trial) if trial.id == *id);
+            if let Some(id) = held.filter(|id| !is_next(id)) {
+                database.release(Piece::Trial(id))?;
             }
-            let mut trial = match settings.pruner.next(&standings, may_begin, DEFAULT) {
-                Next::Nothing => return Ok(Claim::Nothing),
-                Next::Wait => return Ok(Claim::Wait),
-                Next::Continue(id) => {
-                    let found = trials.into_iter().find(|trial| trial.id == id);
-                    found.unwrap_or_else(|| unreachable!("pruners choose among the trials"))
-                }
-                Next::Begin => Trial { id: next_id, settings: new.unwrap_or_default(), ..Trial::default() },
-            };
-            if !database.hold(Piece::Trial(trial.id))? {
-                return Ok(Claim::Wait);
-            }
-            if trial.state.is_empty() {
-                // Nothing that lies there is of this study.
-                let _ = std::fs::remove_dir_all(trial::folder(&self.folder, trial.id).join("checkpoints"));
-            }
-            trial.state = "running".to_owned();
-            database.put(&trial)?;
-            Ok(Claim::Trial(Box::new(trial)))
+            Ok(claim)
         })
+    }
+
+    fn choose(&self, database: &mut Database, ours: Option<usize>) -> Result<Claim, LearnError> {
+        // Another process may be at the winner already: what came now would be a search of its own.
+        if !database.hold(Piece::Conclusion)? {
+            return Ok(Claim::Nothing);
+        }
+        database.release(Piece::Conclusion)?;
+        let trials = database.trials()?;
+        let held = database.held()?;
+        let higher = self.higher_is_better();
+        let standings: Vec<_> =
+            trials.iter().map(|trial| trial.standing(higher, held.contains(&trial.id))).collect();
+        let settings = &self.settings;
+        let next_id = trials.last().map_or(DEFAULT, |trial| trial.id + 1);
+        let mut may_begin = next_id <= settings.trials;
+        let mut new = None;
+        if may_begin {
+            let search = Search {
+                sampler: settings.sampler,
+                space: &self.space,
+                resolved: &self.resolved,
+                seed: settings.seed,
+                trials: settings.trials,
+            };
+            new = match next_id {
+                DEFAULT => Some(space::Settings::new()),
+                number => {
+                    let of = |trial: &Trial| self.settings_of(trial);
+                    search.next(number, &tried(&trials, of, higher), &trials.iter().map(of).collect())
+                }
+            };
+            may_begin = new.is_some();
+        }
+        let mut trial = match settings.pruner.next(&standings, may_begin, DEFAULT) {
+            Next::Nothing => return Ok(Claim::Nothing),
+            Next::Wait => return Ok(Claim::Wait),
+            Next::Continue(id) => {
+                let found = trials.into_iter().find(|trial| trial.id == id);
+                found.unwrap_or_else(|| unreachable!("pruners choose among the trials"))
+            }
+            Next::Begin => Trial { id: next_id, settings: new.unwrap_or_default(), ..Trial::default() },
+        };
+        if ours != Some(trial.id) && !database.hold(Piece::Trial(trial.id))? {
+            return Ok(Claim::Wait);
+        }
+        if trial.state.is_empty() {
+            // Nothing that lies there is of this study.
+            let _ = std::fs::remove_dir_all(trial::folder(&self.folder, trial.id).join("checkpoints"));
+        }
+        trial.state = "running".to_owned();
+        database.put(&trial)?;
+        Ok(Claim::Trial(Box::new(trial)))
+    }
+
+    /// What a trial has for the keys of the space that count in it.
+    fn settings_of(&self, trial: &Trial) -> space::Settings {
+        if trial.id != DEFAULT {
+            return trial.settings.clone();
+        }
+        let mut settings = space::Settings::new();
+        for parameter in &self.space {
+            if parameter.is_active(&settings, &self.resolved)
+                && let Some(value) = self.default.get(&parameter.key)
+            {
+                settings.insert(parameter.key.clone(), value.clone());
+            }
+        }
+        settings
     }
 }
 
@@ -364,12 +409,12 @@ enum Claim {
     Nothing,
 }
 
-/// The trials with a value for each, smaller being better; `default` are the settings of the declared experiment.
+/// The settings of the trials with a value for each, smaller being better.
 ///
 /// Values of different rungs cannot be compared: the one that was trained longer is better for that alone. Where trials stand
 /// at different rungs, each has its place in the order instead: those that were taken farther before those that were left
 /// behind, as they were the better ones there, and by value at one rung.
-fn tried(trials: &[Trial], default: &space::Settings, higher: bool) -> Vec<Tried> {
+fn tried(trials: &[Trial], settings: impl Fn(&Trial) -> space::Settings, higher: bool) -> Vec<Tried> {
     let value = |trial: &Trial| trial.values.last().map(|value| if higher { -value } else { *value });
     let failed = |trial: &&Trial| trial.state == "failed";
     let mut ranked: Vec<(&Trial, f64)> = trials
@@ -381,7 +426,6 @@ fn tried(trials: &[Trial], default: &space::Settings, higher: bool) -> Vec<Tried
         b.values.len().cmp(&a.values.len()).then(of_a.total_cmp(of_b)).then(a.id.cmp(&b.id))
     });
     let one_rung = ranked.iter().all(|(trial, _)| trial.values.len() == ranked[0].0.values.len());
-    let settings = |trial: &Trial| if trial.id == DEFAULT { default.clone() } else { trial.settings.clone() };
     let of = |(place, (trial, value)): (usize, &(&Trial, f64))| Tried {
         settings: settings(trial),
         value: if one_rung { *value } else { place as f64 },
@@ -409,9 +453,11 @@ mod tests {
             values: values.to_vec(),
             ..Trial::default()
         };
-        let default = [("a".to_owned(), json!(0.5))].into();
+        let default: space::Settings = [("a".to_owned(), json!(0.5))].into();
+        let settings =
+            |trial: &Trial| if trial.id == DEFAULT { default.clone() } else { trial.settings.clone() };
         let order = |trials: &[Trial], higher: bool| -> Vec<(Value, f64)> {
-            tried(trials, &default, higher)
+            tried(trials, settings, higher)
                 .into_iter()
                 .map(|tried| (tried.settings["a"].clone(), tried.value))
                 .collect()

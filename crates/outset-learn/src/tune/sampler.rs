@@ -7,7 +7,8 @@ use outset_spec::choices;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::iter::once;
 
 choices! {
     /// How settings are chosen.
@@ -28,6 +29,11 @@ choices! {
 /// Trials by lot before a model of them is of use.
 const STARTUP: usize = 6;
 
+/// Settings that are drawn in the place of known ones before there seem to be no others.
+const ATTEMPTS: usize = 200;
+/// More trials than any search has.
+const FAR: usize = 1 << 24;
+
 /// A trial that was tried, with its value, smaller being better.
 pub struct Tried {
     pub settings: Settings,
@@ -46,18 +52,23 @@ pub struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The settings of trial `number`, the first being 1; `None` where a grid has no more.
-    pub fn next(&self, number: usize, tried: &[Tried]) -> Option<Settings> {
-        match self.sampler {
-            Sampler::Grid => self.grid(number),
-            Sampler::Random => Some(self.each(|parameter| self.by_lot(parameter, number))),
-            _ if tried.len() < STARTUP => Some(self.each(|parameter| self.by_lot(parameter, number))),
-            Sampler::Tpe => Some(self.each(|parameter| self.tpe(parameter, number, tried))),
-            Sampler::Auto if self.trials > 60 => {
-                Some(self.each(|parameter| self.tpe(parameter, number, tried)))
-            }
-            Sampler::GaussianProcess | Sampler::Auto => Some(self.process(number, tried)),
+    /// The settings of trial `number`, the first being 1, other than all that are `known`; `None` where there are no more, or
+    /// none could be found. Training the same again would come to the same.
+    pub fn next(&self, number: usize, tried: &[Tried], known: &HashSet<Settings>) -> Option<Settings> {
+        if self.sampler == Sampler::Grid {
+            return self.grid(known);
         }
+        let by_lot = |number: usize| self.each(|parameter| self.by_lot(parameter, number));
+        let first = match self.sampler {
+            Sampler::Random => by_lot(number),
+            _ if tried.len() < STARTUP => by_lot(number),
+            Sampler::Tpe => self.each(|parameter| self.tpe(parameter, number, tried)),
+            Sampler::Auto if self.trials > 60 => self.each(|parameter| self.tpe(parameter, number, tried)),
+            _ => self.process(number, tried),
+        };
+        // Each attempt has lots of its own, far from those of all trials.
+        let others = (1..=ATTEMPTS).map(|attempt| by_lot(number + attempt * FAR));
+        once(first).chain(others).find(|settings| !known.contains(settings))
     }
 
     /// Settings made key by key; a key that does not count beside those before it is left out.
@@ -140,20 +151,23 @@ impl Search<'_> {
         settings
     }
 
-    /// Combination `number` of the grid, whose numbers have as many places as the trials have room for.
-    fn grid(&self, number: usize) -> Option<Settings> {
+    /// The first combination of the grid that is not `known`; its numbers have as many places as the trials have room for.
+    fn grid(&self, known: &HashSet<Settings>) -> Option<Settings> {
         let combinations = |places: usize| {
-            self.space.iter().map(|parameter| parameter.grid(places).len()).product::<usize>()
+            let of_each = self.space.iter().map(|parameter| parameter.grid(places).len());
+            of_each.fold(1, usize::saturating_mul)
         };
         let places = (2..=100).take_while(|places| combinations(*places) <= self.trials).last().unwrap_or(2);
-        let mut rest = number.checked_sub(1).filter(|index| *index < combinations(places))?;
-        let mut chosen = BTreeMap::new();
-        for parameter in self.space {
-            let values = parameter.grid(places);
-            chosen.insert(parameter.key.clone(), values[rest % values.len()].clone());
-            rest /= values.len();
-        }
-        Some(self.each(|parameter| chosen[&parameter.key].clone()))
+        let values: Vec<Vec<Value>> = self.space.iter().map(|parameter| parameter.grid(places)).collect();
+        let combination = |mut rest: usize| {
+            let mut chosen = BTreeMap::new();
+            for (parameter, values) in self.space.iter().zip(&values) {
+                chosen.insert(parameter.key.clone(), values[rest % values.len()].clone());
+                rest /= values.len();
+            }
+            self.each(|parameter| chosen[&parameter.key].clone())
+        };
+        (0..combinations(places)).map(combination).find(|settings| !known.contains(settings))
     }
 }
 
@@ -185,7 +199,7 @@ mod tests {
         let search = Search { sampler, space: &space, resolved: &declared, seed, trials };
         let mut tried: Vec<Tried> = Vec::new();
         for number in 1..=trials {
-            let Some(settings) = search.next(number, &tried) else { break };
+            let Some(settings) = search.next(number, &tried, &HashSet::new()) else { break };
             assert_eq!(settings.contains_key("d"), settings["c"] == "y", "{settings:?}");
             assert!((1..=8).contains(&settings["b"].as_i64().unwrap()));
             let value = objective(&settings);
@@ -211,15 +225,28 @@ mod tests {
         }
     }
 
+    /// What a sampler comes to in so many trials, none of which is ever repeated.
+    fn all(space: &[Parameter], sampler: Sampler, trials: usize) -> HashSet<Settings> {
+        let search = Search { sampler, space, resolved: &Value::Null, seed: 0, trials };
+        let mut known = HashSet::new();
+        for number in 1..=trials {
+            let Some(settings) = search.next(number, &[], &known) else { break };
+            assert!(known.insert(settings));
+        }
+        known
+    }
+
     #[test]
     fn a_grid_goes_through_every_combination() {
-        let (space, declared) = (&space()[..3], Value::Null);
-        let search = Search { sampler: Sampler::Grid, space, resolved: &declared, seed: 0, trials: 20 };
-        let all: Vec<Settings> = (1..=99).map_while(|number| search.next(number, &[])).collect();
         // Three places for each of the two numbers, two choices.
-        assert_eq!(all.len(), 18);
-        let mut different = all.clone();
-        different.dedup();
-        assert_eq!(different.len(), 18);
+        assert_eq!(all(&space()[..3], Sampler::Grid, 20).len(), 18);
+        // Two places for each number; the last one counts beside one of the two choices.
+        assert_eq!(all(&space(), Sampler::Grid, 20).len(), 2 * 2 + 2 * 2 * 2);
+    }
+
+    #[test]
+    fn no_settings_come_twice() {
+        // Eight numbers and two choices.
+        assert_eq!(all(&space()[1..3], Sampler::Random, 50).len(), 16);
     }
 }

@@ -87,12 +87,7 @@ fn written(key: &str) -> String {
 
 fn collect(path: &str, table: &Table, space: &mut Vec<Parameter>, problems: &mut Problems) {
     for (name, entry) in &table.0 {
-        let key = match path {
-            "" => written(name),
-            // The dots in a column's name part nothing.
-            "inputs" | "outputs" => format!("{path}.{}", write_key(name)),
-            _ => format!("{path}.{}", written(name)),
-        };
+        let key = below(path, name);
         let Toml::Table(inner) = &entry.node.value else {
             problems.push(expected(&key, &entry.node));
             continue;
@@ -102,10 +97,60 @@ fn collect(path: &str, table: &Table, space: &mut Vec<Parameter>, problems: &mut
             continue;
         }
         match domain(inner) {
-            Some(domain) => space.push(Parameter { when: conditions(inner), key, domain }),
+            Some(domain) => {
+                let mut when = Vec::new();
+                match inner.get("when") {
+                    None => {}
+                    Some(Node { value: Toml::Table(conditions), .. }) => {
+                        collect_conditions("", conditions, &mut when, problems);
+                    }
+                    Some(node) => problems.push(expected_conditions(&key, node)),
+                }
+                space.push(Parameter { key, domain, when });
+            }
             None => problems.push(expected(&key, &entry.node)),
         }
     }
+}
+
+/// A key below another.
+fn below(path: &str, name: &str) -> String {
+    match path {
+        "" => written(name),
+        // The dots in a column's name part nothing.
+        "inputs" | "outputs" => format!("{path}.{}", write_key(name)),
+        _ => format!("{path}.{}", written(name)),
+    }
+}
+
+/// Reads `when`, whose keys may be written in one string or as nested tables too.
+fn collect_conditions(
+    path: &str,
+    table: &Table,
+    when: &mut Vec<(String, Vec<Value>)>,
+    problems: &mut Problems,
+) {
+    for (name, entry) in &table.0 {
+        let key = below(path, name);
+        let values = match &entry.node.value {
+            Toml::Table(inner) => {
+                collect_conditions(&key, inner, when, problems);
+                continue;
+            }
+            Toml::Array(items) => items.iter().map(|item| json(&item.value)).collect(),
+            value => json(value).map(|value| vec![value]),
+        };
+        match values.filter(|values: &Vec<Value>| !values.is_empty()) {
+            Some(values) => when.push((key, values)),
+            None => problems.push(expected_conditions(&key, &entry.node)),
+        }
+    }
+}
+
+fn expected_conditions(key: &str, node: &Node) -> Problem {
+    Problem::new(format!("`when` of `{key}` must be keys with a value, or a list of values, for each"))
+        .at(node.place.as_ref())
+        .hint("`when = { \"model.kind\" = \"mlp\" }` ties a key to others")
 }
 
 fn expected(key: &str, node: &Node) -> Problem {
@@ -138,15 +183,6 @@ fn domain(table: &Table) -> Option<Domain> {
         }
         _ => None,
     }
-}
-
-fn conditions(table: &Table) -> Vec<(String, Vec<Value>)> {
-    let Some(Node { value: Toml::Table(when), .. }) = table.get("when") else { return Vec::new() };
-    let of = |entry: &Toml| match entry {
-        Toml::Array(items) => items.iter().filter_map(|item| json(&item.value)).collect(),
-        value => json(value).into_iter().collect(),
-    };
-    when.0.iter().map(|(key, entry)| (written(key), of(&entry.node.value))).collect()
 }
 
 fn number(value: &Toml) -> Option<f64> {
@@ -231,6 +267,15 @@ pub fn default_space(prepared: &Prepared) -> Vec<Parameter> {
     space
 }
 
+/// Whether a value is among others, however its number is written.
+pub fn has(values: &[Value], value: &Value) -> bool {
+    let is_same = |other: &Value| match (other.as_f64(), value.as_f64()) {
+        (Some(a), Some(b)) => a == b,
+        _ => other == value,
+    };
+    values.iter().any(is_same)
+}
+
 /// The value of a key like `train.optimizer.learning_rate`.
 pub fn at<'a>(table: &'a Value, key: &str) -> Option<&'a Value> {
     parts(key).iter().try_fold(table, |value, part| value.get(part))
@@ -240,7 +285,7 @@ impl Parameter {
     /// Whether the key counts beside these settings, those that are not searched over standing in `resolved`.
     pub fn is_active(&self, settings: &Settings, resolved: &Value) -> bool {
         self.when.iter().all(|(key, values)| {
-            settings.get(key).or_else(|| at(resolved, key)).is_some_and(|value| values.contains(value))
+            settings.get(key).or_else(|| at(resolved, key)).is_some_and(|value| has(values, value))
         })
     }
 
@@ -347,6 +392,22 @@ mod tests {
         assert!(!space[2].is_active(&Settings::new(), &resolved));
         let mlp = Settings::from([("model.kind".to_owned(), "mlp".into())]);
         assert!(space[2].is_active(&mlp, &resolved));
+    }
+
+    #[test]
+    fn conditions_are_read_in_every_form() {
+        let resolved = serde_json::json!({ "model": { "kind": "mlp", "dropout": 0.0 } });
+        let active = |when: &str| {
+            let (space, problems) = check(&format!("space.a = {{ range = [1, 9], when = {when} }}\n"));
+            assert_eq!(problems, 0, "{when}");
+            space[0].is_active(&Settings::new(), &resolved)
+        };
+        assert!(active("{ \"model.kind\" = \"mlp\" }") && active("{ model.kind = [\"linear\", \"mlp\"] }"));
+        assert!(!active("{ model = { kind = \"linear\" } }"));
+        assert!(active("{ model.kind = \"mlp\", model.dropout = 0 }"), "0 is 0.0");
+        for when in ["\"mlp\"", "{ model.kind = [] }", "{ a = [[1]] }"] {
+            assert_eq!(check(&format!("space.a = {{ range = [1, 9], when = {when} }}\n")).1, 1, "{when}");
+        }
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Shared<'a> {
     /// What a second costs, for `train.cost_limit`.
     pub price_per_second: f64,
     pub stop: &'a AtomicBool,
+    /// Whether a trial is taken only so far that it has a value, whatever its next rung.
+    pub least: bool,
 }
 
 /// The experiment of a trial.
@@ -47,31 +49,30 @@ pub fn folder(study: &Path, id: usize) -> std::path::PathBuf {
 }
 
 impl Shared<'_> {
-    /// Takes a trial to its next rung and writes into it what came of that; what goes wrong with its settings or its loss
-    /// is its own failure and not that of the study.
+    /// Takes a trial to its next rung, writes into it what came of that, and gives what there is to say of its checkpoints;
+    /// what goes wrong with its settings or its loss is its own failure and not that of the study.
     ///
     /// # Errors
     /// If the disk is full or a file is in the way.
-    pub fn advance(&self, trial: &mut Trial) -> Result<(), LearnError> {
-        match self.work(trial) {
-            Err(error @ (LearnError::Write { .. } | LearnError::Read { .. })) => Err(error),
-            Err(error) => {
-                (trial.state, trial.error) = ("failed".to_owned(), Some(error.to_string()));
-                Ok(())
-            }
-            Ok(()) => Ok(()),
+    pub fn advance(&self, trial: &mut Trial) -> Result<Vec<String>, LearnError> {
+        let mut notes = Vec::new();
+        match self.work(trial, &mut notes) {
+            Err(error @ (LearnError::Write { .. } | LearnError::Read { .. })) => return Err(error),
+            Err(error) => (trial.state, trial.error) = ("failed".to_owned(), Some(error.to_string())),
+            Ok(()) => {}
         }
+        Ok(notes)
     }
 
-    fn work(&self, trial: &mut Trial) -> Result<(), LearnError> {
+    fn work(&self, trial: &mut Trial, notes: &mut Vec<String>) -> Result<(), LearnError> {
         let experiment = experiment(self.experiment, trial)?;
         if !trial.settings.keys().any(|key| changes_data(key))
             && let Some((design, recipe)) = redesign(self.prepared, &experiment)?
         {
-            return self.train(trial, self.prepared, &design, &recipe);
+            return self.train(trial, self.prepared, &design, &recipe, notes);
         }
         let own = prepare(&experiment, &mut |_| {})?;
-        self.train(trial, &own, &own.design, &own.recipe)
+        self.train(trial, &own, &own.design, &own.recipe, notes)
     }
 
     fn train(
@@ -80,6 +81,7 @@ impl Shared<'_> {
         prepared: &Prepared,
         design: &Design,
         recipe: &Recipe,
+        notes: &mut Vec<String>,
     ) -> Result<(), LearnError> {
         let folder = folder(self.folder, trial.id);
         let device = device::chosen().autodiff();
@@ -89,23 +91,34 @@ impl Shared<'_> {
         let examples = prepared.examples();
         let mut training = Training::new(design, network, recipe, &examples, &device);
         training.price_per_second = self.price_per_second;
-        let found = checkpoint::find(&folder.join("checkpoints")).newest.map(|(_, checkpoint)| checkpoint);
+        let found = checkpoint::find(&folder.join("checkpoints"));
+        notes.extend(found.clear());
+        let found = found.newest.map(|(_, checkpoint)| checkpoint);
         let mut so_far = &[][..];
         if let Some(checkpoint) = &found {
             restore(&mut training, checkpoint, &folder)?;
             so_far = checkpoint.files.get("metrics.jsonl").map_or(&[][..], Vec::as_slice);
         }
-        let step = training.progress().step;
+        let (step, epoch) = (training.progress().step, training.progress().epoch);
         // One checkpoint is enough: another is written only where a trial pauses.
         let settings = outset_spec::Checkpoint { keep: 1, ..recipe.checkpoint.clone() };
         let mut keeper = Keeper::new(&folder, &settings, recipe.seed, so_far, step)?;
         let rung = trial.values.len();
-        let until = (rung + 1 < RUNGS).then(|| epochs_at(rung, recipe.epochs));
-        let pause = training.advance(until, Some(&mut keeper), self.stop, &mut |_| {})?;
+        let until = match self.least {
+            true => Some(epoch.max(1)),
+            false => (rung + 1 < RUNGS).then(|| epochs_at(rung, recipe.epochs)),
+        };
+        let pause = training.advance(until, Some(&mut keeper), self.stop, &mut |_| {});
+        // Time that was lost with a loss that ran away was spent too.
         let progress = training.progress();
         (trial.epochs, trial.seconds) = (progress.epoch, progress.seconds);
-        if pause == Pause::Interrupted {
+        let pause = pause?;
+        if pause == Pause::Interrupted || self.least {
             trial.state = "interrupted".to_owned();
+            // It may yet win by the state that its checkpoint holds.
+            if self.max_latency.is_some() && trial.latency.is_none() {
+                self.time(trial, &training.finish(pause).network, &examples);
+            }
             return Ok(());
         }
         trial.values.extend(progress.best.map(|(_, value)| value));
@@ -117,11 +130,7 @@ impl Shared<'_> {
         trial.state = if pause == Pause::Ended { "done" } else { "paused" }.to_owned();
         if trial.latency.is_none() || pause == Pause::Ended {
             let trained = training.finish(pause);
-            let latency = latency(&trained.network, &examples);
-            trial.latency = Some(latency);
-            if self.max_latency.is_some_and(|most| latency > most) {
-                (trial.state, trial.error) = ("failed".to_owned(), Some("answers too slowly".to_owned()));
-            }
+            self.time(trial, &trained.network, &examples);
             if pause == Pause::Ended {
                 // With the evidence, which only a network that is trained to its end is given.
                 let weights = design.weights();
@@ -132,6 +141,15 @@ impl Shared<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Writes into a trial how long its network takes for an answer; one that takes too long has failed.
+    fn time(&self, trial: &mut Trial, network: &Network, examples: &Examples<'_>) {
+        let latency = latency(network, examples);
+        trial.latency = Some(latency);
+        if self.max_latency.is_some_and(|most| latency > most) {
+            (trial.state, trial.error) = ("failed".to_owned(), Some("answers too slowly".to_owned()));
+        }
     }
 }
 

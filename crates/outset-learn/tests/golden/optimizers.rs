@@ -9,7 +9,12 @@ fn made(shape: [usize; 2], formula: impl Fn(f64) -> f64) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values, shape), &Device::flex())
 }
 
-fn check(case: &serde_json::Value, fold: impl Fn(Tensor<2>) -> Tensor<2>) {
+/// Compares the steps of a case with its weights and gradients folded to another shape.
+fn check<const D: usize>(
+    case: &serde_json::Value,
+    fold: impl Fn(Tensor<2>) -> Tensor<D>,
+    unfold: impl Fn(Tensor<D>) -> Tensor<2>,
+) {
     let what = case["section"].as_str().unwrap();
     let mut problems = Problems::default();
     let optimizer = Optimizer::read(&section(case), &mut problems);
@@ -24,7 +29,8 @@ fn check(case: &serde_json::Value, fold: impl Fn(Tensor<2>) -> Tensor<2>) {
         (weight, state) = optimizer.step(weight, gradient, state, optimizer.learning_rate(), step, true);
         let expected = &case["weights"][step.to_string()];
         if expected.is_array() {
-            close(&format!("{what}, step {step}"), &values(weight.clone()), &numbers(expected), 1e-5);
+            let found = values(unfold(weight.clone()));
+            close(&format!("{what}, step {step}"), &found, &numbers(expected), 1e-5);
         }
     }
 }
@@ -32,7 +38,23 @@ fn check(case: &serde_json::Value, fold: impl Fn(Tensor<2>) -> Tensor<2>) {
 #[test]
 fn steps_are_pytorchs() {
     for case in cases(include_str!("optimizers.json")) {
-        check(&case, |tensor| tensor);
+        check(&case, |tensor| tensor, |tensor| tensor);
+    }
+}
+
+/// A convolution's kernels have a row for each output, where the weight of a linear map has a column.
+#[test]
+fn kernels_step_as_a_linear_map_does() {
+    let to_kernels = |matrix: Tensor<2>| {
+        let [inputs, outputs] = matrix.dims();
+        matrix.transpose().reshape([outputs, 1, 1, inputs])
+    };
+    let to_matrix = |kernels: Tensor<4>| {
+        let [outputs, _, _, inputs] = kernels.dims();
+        kernels.reshape([outputs, inputs]).transpose()
+    };
+    for case in cases(include_str!("optimizers.json")) {
+        check(&case, to_kernels, to_matrix);
     }
 }
 

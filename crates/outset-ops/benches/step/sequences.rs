@@ -119,7 +119,7 @@ fn language_model(
                 with_recompute(again, || recompute(block, x, run))
             });
             let x = net.norm.forward(x).reshape([batch * time, width]);
-            linear_cross_entropy(x, net.head.weight.val(), y.clone(), 0.0)
+            linear_cross_entropy(x, net.head.weight.val(), y.clone(), None, 0.0)
         })
     })
 }

@@ -38,6 +38,18 @@ impl KeyValueCache {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Number of sequences, key heads and values of a head, once there are any.
+    fn sizes(&self) -> Option<[usize; 3]> {
+        match &self.0 {
+            Kept::Nothing => None,
+            Kept::Host(cache) => Some(cache.sizes()),
+            Kept::Tensors(kept) => {
+                let [batch, _, kv_heads, size] = kept[0].dims();
+                Some([batch, kv_heads, size])
+            }
+        }
+    }
 }
 
 /// Adds `k` and `v [batch, new, kv_heads, size]` to the cache and returns the causal attention of `q [batch, new, heads,
@@ -57,6 +69,10 @@ pub fn attention_with_cache(
     let ([batch, new, heads, size], [_, _, kv_heads, _]) = (q.dims(), k.dims());
     let fits = k.dims() == [batch, new, kv_heads, size] && v.dims() == k.dims();
     assert!(fits, "queries, keys and values differ in size");
+    if let Some(kept) = cache.sizes() {
+        let new = [batch, kv_heads, size];
+        assert_eq!(new, kept, "the new keys differ from the cache in number of sequences, heads or values");
+    }
     let on_flex = q.dtype() == DType::F32 && q.device() == Device::flex();
     if !on_flex {
         let (k, v) = match std::mem::take(&mut cache.0) {
@@ -86,6 +102,34 @@ mod tests {
     use super::*;
     use crate::testing::{close, wide};
     use burn::tensor::{Distribution, TensorData};
+
+    /// Hands a cache of two sequences keys of other sizes.
+    fn add_others(dtype: DType, [batch, heads, kv_heads, size]: [usize; 4]) {
+        let zeros = |sizes: [usize; 4]| Tensor::<4>::zeros(sizes, (&Device::flex(), dtype));
+        let mut cache = KeyValueCache::default();
+        let (q, k) = (zeros([2, 3, 4, 8]), zeros([2, 3, 2, 8]));
+        attention_with_cache(q, k.clone(), k, &mut cache, None);
+        let (q, k) = (zeros([batch, 1, heads, size]), zeros([batch, 1, kv_heads, size]));
+        attention_with_cache(q, k.clone(), k, &mut cache, None);
+    }
+
+    #[test]
+    #[should_panic(expected = "the new keys differ from the cache")]
+    fn a_cache_of_another_batch_is_refused() {
+        add_others(DType::F32, [4, 4, 2, 8]);
+    }
+
+    #[test]
+    #[should_panic(expected = "the new keys differ from the cache")]
+    fn a_cache_of_other_heads_is_refused() {
+        add_others(DType::F32, [2, 4, 1, 16]);
+    }
+
+    #[test]
+    #[should_panic(expected = "the new keys differ from the cache")]
+    fn a_cache_of_another_batch_is_refused_where_tensors_are_kept() {
+        add_others(DType::F64, [4, 4, 2, 8]);
+    }
 
     #[test]
     fn step_by_step_gives_what_all_at_once_gives_on_every_path() {

@@ -52,7 +52,7 @@ pub fn tune(run: &Run) -> Option<Value> {
             epochs => trial.epochs,
             seconds => format::seconds(trial.seconds),
             parameters => format::count(trial.parameters as u64),
-            latency => trial.latency_seconds.map(format::seconds),
+            latency => trial.latency_seconds.map_or_else(|| "–".to_owned(), format::seconds),
             settings => if settings.is_empty() { "as declared".to_owned() } else { settings.join(", ") },
         }
     });

@@ -35,9 +35,15 @@ pub fn plots(run: &Run) -> Vec<Plot<'_>> {
     }
     // The best comes first in the record and is drawn last, above all others.
     trials.reverse();
-    let note = "Each path is a trial, from key to key; the red one won. Where the dark paths run together, a key matters. The \
-                most telling keys come first."
-        .to_owned();
+    let won = if trials.iter().any(|trial| trial.id == tune.winner) {
+        "the red one won"
+    } else {
+        "the settings as they were declared, which won, have none"
+    };
+    let note = format!(
+        "Each path is a trial, from key to key; {won}. Where the dark paths run together, a key matters. The most telling keys \
+         come first."
+    );
     let width = (lines.len().max(2) as f32 * 110.0).max(SIZE.0);
     let plot = Plot::new(Subject::Tune, "tune_parallel", "Settings side by side", note, move |surface| {
         let at = |index: usize| 60.0 + index as f32 * (width - 120.0) / (lines.len().max(2) - 1) as f32;

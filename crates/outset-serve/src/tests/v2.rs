@@ -107,6 +107,14 @@ fn errors_are_one_string() {
     let not_json = server.post(&format!("{MODEL}/infer"), b"{");
     not_json.check_error(400, "the body is not JSON: line 1, column 1: EOF while parsing an object");
     assert_eq!(not_json.json().as_object().unwrap().len(), 1);
+    for (kind, found) in
+        [("image/png", "image/png"), ("multipart/form-data; boundary=x", "multipart/form-data")]
+    {
+        let refused =
+            server.connect().ask("POST", &format!("{MODEL}/infer"), &[("Content-Type", kind)], b"\x89PNG");
+        let expected = format!("the content type is `{found}`, expected `application/json`");
+        refused.check_error(415, &expected);
+    }
     server
         .get(&format!("{MODEL}/infer"))
         .check_error(405, "`/v2/models/toy%20%E6%A8%A1%E5%9E%8B/infer` does not take GET");

@@ -38,6 +38,9 @@ pub(super) async fn infer(State(app): Shared, asked: Asked, request: Request) ->
         return Err(Refusal::Protocol("binary tensors are not taken, send `data` as JSON".to_owned()).into());
     }
     let body = body::read(&app, request, deadline, upload::JSON).await?;
+    if let Some(found) = body.kind.of_upload() {
+        return Err(Refusal::ContentType { found: found.to_owned(), expected: upload::JSON }.into());
+    }
     let (bytes, limit) = (body.bytes.clone(), app.max_rows);
     let (id, wanted, rows) = aside(bytes.len() >= predict::LARGE_BODY, move || read(&bytes, limit)).await??;
     for wanted in wanted.iter().flatten() {

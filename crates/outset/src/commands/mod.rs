@@ -107,13 +107,11 @@ pub fn dispatch(arguments: &Arguments, printer: &Printer) -> Result<(), Failure>
         Command::Plan { language_model: Some(flops), context, .. } => {
             plan::language_model(*flops, *context, printer)
         }
-        Command::Plan { what, prices, runs, .. } => {
-            plan::plan(what, prices.as_deref(), runs.as_deref(), printer)
-        }
-        Command::Run { what, runs } => run::run(what, runs.as_deref(), false, printer),
-        Command::Train { resume: Some(run), .. } => run::resume(run, printer),
-        Command::Train { what, runs, resume: None } => run::run(what, runs.as_deref(), true, printer),
-        Command::Tune { what, runs, study } => tune::tune(what, runs.as_deref(), study.as_deref(), printer),
+        Command::Plan { what, place, .. } => plan::plan(what, place, printer),
+        Command::Run { what, place } => run::run(what, place, false, printer),
+        Command::Train { resume: Some(run), place, .. } => run::resume(run, place.prices.as_deref(), printer),
+        Command::Train { what, place, resume: None } => run::run(what, place, true, printer),
+        Command::Tune { what, place, study } => tune::tune(what, place, study.as_deref(), printer),
         Command::Runs { dir } => runs::runs(dir, printer),
         Command::Compare { a, b } => compare::compare(a, b, printer),
         Command::Test { run } => test::test(run, printer),

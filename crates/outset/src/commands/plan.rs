@@ -1,7 +1,7 @@
 //! `outset plan`.
 
 use super::Failure;
-use crate::arguments::What;
+use crate::arguments::{What, Where};
 use crate::interrupt;
 use crate::locate::locate;
 use crate::printer::{Printer, clock, count};
@@ -29,15 +29,10 @@ impl Drop for Scratch {
 }
 
 /// Forecasts a run.
-pub fn plan(
-    what: &What,
-    prices: Option<&Path>,
-    runs: Option<&Path>,
-    printer: &Printer,
-) -> Result<(), Failure> {
+pub fn plan(what: &What, place: &Where, printer: &Printer) -> Result<(), Failure> {
     let located = locate(what)?;
-    let runs = runs.map_or(located.runs, Path::to_owned);
-    let prices = Prices::find(prices, &located.experiment.folder)?;
+    let runs = place.runs.clone().unwrap_or(located.runs);
+    let prices = Prices::find(place.prices.as_deref(), &located.experiment.folder)?;
     let folder = std::env::temp_dir();
     let scratch = Scratch(files::new_run(&folder, &format!("outset-plan-{}", std::process::id()))?);
     interrupt::end_without(scratch.0.clone());
@@ -222,7 +217,8 @@ pub fn compare(folder: &Path, record: &mut RunRecord, prices: &Prices) {
                 "seconds": plan["seconds"],
                 "train_seconds": plan["train_seconds"],
                 "peak_memory_bytes": plan["peak_memory_bytes"],
-                "cost": plan["cost"],
+                // The forecast may have been made with other prices.
+                "cost": prices.cost(plan["seconds"].as_f64().unwrap_or(0.0), record.environment.threads),
                 "steps": plan["rehearsal"]["steps"],
                 // Training may end before its last epoch; the forecast for the steps that were made.
                 "seconds_for_steps": planned.filter(|_| plan["rehearsal"]["search"].is_null()).map(|planned| {

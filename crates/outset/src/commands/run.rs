@@ -1,7 +1,7 @@
 //! `outset run` and `outset train`.
 
 use super::Failure;
-use crate::arguments::What;
+use crate::arguments::{What, Where};
 use crate::interrupt;
 use crate::locate::locate;
 use crate::printer::Printer;
@@ -12,14 +12,14 @@ use std::path::Path;
 use std::time::Instant;
 
 /// Runs an experiment to its report and bundle; `without_test` leaves the test part alone.
-pub fn run(what: &What, runs: Option<&Path>, without_test: bool, printer: &Printer) -> Result<(), Failure> {
+pub fn run(what: &What, place: &Where, without_test: bool, printer: &Printer) -> Result<(), Failure> {
     let located = locate(what)?;
     if located.experiment.tune.is_some() && !without_test {
-        return super::tune::search(located, runs, None, printer);
+        return super::tune::search(located, place, None, printer);
     }
-    let prices = Prices::find(None, &located.experiment.folder)?;
+    let prices = Prices::find(place.prices.as_deref(), &located.experiment.folder)?;
     let options = Options {
-        runs: runs.map_or(located.runs, Path::to_owned),
+        runs: place.runs.clone().unwrap_or(located.runs),
         without_test,
         origin: located.origin,
         price_per_second: prices.per_second(rayon::current_num_threads()),
@@ -30,12 +30,12 @@ pub fn run(what: &What, runs: Option<&Path>, without_test: bool, printer: &Print
 }
 
 /// Goes on with a run that was stopped.
-pub fn resume(folder: &Path, printer: &Printer) -> Result<(), Failure> {
+pub fn resume(folder: &Path, prices: Option<&Path>, printer: &Printer) -> Result<(), Failure> {
     let interrupt = interrupt::listen();
     let origin = read_state(folder).ok().and_then(|state| state.origin);
     // What was begun without a file has its runs in `runs/NAME` beside where it was begun.
     let file = origin.map_or_else(|| folder.join("../../outset.toml"), |origin| folder.join(origin.file));
-    let prices = Prices::find(None, file.parent().unwrap_or(Path::new("")))?;
+    let prices = Prices::find(prices, file.parent().unwrap_or(Path::new("")))?;
     let price = prices.per_second(rayon::current_num_threads());
     match outset_learn::resume::resume(folder, price, interrupt, &mut |event| printer.event(event))? {
         Resumed::Finished(finished) => finish(*finished, &prices, printer),

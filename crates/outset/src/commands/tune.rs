@@ -1,7 +1,7 @@
 //! `outset tune`.
 
 use super::Failure;
-use crate::arguments::What;
+use crate::arguments::{What, Where};
 use crate::interrupt;
 use crate::locate::{Located, locate};
 use crate::printer::{Printer, clock, count};
@@ -13,10 +13,9 @@ use outset_learn::tune::space::assignment;
 use outset_learn::tune::{self, Tuned};
 use outset_learn::verdict::number;
 use serde_json::json;
-use std::path::Path;
 
 /// Searches for better settings and tests the best.
-pub fn tune(what: &What, runs: Option<&Path>, study: Option<&str>, printer: &Printer) -> Result<(), Failure> {
+pub fn tune(what: &What, runs: &Where, study: Option<&str>, printer: &Printer) -> Result<(), Failure> {
     let study = study.map(place).transpose()?;
     search(locate(what)?, runs, study, printer)
 }
@@ -24,9 +23,8 @@ pub fn tune(what: &What, runs: Option<&Path>, study: Option<&str>, printer: &Pri
 /// Shows the trials of the studies at a place, also while processes are at them.
 pub fn show(place: &Place, printer: &Printer) -> Result<(), Failure> {
     let studies = Database::look(place)?;
-    let mut rows = vec![
-        ["trial", "state", "value", "epochs", "time", "parameters", "latency", "settings"].map(str::to_owned),
-    ];
+    let head = ["trial", "state", "value", "interval", "epochs", "time", "parameters", "latency", "settings"];
+    let mut rows = vec![head.map(str::to_owned)];
     for (name, trials) in &studies {
         for trial in trials {
             if printer.is_json() {
@@ -39,6 +37,7 @@ pub fn show(place: &Place, printer: &Printer) -> Result<(), Failure> {
                 if studies.len() > 1 { format!("{name}/{}", trial.id) } else { trial.id.to_string() },
                 trial.state.clone(),
                 trial.values.last().map_or_else(dash, |value| number(*value)),
+                trial.interval.map_or_else(dash, |[low, high]| format!("{}–{}", number(low), number(high))),
                 trial.epochs.to_string(),
                 clock(trial.seconds),
                 count(trial.parameters),
@@ -68,13 +67,13 @@ pub fn place(text: &str) -> Result<Place, Failure> {
 /// Searches for better settings of an experiment that was found.
 pub fn search(
     located: Located,
-    runs: Option<&Path>,
+    runs: &Where,
     study: Option<Place>,
     printer: &Printer,
 ) -> Result<(), Failure> {
-    let prices = Prices::find(None, &located.experiment.folder)?;
+    let prices = Prices::find(runs.prices.as_deref(), &located.experiment.folder)?;
     let options = Options {
-        runs: runs.map_or(located.runs, Path::to_owned),
+        runs: runs.runs.clone().unwrap_or(located.runs),
         without_test: false,
         origin: located.origin,
         price_per_second: prices.per_second(rayon::current_num_threads()),

@@ -29,6 +29,18 @@ pub(super) fn place(values: &[u8], shape: Shape, augment: &Augment, lot: &mut Lo
     }
     let angle = (2.0 * lot.unit() - 1.0) * augment.rotate.to_radians();
     let scale = 1.0 + (2.0 * lot.unit() - 1.0) * augment.scale;
+    turn(values, shape, (down, right), mirrored, (angle, scale), out);
+}
+
+/// Writes the picture moved, perhaps mirrored, turned by an angle and made larger or smaller.
+fn turn(
+    values: &[u8],
+    shape: Shape,
+    (down, right): (i64, i64),
+    mirrored: bool,
+    (angle, scale): (f64, f64),
+    out: &mut [f32],
+) {
     let (sine, cosine) = (angle.sin() / scale, angle.cos() / scale);
     let mirror = if mirrored { -1.0 } else { 1.0 };
     let moved = (down as f64, right as f64);
@@ -80,6 +92,7 @@ fn reflect(at: i64, length: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     #[test]
     fn the_edge_is_a_mirror() {
@@ -94,5 +107,79 @@ mod tests {
         let mut out = [0.0; 4];
         affine(&[0, 51, 102, 153], shape, [[0.0, 1.0], [-1.0, 0.0]], (0.0, 0.0), &mut out);
         assert_eq!(out.map(|value| (value * 255.0).round()), [51.0, 153.0, 0.0, 102.0]);
+    }
+
+    #[test]
+    fn pictures_move_by_a_share_of_their_side() {
+        let values = [0, 10, 20, 30, 40, 50, 60, 70];
+        // From two to the left to two to the right, the edge being a mirror.
+        let all = [
+            [20, 30, 40, 50, 60, 70, 60, 50],
+            [10, 20, 30, 40, 50, 60, 70, 60],
+            values,
+            [10, 0, 10, 20, 30, 40, 50, 60],
+            [20, 10, 0, 10, 20, 30, 40, 50],
+        ];
+        let augment = Augment { crop: 0.25, ..Augment::default() };
+        for (height, width) in [(1, 8), (8, 1)] {
+            let shape = Shape { channels: 1, height, width };
+            let moved = |key| {
+                let mut out = [f32::NAN; 8];
+                place(&values, shape, &augment, &mut Lot::new(key), &mut out);
+                out.map(|value| (value * 255.0).round() as u8)
+            };
+            let found: HashSet<[u8; 8]> = (0..100).map(moved).collect();
+            assert_eq!(found, HashSet::from(all));
+        }
+    }
+
+    #[test]
+    fn turned_scaled_and_mirrored_by_hand() {
+        let check =
+            |values: &[u8], width: usize, (mirrored, angle, scale): (bool, f64, f64), expected: &[f32]| {
+                let shape = Shape { channels: 1, height: values.len() / width, width };
+                let mut out = vec![f32::NAN; values.len()];
+                turn(values, shape, (0, 0), mirrored, (angle, scale), &mut out);
+                let found: Vec<f32> = out.iter().map(|value| (value * 255.0).round()).collect();
+                assert_eq!(found, expected);
+            };
+        let quarter = std::f64::consts::FRAC_PI_2;
+        check(&[0, 51, 102, 153], 2, (false, quarter, 1.0), &[51.0, 153.0, 0.0, 102.0]);
+        check(&[0, 51, 102, 153], 2, (true, 0.0, 1.0), &[51.0, 0.0, 153.0, 102.0]);
+        // Twice as large, and half as large with the mirror image beyond the edge.
+        check(&[0, 80, 160, 240], 4, (false, 0.0, 2.0), &[60.0, 100.0, 140.0, 180.0]);
+        check(&[0, 80, 160, 240], 4, (false, 0.0, 0.5), &[120.0, 40.0, 200.0, 120.0]);
+    }
+
+    #[test]
+    fn angles_and_sizes_lie_on_either_side() {
+        let shape = Shape { channels: 1, height: 9, width: 9 };
+        // Brighter by ten from pixel to pixel, so that the middle tells where its neighbours come from.
+        let values: Vec<u8> = (0..81).map(|at| 60 + at % 9 * 10).collect();
+        let drawn = |rotate, scale| {
+            let augment = Augment { rotate, scale, ..Augment::default() };
+            let each = (0..60).map(|key| {
+                let mut out = vec![f32::NAN; 81];
+                place(&values, shape, &augment, &mut Lot::new(key), &mut out);
+                let (right, down) = (out[4 * 9 + 5] * 255.0 - 100.0, out[5 * 9 + 4] * 255.0 - 100.0);
+                ((-down).atan2(right).to_degrees(), 10.0 / down.hypot(right))
+            });
+            let (mut angles, mut sizes): (Vec<f32>, Vec<f32>) = each.unzip();
+            angles.sort_by(f32::total_cmp);
+            sizes.sort_by(f32::total_cmp);
+            [angles[0], angles[59], sizes[0], sizes[59]]
+        };
+        let check = |[low, high]: [f32; 2], middle: f32, most: f32| {
+            let near = |end: f32, side: f32| {
+                let away = (end - middle) * side;
+                away >= most / 2.0 - 1e-3 && away <= most * 1.001 + 1e-3
+            };
+            assert!(near(low, -1.0) && near(high, 1.0), "{low} to {high}");
+        };
+        for (rotate, scale) in [(20.0, 0.2), (20.0, 0.0), (0.0, 0.2)] {
+            let [least_angle, most_angle, least_size, most_size] = drawn(rotate, scale);
+            check([least_angle, most_angle], 0.0, rotate as f32);
+            check([least_size, most_size], 1.0, scale as f32);
+        }
     }
 }

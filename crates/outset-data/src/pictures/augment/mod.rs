@@ -241,6 +241,22 @@ mod tests {
     }
 
     #[test]
+    fn each_setting_by_itself_changes_pictures() {
+        let none = AugmentSettings { kind: Level::None, ..Default::default() };
+        for settings in [
+            AugmentSettings { crop: Some(0.25), ..none.clone() },
+            AugmentSettings { rotate: Some(30.0), ..none.clone() },
+            AugmentSettings { scale: Some(0.3), ..none.clone() },
+            AugmentSettings { color: Some(0.4), ..none.clone() },
+            AugmentSettings { cutout: Some(0.3), ..none.clone() },
+            AugmentSettings { operations: Some(2), ..none.clone() },
+        ] {
+            let changed = (0..40).filter(|key| varied(settings.clone(), *key) != plain()).count();
+            assert!(changed >= 30, "{changed} with {settings:?}");
+        }
+    }
+
+    #[test]
     fn a_square_is_hidden() {
         let settings = AugmentSettings { kind: Level::None, cutout: Some(0.5), ..Default::default() };
         let hidden = (0..20).map(|key| {

@@ -288,6 +288,11 @@ fn idx_files_with_their_labels() {
         error.to_string(),
         "`a` cannot be read as IDX: its head tells of 2 pictures of 3 × 1 pixels, but 4 bytes follow"
     );
+    let error = Folder::new(&[("a", &idx(3, &[2, 1, 3], &[0; 7]))]).open(&source(&["a"])).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`a` cannot be read as IDX: its head tells of 2 pictures of 3 × 1 pixels, but more bytes follow"
+    );
     // Four times as many bytes as this are none in 64 bits.
     let error =
         Folder::new(&[("a", &idx(3, &[4, 1 << 31, 1 << 31], &[]))]).open(&source(&["a"])).unwrap_err();

@@ -101,6 +101,53 @@ fn text_columns() {
     );
 }
 
+/// What is read of a column that each pair of the words makes.
+fn check_pairs(name: &str, firsts: [&str; 8], lasts: [&str; 8], expected: &str) {
+    let pairs = firsts.iter().flat_map(|first| lasts.map(|last| format!("{first}{last}")));
+    check(name, &text(pairs), expected);
+}
+
+#[test]
+fn short_texts_whose_words_recur() {
+    let short =
+        |words: usize| format!("text: short texts: {words} words on average, which recur from row to row");
+    let things = ["Screen", "Battery", "Keyboard", "Mouse", "Printer", "Scanner", "Router", "Cable"];
+    let states =
+        [" is broken", " is slow", " is loud!", " is dirty", " is missing", " is hot", " is wet", " is new"];
+    check_pairs("title", things, states, &short(3));
+    check_pairs("title", things, states.map(|state| &state[3..]), &short(2));
+    let things = ["屏幕", "电池", "键盘", "鼠标", "打印", "扫描", "网络", "线路"];
+    let states = ["坏了", "很慢", "很吵", "很脏", "丢了", "发热", "进水", "全新"];
+    check_pairs("标题", things, states, &short(2));
+}
+
+#[test]
+fn different_values_without_words_that_recur() {
+    let id = "left out: an id: every row has another value";
+    check("code", &text((0..60).map(|i| format!("AB {}", 1029 + i))), id);
+    check("code", &text((0..60).map(|i| format!("AB-CD EF {}", 1029 + i))), id);
+    check("address", &text((0..60).map(|i| format!("{} High Street", i + 1))), id);
+    let minutes = text((0..60).map(|i| format!("2024-01-{:02} 10:{i:02}", 1 + i % 28)));
+    let rows: Vec<u32> = (0..60).collect();
+    assert!(!words_of(infer("seen", &minutes, &rows)).starts_with("text"));
+    // People of whom no two have a name in common, and people of whom five have each first name.
+    let syllables = ["ka", "lo", "mi", "nu", "re", "sa", "ti", "vo"];
+    let name = |i: usize| format!("{}{}", syllables[i % 8], syllables[i / 8]);
+    check("name", &text((0..60).map(|i| format!("{} {}son", name(i), name(i)))), id);
+    check("name", &text((0..60).map(|i| format!("{} {}son", name(i % 12), name(i)))), id);
+    // Companies share the last word alone.
+    check("company", &text((0..60).map(|i| format!("{} Ltd.", name(i)))), id);
+}
+
+#[test]
+fn lists_of_words() {
+    check(
+        "words",
+        &text((0..60).map(|i| format!("the\u{1f}machine\u{1f}number\u{1f}{i}\u{1f}stopped"))),
+        "text: free text: 5 words on average",
+    );
+}
+
 #[test]
 fn numbers_with_marks() {
     for (mark, example) in [("$1,{}.50", "$1,100.50"), ("{} %", "100 %"), ("-{}€", "-100€")] {

@@ -2,13 +2,14 @@
 
 use super::shown::{listed, quantity, shorten};
 use super::{FEW_ROWS, Guess, Inferred};
-use crate::table::Cells;
+use crate::table::{Cells, LIST_SEPARATOR};
 use crate::types::classes::{count, natural};
 use crate::types::moment::DateFormat;
 use crate::types::set::{SEPARATORS, labels};
 use crate::types::tags::looks_like_tags;
+use crate::types::text::{is_wide, split_words};
 use crate::types::{Column, parse_number};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Different values above which only a part of a long text column is looked at.
 const MANY_VALUES: usize = 100_000;
@@ -79,11 +80,18 @@ pub(super) fn infer_text(column: Column<'_>) -> Guess {
         });
     }
     let repeated: u64 = counted.iter().filter(|(_, count)| *count > 1).map(|(_, count)| count).sum();
-    if rows >= FEW_ROWS && distinct == rows {
-        return Guess::LeaveOut("an id: every row has another value".to_owned());
-    }
     if rows >= FEW_ROWS && repeated * 2 < present {
-        return Guess::LeaveOut(format!("mostly different: {distinct} values in {rows} rows"));
+        if let Some(words) = recurring_words(&counted) {
+            return Guess::Use(Inferred {
+                kind: "text",
+                reason: format!("short texts: {words:.0} words on average, which recur from row to row"),
+            });
+        }
+        return Guess::LeaveOut(if distinct == rows {
+            "an id: every row has another value".to_owned()
+        } else {
+            format!("mostly different: {distinct} values in {rows} rows")
+        });
     }
     let reason = if distinct <= 3 {
         let mut values: Vec<String> = counted.into_iter().map(|(value, _)| value).collect();
@@ -137,12 +145,59 @@ fn is_marked_number(text: &str) -> bool {
     parse_number(text).is_none() && grouped && parse_number(&bare.replace(',', "")).is_some()
 }
 
-/// Words of a text; two Chinese, Japanese or Korean characters count as one.
+/// Words of a text, in a list or not; two Chinese, Japanese or Korean characters count as one.
 fn words(text: &str) -> f64 {
     let wide = text.chars().filter(|letter| ('\u{2e80}'..'\u{fb00}').contains(letter)).count();
-    let spaced =
-        text.split_whitespace().filter(|word| word.contains(|letter: char| letter.is_alphanumeric()));
-    (wide as f64 / 2.0).max(spaced.count() as f64)
+    (wide as f64 / 2.0).max(spaced(text).count() as f64)
+}
+
+/// What holds a letter or digit between white space.
+fn spaced(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| letter.is_whitespace() || letter == LIST_SEPARATOR)
+        .filter(|word| word.contains(char::is_alphanumeric))
+}
+
+/// The words of a text without marks around them, each Chinese, Japanese or Korean character by itself.
+fn spoken(text: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    for word in spaced(text) {
+        if word.contains(is_wide) {
+            words.extend(split_words(word).filter(|part| part.contains(char::is_alphanumeric)));
+        } else {
+            words.push(word.trim_matches(|mark: char| !mark.is_alphanumeric()));
+        }
+    }
+    words
+}
+
+/// Words of a text on average, if different short texts are made of the same words, as titles are: two words or more,
+/// each of which stands in two texts or more on average, and in half of the texts one that many share.
+///
+/// Codes, dates and addresses hold a number in every few words, and of the names of people none is common to many.
+fn recurring_words(counted: &[(String, u64)]) -> Option<f64> {
+    let (mut total, mut numbers, mut length) = (0usize, 0usize, 0.0);
+    let mut texts: Vec<HashSet<String>> = Vec::with_capacity(counted.len());
+    for (value, _) in counted {
+        let mut text = HashSet::new();
+        for word in spoken(value) {
+            if word.contains(char::is_numeric) {
+                numbers += 1;
+                continue;
+            }
+            total += 1;
+            length += if word.contains(is_wide) { 0.5 } else { 1.0 };
+            text.insert(word.to_lowercase());
+        }
+        texts.push(text);
+    }
+    let mut holding: HashMap<&str, usize> = HashMap::new();
+    texts.iter().flatten().for_each(|word| *holding.entry(word).or_default() += 1);
+    let many = (texts.len() / 40).max(3);
+    let shares = |text: &&HashSet<String>| text.iter().any(|word| holding[word.as_str()] >= many);
+    let sharing = texts.iter().filter(shares).count();
+    let mean = length / texts.len() as f64;
+    let few_numbers = numbers * 3 < total + numbers;
+    (mean >= 2.0 && few_numbers && holding.len() * 2 <= total && sharing * 2 >= texts.len()).then_some(mean)
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {

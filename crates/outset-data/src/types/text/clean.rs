@@ -1,5 +1,6 @@
 //! Cleaning: one way of writing the same text, before anything is counted.
 
+use crate::table::LIST_SEPARATOR;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -26,7 +27,8 @@ impl Cleaner {
         let bare = if self.html && cut.contains(['<', '&']) { without_html(cut) } else { cut.to_owned() };
         let mut clean = String::with_capacity(bare.len());
         for letter in bare.nfkc() {
-            if letter.is_whitespace() {
+            // Words of a list stay words.
+            if letter.is_whitespace() || letter == LIST_SEPARATOR {
                 if !clean.is_empty() && !clean.ends_with(' ') {
                     clean.push(' ');
                 }
@@ -106,6 +108,7 @@ mod tests {
         check("  Good\t\u{7}movie\u{feff} !\n", "good movie !");
         check("ﬁne Ｗｏｒｋ №１", "fine work no1");
         check("ＡＢＣ，好！", "abc,好!");
+        check("good\u{1f}film", "good film");
         check("", "");
         check(&"é".repeat(300), &"é".repeat(100));
     }

@@ -256,7 +256,7 @@ impl InputType for TextInput {
                 Err("text of at most 1,000,000 characters".to_owned())
             }
             Value::String(text) => Ok(Entry::Text(text.clone())),
-            Value::Array(tokens) if matches!(self.form, Form::Units(_)) => {
+            Value::Array(tokens) => {
                 let words: Option<Vec<&str>> = tokens.iter().map(Value::as_str).collect();
                 match words {
                     Some(words)
@@ -271,7 +271,7 @@ impl InputType for TextInput {
                 Ok(Entry::Text(number.as_f64().map_or_else(|| number.to_string(), number_text)))
             }
             Value::Bool(value) => Ok(Entry::Text(value.to_string())),
-            _ => Err("text".to_owned()),
+            _ => Err("text, or a list of its words".to_owned()),
         }
     }
 
@@ -375,6 +375,14 @@ impl TextInput {
         match &self.form {
             Form::Units(units) => Some(units.split(self.read_part(text))),
             _ => None,
+        }
+    }
+
+    /// The text as a reader of the report is to see it; read again, it says what the text itself does.
+    pub fn shown(&self, text: &str) -> String {
+        match &self.form {
+            Form::Units(_) => units::as_read(self.read_part(text)),
+            Form::Ngrams(_) | Form::Tokens(_) => self.cleaner.clean(text),
         }
     }
 

@@ -87,9 +87,38 @@ fn requests_hold_text_of_some_length() {
     let fitted = fit(&cells(&[Some("good film"), Some("good day")]), &TextSettings::default());
     assert_eq!(fitted.read(&json!("x")), Ok(Entry::Text("x".into())));
     assert_eq!(fitted.read(&json!(3)), Ok(Entry::Text("3".into())));
-    assert_eq!(fitted.read(&json!({})), Err("text".into()));
+    assert_eq!(fitted.read(&json!({})), Err("text, or a list of its words".into()));
     let long = "é".repeat(1_000_001);
     assert_eq!(fitted.read(&json!(long)), Err("text of at most 1,000,000 characters".into()));
+    let too_long: Result<Entry, String> =
+        Err("text, or a list of its words of at most 1,000,000 characters".into());
+    assert_eq!(fitted.read(&json!(["good", 3])), too_long);
+    assert_eq!(fitted.read(&json!([long])), too_long);
+}
+
+#[test]
+fn a_list_of_words_is_read_as_they_are_in_a_text() {
+    let spaced = cells(&[Some("good film"), Some("a good day"), Some("film")]);
+    // As JSON and Parquet are read.
+    let listed = cells(&[Some("good\u{1f}film"), Some("a\u{1f}good\u{1f}day"), Some("film")]);
+    for scheme in [Scheme::Ngrams, Scheme::Words] {
+        let settings = TextSettings { tokenizer: Some(scheme), ..Default::default() };
+        let [text, list] = [&spaced, &listed].map(|data| {
+            let fitted = fit(data, &settings);
+            let column = Column { name: "review", cells: data, rows: &[0, 1, 2] };
+            (fitted.shape(""), fitted.encode(column).unwrap())
+        });
+        assert_eq!(text, list);
+        // As a request holds them.
+        let fitted = fit(&spaced, &settings);
+        let encoded =
+            [json!("a good day"), json!(["a", "good", "day"]), json!(["a good", "day"])].map(|value| {
+                let Ok(Entry::Text(text)) = fitted.read(&value) else { panic!("{value} is a text") };
+                assert_eq!(fitted.shown(&text), "a good day");
+                fitted.encode(Column { name: "review", cells: &cells(&[Some(&text)]), rows: &[0] }).unwrap()
+            });
+        assert!(encoded[0] == encoded[1] && encoded[0] == encoded[2], "{encoded:?}");
+    }
 }
 
 #[test]
