@@ -3,8 +3,8 @@
 use crate::table::{Cells, Table};
 use rayon::prelude::*;
 
-/// For each row of the table the first of `rows` that equals it in all `columns`; a row not among `rows` stands for
-/// itself.
+/// For each row of the table the first of `rows` that equals it in all `columns`, but for the spaces around texts; a row
+/// not among `rows` stands for itself.
 ///
 /// Rows are compared by 64-bit hashes: among five million, two different ones are taken for equal once in a million
 /// tables, and then merely share a part.
@@ -29,7 +29,9 @@ fn hashes(table: &Table, columns: &[&str], rows: &[u32]) -> Vec<u64> {
         .map(|cells| match cells {
             Cells::Number(_) => (cells, Vec::new()),
             Cells::Image(_) => (cells, Vec::new()),
-            Cells::Text(text) => (cells, text.values.par_iter().map(|value| hash_text(value)).collect()),
+            Cells::Text(text) => {
+                (cells, text.values.par_iter().map(|value| hash_text(value.trim())).collect())
+            }
         })
         .collect();
     rows.par_iter()
@@ -82,7 +84,7 @@ mod tests {
             ("x", Cells::Number(vec![0.0, -0.0, 1.0, f64::NAN, f64::NAN, 0.0])),
             (
                 "y",
-                Cells::Text([Some("a"), Some("a"), Some("a"), None, None, Some("b")].into_iter().collect()),
+                Cells::Text([Some("a"), Some("a "), Some("a"), None, None, Some("b")].into_iter().collect()),
             ),
         ];
         let table =

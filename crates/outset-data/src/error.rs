@@ -143,6 +143,10 @@ impl DataError {
                 "add `{found:?}` to `data.missing`, or set the column's type to `category`"
             )),
             Self::NotPictures { .. } => Some("write the path of a picture's file, relative to the file of the row".into()),
+            // `data.max_skipped` is at most 1.
+            Self::TooManySkipped { column, skipped, rows, .. } if skipped >= rows => {
+                Some(format!("mend them, or add `{column:?}` to `data.exclude`"))
+            }
             Self::TooManySkipped { skipped, rows, most, .. } => Some(format!(
                 "mend or remove them, or set `data.max_skipped` to more than {:.2} (it is {most})",
                 *skipped as f64 / *rows as f64
@@ -248,6 +252,16 @@ fn all_dropped(reasons: &[(String, usize)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_than_all_pictures_can_be_skipped() {
+        let hint = |skipped| {
+            let (column, words) = ("photo".into(), Vec::new());
+            DataError::TooManySkipped { column, rows: 4, skipped, words, most: 0.01 }.hint().unwrap()
+        };
+        assert_eq!(hint(3), "mend or remove them, or set `data.max_skipped` to more than 0.75 (it is 0.01)");
+        assert_eq!(hint(4), "mend them, or add `\"photo\"` to `data.exclude`");
+    }
 
     #[test]
     fn a_row_is_counted_from_the_beginning_of_its_file() {

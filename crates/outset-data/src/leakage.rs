@@ -138,11 +138,15 @@ fn worst_class(classes: usize, targets: &[u32], auc: impl Fn(&dyn Fn(usize) -> b
     areas.fold(f64::INFINITY, f64::min).min(1.0)
 }
 
-/// A number for each different cell; missing cells are one more.
+/// A number for each different cell, the spaces around a text left aside; missing cells are one more.
 fn identities(column: Column<'_>) -> Vec<u64> {
+    let first = if let Cells::Text(text) = column.cells { text.first_codes() } else { Vec::new() };
     let identity = |row: &u32| match column.cells {
         Cells::Number(values) => values[*row as usize].to_bits(),
-        Cells::Text(text) => u64::from(text.codes[*row as usize]),
+        Cells::Text(text) => {
+            let code = text.codes[*row as usize];
+            u64::from(first.get(code as usize).copied().unwrap_or(code))
+        }
         Cells::Image(images) => images.identity(*row as usize),
     };
     column.rows.iter().map(identity).collect()
@@ -298,6 +302,12 @@ mod tests {
             classes(700, 3),
             &["code gives `y` away: its value alone tells the classes apart (AUC 1.000)"],
         );
+    }
+
+    #[test]
+    fn spaces_around_a_text_make_no_other_value() {
+        let cells = text(["a", "b", "a ", " b"].map(|cell| Some(cell.to_owned())).into_iter());
+        assert_eq!(identities(Column { name: "x", cells: &cells, rows: &[0, 1, 2, 3] }), [0, 1, 0, 1]);
     }
 
     #[test]

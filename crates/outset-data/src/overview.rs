@@ -41,7 +41,10 @@ fn fill(table: &Table, train: &[u32], mut record: ColumnRecord, preprocessor: &P
         record.encoding = text.summary();
     }
     let missing = input.map(FittedInput::missing).or(output.map(FittedOutput::missing)).unwrap_or_default();
-    let absent = Absent::of(cells, missing);
+    let absent = match output {
+        Some(output) => Absent::of_output(cells, output.kind(), missing),
+        None => Absent::of(cells, missing),
+    };
     record.missing = (0..table.rows() as u32).filter(|row| absent.at(*row)).count();
     let separator = match (input, output) {
         (Some(FittedInput::Set(set)), _) => Some(set.separator.as_str()),

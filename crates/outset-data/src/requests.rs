@@ -22,6 +22,11 @@ pub struct RowProblem {
     pub hint: Option<String>,
 }
 
+/// Faults of a request that are told at most.
+const MOST_PROBLEMS: usize = 1000;
+/// Bytes of an unknown key for which a like name is looked for.
+const LONGEST_NAME: usize = 200;
+
 impl fmt::Display for RowProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "row {}: {}", self.row, self.message)?;
@@ -43,6 +48,10 @@ impl Preprocessor {
         let mut problems = Vec::new();
         let mut columns: Vec<Vec<Entry>> = vec![Vec::with_capacity(rows.len()); self.inputs.len()];
         for (row, value) in rows.iter().enumerate() {
+            // Whoever sends that many faults needs no longer list, and others wait while it is made.
+            if problems.len() >= MOST_PROBLEMS {
+                break;
+            }
             let Value::Object(object) = value else {
                 let message = format!("the row is {}, but must be an object", kind(value));
                 problems.push(RowProblem { row, key: String::new(), message, hint: None });
@@ -65,16 +74,19 @@ impl Preprocessor {
                     Err(message) => problem(name, message, None),
                 }
             }
+            let mut unknown = 0;
             for key in object.keys() {
                 let known = self.inputs.contains_key(key)
                     || self.outputs.contains_key(key)
                     || self.ignored.contains(key);
-                if !known {
+                if !known && unknown < MOST_PROBLEMS {
+                    unknown += 1;
                     let absent = self.inputs.keys().filter(|name| !object.contains_key(*name)).cloned();
                     let absent: Vec<String> = absent.collect();
                     let all = || self.inputs.keys().cloned().collect::<Vec<_>>();
                     let known = if absent.is_empty() { all() } else { absent };
-                    problem(key, format!("`{key}` is unknown"), Some(known_columns(key, &known)));
+                    let hint = (key.len() <= LONGEST_NAME).then(|| known_columns(key, &known));
+                    problem(key, format!("`{key}` is unknown"), hint);
                 }
             }
         }

@@ -101,6 +101,21 @@ impl Text {
     pub fn get(&self, row: usize) -> Option<&str> {
         self.values.get(self.codes[row] as usize).map(String::as_str)
     }
+
+    /// By code: the first code whose text is the same but for the spaces around it.
+    pub fn first_codes(&self) -> Vec<u32> {
+        let codes = 0..self.values.len() as u32;
+        // Most columns hold no such spaces, and no two values that differ by them alone.
+        if self.values.iter().all(|value| value.trim().len() == value.len()) {
+            return codes.collect();
+        }
+        let mut first: HashMap<&str, u32> = HashMap::new();
+        self.values
+            .iter()
+            .zip(codes)
+            .map(|(value, code)| *first.entry(value.trim()).or_insert(code))
+            .collect()
+    }
 }
 
 /// Builds a text column cell by cell.
@@ -159,5 +174,8 @@ mod tests {
         let text: Text = [Some("b"), None, Some("a"), Some("b")].into_iter().collect();
         assert_eq!((text.codes.clone(), text.values.len()), (vec![0, MISSING, 1, 0], 2));
         assert_eq!((text.get(3), text.get(1)), (Some("b"), None));
+        assert_eq!(text.first_codes(), [0, 1]);
+        let text: Text = [Some("b "), Some("a"), Some("b"), Some(" a")].into_iter().collect();
+        assert_eq!(text.first_codes(), [0, 1, 0, 1]);
     }
 }

@@ -73,6 +73,9 @@ pub enum LearnError {
         usable: f64,
         fits: Option<usize>,
     },
+    /// The metric that picks the best state cannot be told of val.
+    #[error("the objective `{metric}` of `{output}` cannot be told of the val part")]
+    NoObjective { metric: String, output: String },
     /// The loss is no longer a number.
     #[error("training stopped at step {step}: {}", not_finite(last.as_deref()))]
     NotFinite { step: usize, last: Option<String>, checkpoint: Option<PathBuf>, learning_rate: f64 },
@@ -130,6 +133,9 @@ impl LearnError {
             Self::TooLarge { .. } => {
                 Some("give it fewer or narrower layers, or a smaller `model.size`".to_owned())
             }
+            Self::NoObjective { .. } => {
+                Some("choose another `train.objective`, or a val part that has every class".to_owned())
+            }
             Self::PicturesTooLarge { column, size, fits, .. } => Some(match fits {
                 Some(fits) => format!("set `inputs.{column}.size` to at most {fits} (it is {size})"),
                 None => "read fewer pictures, or do it on a machine with more memory".to_owned(),
@@ -165,6 +171,7 @@ impl LearnError {
                 | Self::StudyChanged { .. }
                 | Self::TooLarge { .. }
                 | Self::PicturesTooLarge { .. }
+                | Self::NoObjective { .. }
                 | Self::Busy { .. }
         )
     }

@@ -3,8 +3,8 @@
 use crate::error::LearnError;
 use crate::event::{Event, Observer};
 use indexmap::IndexMap;
-use outset_data::pictures::{self, Skipped};
-use outset_data::types::{self, ColumnSettings};
+use outset_data::pictures::{self, Images, Shape, Skipped};
+use outset_data::types::{self, ColumnSettings, ImageSettings};
 use outset_data::{Cells, DataError, FeatureShape, FittedInput, Preprocessor, Table};
 use outset_spec::record::FileRecord;
 use outset_spec::{Experiment, Problems, Section, Setting as _};
@@ -44,6 +44,20 @@ pub(crate) fn open(
     names
 }
 
+/// The columns of pictures with their settings, and the shape that all pictures of each get.
+fn columns<'a>(
+    names: &'a [String],
+    table: &'a Table,
+    settings: &'a IndexMap<String, ColumnSettings>,
+) -> impl Iterator<Item = (&'a String, &'a Images, &'a ImageSettings, Shape)> {
+    names.iter().filter_map(|name| match (table.get(name)?, settings.get(name)?) {
+        (Cells::Image(images), ColumnSettings::Image(settings)) => {
+            Some((name, images, settings, settings.shape()?))
+        }
+        _ => None,
+    })
+}
+
 /// Finds out whether the pixels of all pictures fit into the memory that may be taken, before one is decoded.
 ///
 /// # Errors
@@ -55,13 +69,7 @@ pub(crate) fn check_memory(
     usable: Option<f64>,
 ) -> Result<(), LearnError> {
     let Some(mut usable) = usable else { return Ok(()) };
-    for name in names {
-        let (Some(Cells::Image(images)), Some(ColumnSettings::Image(settings))) =
-            (table.get(name), settings.get(name))
-        else {
-            continue;
-        };
-        let Some(shape) = settings.shape() else { continue };
+    for (name, images, settings, shape) in columns(names, table, settings) {
         let pictures = images.to_decode(shape);
         let bytes = pictures as f64 * shape.length() as f64;
         if bytes > usable {
@@ -85,13 +93,7 @@ pub(crate) fn decode(
     observe: Observer<'_>,
 ) -> Result<Vec<(String, Skipped)>, LearnError> {
     let mut all = Vec::new();
-    for name in names {
-        let (Some(Cells::Image(images)), Some(ColumnSettings::Image(settings))) =
-            (table.get(name), settings.get(name))
-        else {
-            continue;
-        };
-        let Some(shape) = settings.shape() else { continue };
+    for (name, images, settings, shape) in columns(names, table, settings) {
         let skipped = pictures::load(images, shape, settings.fit);
         let (count, rows) = (skipped.rows.len(), table.rows());
         if count as f64 > max_skipped * rows as f64 {
@@ -142,8 +144,7 @@ pub(crate) fn unmixed(preprocessor: &Preprocessor) -> Option<String> {
 mod tests {
     use super::*;
     use outset_data::lot::Lot;
-    use outset_data::pictures::{Channels, Images, Picture, made};
-    use outset_data::types::ImageSettings;
+    use outset_data::pictures::{Channels, Picture, made};
     use std::sync::Arc;
 
     #[test]

@@ -216,7 +216,7 @@ impl Predictor {
     fn answer(&self, name: &str, output: &outset_data::FittedOutput, values: &[f64]) -> Value {
         let classes = output.classes();
         if classes.is_empty() {
-            return json!({ "prediction": rounded(output.inverse(values[0] as f32)) });
+            return json!({ "prediction": rounded_by(output.inverse(values[0] as f32), output.scale()) });
         }
         let mut order: Vec<usize> = (0..classes.len()).collect();
         order.sort_by(|a, b| values[*b].total_cmp(&values[*a]));
@@ -271,6 +271,17 @@ fn rounded(value: f64) -> f64 {
         return value;
     }
     format!("{value:.5e}").parse().unwrap_or(value)
+}
+
+/// Six significant digits, and more of a number that is large beside how far such numbers differ: a moment in seconds, or a
+/// longitude within a town.
+fn rounded_by(value: f64, scale: f64) -> f64 {
+    let magnitude = |value: f64| value.abs().log10().floor();
+    if value == 0.0 || !value.is_finite() || !(scale.is_finite() && scale > 0.0) {
+        return rounded(value);
+    }
+    let digits = (magnitude(value) - magnitude(scale) + 4.0).clamp(5.0, 16.0) as usize;
+    format!("{value:.digits$e}").parse().unwrap_or(value)
 }
 
 /// Tells whether two answers agree but for the last digits that another instruction set may give.
@@ -336,5 +347,14 @@ mod tests {
     fn six_digits() {
         assert_eq!(rounded(0.123_456_789), 0.123_457);
         assert_eq!(rounded(-98_765_432.1), -98_765_400.0);
+        for (value, scale, expected) in [
+            (-98_765_432.1, 5e7, -98_765_400.0),
+            (1_700_012_345.678, 1e5, 1_700_012_350.0),
+            (116.397_512_3, 0.02, 116.397_512),
+            (0.0, 1.0, 0.0),
+            (123.456_789, 0.0, 123.457),
+        ] {
+            assert_eq!(rounded_by(value, scale), expected, "{value} by {scale}");
+        }
     }
 }

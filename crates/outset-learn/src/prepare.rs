@@ -193,7 +193,12 @@ pub fn prepare(experiment: &Experiment, observe: Observer<'_>) -> Result<Prepare
     let ignored: Vec<String> = left.map(|(name, _)| name.clone()).collect();
     let located: IndexMap<String, ColumnSettings> = input_settings
         .iter()
-        .map(|(name, settings)| (name.clone(), settings.located(&experiment.folder)))
+        .map(|(name, settings)| {
+            let mut settings = settings.located(&experiment.folder);
+            // What was read as missing is to be so in whatever the model answers later.
+            settings.add_missing(&experiment.data.missing);
+            (name.clone(), settings)
+        })
         .collect();
     let preprocessor =
         Preprocessor::fit(&table, &train, &located, &output_settings, ignored).map_err(in_file)?;
@@ -359,6 +364,19 @@ fn positive(
     decoder: &decoders::Settings,
 ) -> Result<Option<usize>, LearnError> {
     let decoders::Settings::Category(settings) = decoder else { return Ok(None) };
+    let refuse = |message: String| Err(Problems::from(Problem::new(message)).into());
+    let (miss, alarm) = (settings.cost_of_miss, settings.cost_of_false_alarm);
+    if miss.is_some() != alarm.is_some() {
+        return refuse(format!(
+            "`outputs.{name}` has one of `cost_of_miss` and `cost_of_false_alarm`, but a threshold is chosen by both"
+        ));
+    }
+    if output.classes().len() != 2 && (settings.threshold.is_some() || miss.is_some()) {
+        return refuse(format!(
+            "`outputs.{name}` has a threshold or costs, which are for two classes, but `{name}` has {}",
+            output.classes().len()
+        ));
+    }
     let Some(positive) = &settings.positive else { return Ok(output.positive()) };
     match output.classes().iter().position(|class| class == positive) {
         Some(index) if output.classes().len() == 2 => Ok(Some(index)),

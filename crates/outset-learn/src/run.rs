@@ -312,7 +312,8 @@ fn with_loss(answers: &Answers, prepared: &Prepared) -> Metrics {
     let mut metrics = Metrics::new();
     for (index, truth) in prepared.truths.iter().enumerate() {
         let mut values = IndexMap::new();
-        if prepared.truths.len() == 1 {
+        // Of no rows there is none.
+        if prepared.truths.len() == 1 && answers.loss.is_finite() {
             values.insert("loss".to_owned(), answers.loss);
         }
         values.extend(answers.metrics(index, truth, prepared.weights.as_deref()));

@@ -28,13 +28,19 @@ pub fn choose(prepared: &Prepared, val: &Answers) -> IndexMap<String, Chosen> {
             pick(classes, &val.rows).iter().map(|class| *class as usize == positive).collect();
         let probability: Vec<f64> =
             val.outputs[index].chunks_exact(truth.width()).map(|values| values[positive]).collect();
+        let weights: Option<Vec<f64>> = prepared
+            .weights
+            .as_deref()
+            .map(|weights| pick(weights, &val.rows).into_iter().map(f64::from).collect());
+        let weights = weights.as_deref();
         let chosen = match (settings.threshold, settings.cost_of_miss, settings.cost_of_false_alarm) {
             (Some(Threshold::At(value)), ..) => Some((value, "set in the experiment".to_owned())),
-            (Some(Threshold::F1), ..) => {
-                Some((metrics::best_f1_threshold(&actual, &probability), "the best F1 on val".to_owned()))
-            }
+            (Some(Threshold::F1), ..) => Some((
+                metrics::best_f1_threshold(&actual, &probability, weights),
+                "the best F1 on val".to_owned(),
+            )),
             (None, Some(miss), Some(alarm)) => Some((
-                metrics::cheapest_threshold(&actual, &probability, miss, alarm),
+                metrics::cheapest_threshold(&actual, &probability, weights, miss, alarm),
                 format!("the least cost on val, a miss costing {miss} and a false alarm {alarm}"),
             )),
             _ => None,

@@ -175,7 +175,8 @@ impl Table {
                 .hint("write `key=value`, for example `train.epochs=5`")
         };
         let (key, value) = assignment.split_once('=').ok_or_else(malformed)?;
-        let parsed = Self::parse("command line", &format!("{key} = {value}\n")).or_else(|_| {
+        // The `=` of a quoted key parts nothing.
+        let parsed = Self::parse("command line", &format!("{assignment}\n")).or_else(|_| {
             let quoted = toml::Value::String(value.trim().to_owned()).to_string();
             Self::parse("command line", &format!("{key} = {quoted}\n")).map_err(|_| malformed())
         })?;
@@ -256,7 +257,28 @@ impl Table {
 /// A key as TOML writes it: quoted where it must be.
 pub fn write_key(key: &str) -> String {
     let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    if bare { key.to_owned() } else { toml::Value::String(key.to_owned()).to_string() }
+    if bare { key.to_owned() } else { quoted(key) }
+}
+
+/// A TOML string on one line: a key must not be one of several lines, which the `toml` crate may write.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\t' => quoted.push_str("\\t"),
+            '\n' => quoted.push_str("\\n"),
+            '\u{c}' => quoted.push_str("\\f"),
+            '\r' => quoted.push_str("\\r"),
+            '\0'..='\u{1f}' | '\u{7f}' => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(letter));
+            }
+            letter => quoted.push(letter),
+        }
+    }
+    quoted + "\""
 }
 
 /// Writes the value as TOML on one line.
@@ -347,6 +369,35 @@ mod tests {
         let text = "name = \"a \\\"b\\\"\"\n\n[inputs]\n\"odd key\" = { type = \"number\", missing = [\"0\"] }\nx = 1e-5\n";
         let table = Table::parse("x.toml", text).unwrap();
         assert_eq!(Table::parse("x.toml", &table.to_toml()).unwrap(), table);
+    }
+
+    #[test]
+    fn any_name_is_a_key() {
+        for (name, expected) in [
+            ("age_2", "age_2"),
+            ("", r#""""#),
+            ("odd key", r#""odd key""#),
+            ("it's", r#""it's""#),
+            ("Größe", r#""Größe""#),
+            ("a=b # c", r#""a=b # c""#),
+            ("two\nlines", r#""two\nlines""#),
+            ("two\r\nlines\n", r#""two\r\nlines\n""#),
+            ("Height (5'10\")", r#""Height (5'10\")""#),
+            ("\"\"\" and '''", r#""\"\"\" and '''""#),
+            ("C:\\new", r#""C:\\new""#),
+            ("\u{8}\t\u{c}\0\u{1b}\u{7f}", r#""\b\t\f\u0000\u001B\u007F""#),
+        ] {
+            assert_eq!(write_key(name), expected);
+            // In a header, in a line of a table and in an inline table.
+            let (mut table, mut line, mut inline) = (Table::default(), Table::default(), Table::default());
+            inline.put(name, 1_i64);
+            line.put(name, inline);
+            table.put(name, line);
+            assert_eq!(Table::parse("x.toml", &table.to_toml()).unwrap(), table);
+            let mut set = Table::default();
+            set.set(&format!("{expected}.{expected}.{expected}=1")).unwrap();
+            assert_eq!(set, table);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod common;
 use common::Sandbox;
 use outset_learn::verdict::number;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 
@@ -203,6 +204,27 @@ fn a_report_words_intervals_and_what_the_declared_settings_would_have_cost() {
     record["tune"]["winner"] = json!(0);
     assert!(page(&record).contains("the settings as they were declared, which won, have none"));
     assert!(!is_red());
+}
+
+#[test]
+fn every_sampler_and_pruner_searches() {
+    for (sampler, pruner, trials) in [
+        ("tpe", "median", 12),
+        ("gaussian_process", "none", 8),
+        ("random", "asha", 8),
+        ("grid", "median", 12),
+    ] {
+        let sandbox = experiment(&format!("sampler = \"{sampler}\"\npruner = \"{pruner}\"\n{SPACE}"));
+        let record = tuned(&sandbox, &["tune", "tune.parallel=1", &format!("tune.trials={trials}")]);
+        let tune = &record["tune"];
+        assert!(tune["best"].as_f64() < tune["default"].as_f64(), "{sampler}: {tune}");
+        let made = tune["trials"].as_array().unwrap();
+        let settings: HashSet<String> = made.iter().map(|trial| trial["settings"].to_string()).collect();
+        // All of them and the declared settings, none twice; a grid of twelve is one of six rates and two sizes.
+        assert_eq!((settings.len(), made.len()), (trials + 1, trials + 1), "{sampler}");
+        let behind = made.iter().filter(|trial| trial["state"] == "paused").count();
+        assert_eq!(behind > 0, pruner != "none", "{sampler}, {pruner}: {behind}");
+    }
 }
 
 #[test]

@@ -39,8 +39,8 @@ fn table(lines: &str) -> Outcome<String> {
     }
     let table = document::table(&["kernel", "rate", "of the machine's", "in three parts", "in bf16"], &rows);
     Ok(format!(
-        "Instruction set: {level}, {threads} threads. The machine multiplies and adds at {flops} GFLOP/s and copies at \
-         {bytes} GB/s.\n\n{table}"
+        "Instruction set: {level}, {threads} threads. The machine multiplies and adds at {flops} GFLOP/s and copies \
+         64 MiB at {bytes} GB/s.\n\n{table}"
     ))
 }
 
@@ -55,7 +55,7 @@ mod tests {
         );
         assert_eq!(
             text.unwrap(),
-            "Instruction set: avx2, 2 threads. The machine multiplies and adds at 200 GFLOP/s and copies at 30.5 GB/s.\
+            "Instruction set: avx2, 2 threads. The machine multiplies and adds at 200 GFLOP/s and copies 64 MiB at 30.5 GB/s.\
              \n\n| kernel     | rate        | of the machine's | in three parts | in bf16     |\n\
              | ---------- | ----------- | ---------------- | -------------- | ----------- |\n\
              | layer norm | 20.1 GB/s   | 66 %             |                |             |\n\

@@ -4,6 +4,7 @@ use super::error::SourceError;
 use super::folders::{Found, Listed};
 use crate::pictures::{Fault, MAX_BYTES, Place, TOO_LONG};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
@@ -142,27 +143,41 @@ fn zip(path: &Path) -> io::Result<Found> {
 /// Lists a tar stream, its files by their place where the archive can be read again, else with their bytes.
 fn tar(stream: impl Read, whole: Option<Arc<Path>>) -> io::Result<Found> {
     let mut archive = tar::Archive::new(stream);
-    let (mut found, mut held) = (Found::default(), 0);
+    let (mut found, mut links, mut held) = (Found::default(), Vec::new(), 0);
     for entry in archive.entries()? {
         let mut entry = entry?;
         let kind = entry.header().entry_type();
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        if kind.is_dir() {
-            found.folders.extend(parts(&name));
-        }
-        if !kind.is_file() {
-            continue;
+        match kind {
+            tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {}
+            tar::EntryType::Directory => {
+                found.folders.extend(parts(&name));
+                continue;
+            }
+            tar::EntryType::Link => {
+                let target = entry.link_name_bytes().unwrap_or_default();
+                links.push((name, String::from_utf8_lossy(&target).into_owned()));
+                continue;
+            }
+            tar::EntryType::Symlink => {
+                let fault = Fault::Unreadable("it is a symbolic link".to_owned());
+                found.files.push(listed(&name, Err(fault)));
+                continue;
+            }
+            // Devices, and what is said of the archive itself.
+            _ => continue,
         }
         let place = match &whole {
-            Some(archive) => Ok(Place::Part {
+            // The pieces of a sparse file do not lie as the file is, so it is held in memory too.
+            Some(archive) if !kind.is_gnu_sparse() => Ok(Place::Part {
                 archive: archive.clone(),
                 start: entry.raw_file_position(),
                 length: entry.size(),
                 deflated: false,
             }),
-            None if !crate::pictures::is_path(&name) => Ok(Place::Nowhere),
-            None if entry.size() > MAX_BYTES => Err(Fault::Damaged(TOO_LONG.to_owned())),
-            None => {
+            _ if !crate::pictures::is_path(&name) => Ok(Place::Nowhere),
+            _ if entry.size() > MAX_BYTES => Err(Fault::Damaged(TOO_LONG.to_owned())),
+            _ => {
                 let mut bytes = Vec::new();
                 entry.read_to_end(&mut bytes)?;
                 held += bytes.len() as u64;
@@ -174,5 +189,21 @@ fn tar(stream: impl Read, whole: Option<Arc<Path>>) -> io::Result<Found> {
         };
         found.files.push(listed(&name, place));
     }
+    let linked = linked(&found.files, links);
+    found.files.extend(linked);
     Ok(found)
+}
+
+/// Lists hard links, given by their names and those of their targets, at the places of their targets.
+fn linked(files: &[Listed], links: Vec<(String, String)>) -> Vec<Listed> {
+    if links.is_empty() {
+        return Vec::new();
+    }
+    let places: HashMap<&[String], &Result<Place, Fault>> =
+        files.iter().map(|file| (file.path.as_slice(), &file.place)).collect();
+    let place = |target: &str| match parts(target) {
+        Some(path) => places.get(path.as_slice()).map_or(Err(Fault::NotFound), |place| (*place).clone()),
+        None => Err(Fault::Outside),
+    };
+    links.into_iter().map(|(name, target)| listed(&name, place(&target))).collect()
 }

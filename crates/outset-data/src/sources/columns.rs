@@ -310,6 +310,12 @@ impl Column {
         self.len += 1;
     }
 
+    /// Passes over cells that the source has and this pass does not need.
+    pub(super) fn skip(&mut self, cells: usize) {
+        // The number of cells is a file's own word.
+        self.len = self.len.saturating_add(cells);
+    }
+
     #[cold]
     fn turn_to_text(&mut self, cell: &[u8]) {
         let State::Numbers(numbers) = &self.state else { return };

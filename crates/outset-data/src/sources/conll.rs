@@ -88,7 +88,7 @@ impl Source for Conll {
     }
 
     fn note(&self) -> Option<String> {
-        self.file.note.clone()
+        self.file.note()
     }
 
     fn read(&self, columns: &mut Columns<'_>) -> Result<(), SourceError> {

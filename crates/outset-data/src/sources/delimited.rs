@@ -105,7 +105,7 @@ impl Source for Delimited {
     }
 
     fn note(&self) -> Option<String> {
-        self.file.note.clone()
+        self.file.note()
     }
 
     fn read(&self, columns: &mut Columns<'_>) -> Result<(), SourceError> {

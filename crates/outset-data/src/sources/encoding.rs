@@ -8,6 +8,8 @@ use encoding_rs::{
     ISO_8859_2, ISO_8859_4, WINDOWS_1250, WINDOWS_1252, WINDOWS_1254, WINDOWS_1257, WINDOWS_1258,
 };
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes with letters beyond ASCII that the guess is made from.
 const EVIDENCE: usize = 1 << 22;
@@ -21,8 +23,10 @@ pub(super) struct TextFile {
     mark: usize,
     /// Line ends in the file: at least as many as there are rows, up to one.
     pub(super) lines: usize,
-    /// What the user should know about the decoding.
-    pub(super) note: Option<String>,
+    /// What the user should know about broken UTF-8.
+    note: Option<String>,
+    /// Whether reading met bytes that are none of the encoding; only for UTF-8 they are counted before.
+    broken: Arc<AtomicBool>,
 }
 
 /// What one look at the whole file tells.
@@ -60,6 +64,8 @@ impl TextFile {
         survey.end();
         let marked = Encoding::for_bom(&input.head);
         let encoding = match (named, marked) {
+            // The mark tells the order of the bytes, which the label `utf-16` leaves open.
+            (Some(named), Some((marked, _))) if is_utf16(named) && is_utf16(marked) => marked,
             (Some(named), _) => named,
             (None, Some((marked, _))) => marked,
             (None, None) if survey.nul => match utf16(&input.head) {
@@ -79,7 +85,16 @@ impl TextFile {
         });
         let mut input = input;
         input.forget_head();
-        Ok(Some(Self { input, encoding, mark, lines: survey.lines, note }))
+        Ok(Some(Self { input, encoding, mark, lines: survey.lines, note, broken: Arc::default() }))
+    }
+
+    /// What the user should know about the decoding, once the text is read.
+    pub(super) fn note(&self) -> Option<String> {
+        self.note.clone().or_else(|| {
+            let (path, encoding) = (&self.input.shown, self.encoding());
+            let broken = self.broken.load(Ordering::Relaxed);
+            broken.then(|| format!("`{path}` is not valid {encoding} in some places, read as `\u{fffd}`"))
+        })
     }
 
     /// Name of the encoding for people: `UTF-8`, `GB18030`, `Windows-1252`.
@@ -107,6 +122,7 @@ impl TextFile {
             text: vec![0; CHUNK * 2],
             ready: 0..0,
             ended: false,
+            broken: Arc::clone(&self.broken),
         }))
     }
 
@@ -253,6 +269,11 @@ impl ChinesePairs {
     }
 }
 
+/// Tells whether an encoding is UTF-16, whatever the order of its bytes.
+fn is_utf16(encoding: &'static Encoding) -> bool {
+    encoding == UTF_16LE || encoding == UTF_16BE
+}
+
 /// Recognises UTF-16 without a mark by its ASCII characters, whose other byte is zero.
 fn utf16(head: &[u8]) -> Option<&'static Encoding> {
     let (pairs, _) = head.as_chunks::<2>();
@@ -285,6 +306,8 @@ struct Decoded {
     text: Vec<u8>,
     ready: std::ops::Range<usize>,
     ended: bool,
+    /// Told once something cannot be decoded.
+    broken: Arc<AtomicBool>,
 }
 
 impl Decoded {
@@ -299,8 +322,11 @@ impl Decoded {
             // Every encoding's bytes grow at most threefold, and each call decodes all that it is given.
             let room = self.decoder.max_utf8_buffer_length(size).unwrap_or(size * 3 + 16);
             self.text.resize(room.max(self.text.len()), 0);
-            let (_, _, written, _) =
+            let (_, _, written, is_broken) =
                 self.decoder.decode_to_utf8(&self.raw[..size], &mut self.text, self.ended);
+            if is_broken {
+                self.broken.store(true, Ordering::Relaxed);
+            }
             self.ready = 0..written;
         }
         Ok(())
@@ -416,6 +442,30 @@ mod tests {
             Some("`x` is not valid UTF-8 in 1 place, first in line 31, read as `\u{fffd}`")
         );
         assert!(String::from_utf8(file.head(1 << 20).unwrap()).unwrap().ends_with("x\u{fffd}y\n"));
+    }
+
+    #[test]
+    fn what_another_encoding_lacks_is_told_once_it_is_read() {
+        let bytes = [&GB18030.encode("名字\n").0[..], b"x\xff\n"].concat();
+        let file = open(&bytes, Some("gb18030")).unwrap();
+        assert_eq!(file.note(), None);
+        assert!(String::from_utf8(file.head(99).unwrap()).unwrap().contains('\u{fffd}'));
+        assert_eq!(
+            file.note().as_deref(),
+            Some("`x` is not valid GB18030 in some places, read as `\u{fffd}`")
+        );
+        let sound = open(&bytes[..5], Some("gb18030")).unwrap();
+        assert_eq!((sound.head(99).unwrap(), sound.note()), ("名字\n".as_bytes().to_vec(), None));
+    }
+
+    #[test]
+    fn the_mark_tells_the_order_of_bytes() {
+        for little in [true, false] {
+            let bytes = utf16_bytes("\u{feff}名\n", little);
+            let file = open(&bytes, Some("utf-16")).unwrap();
+            assert_eq!(file.encoding(), if little { "UTF-16LE" } else { "UTF-16BE" });
+            assert_eq!(file.head(99).unwrap(), "名\n".as_bytes());
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Source for Json {
     }
 
     fn note(&self) -> Option<String> {
-        self.file.note.clone()
+        self.file.note()
     }
 
     fn read(&self, columns: &mut Columns<'_>) -> Result<(), SourceError> {

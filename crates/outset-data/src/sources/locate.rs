@@ -1,11 +1,13 @@
 //! From the paths that a user writes to the files to read.
 
+use super::archive::members;
 use super::error::SourceError;
 use super::input::Input;
 use crate::pictures;
 use outset_spec::problem::nearest;
+use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 /// The kinds of data files that a folder is searched for, with their endings.
@@ -48,16 +50,16 @@ pub(super) fn open(path: &str, folder: &Path) -> Result<Vec<Input>, SourceError>
 fn similar(path: &str, full: &Path) -> Option<String> {
     let names = names_in(full.parent()?).ok()?;
     let wanted = full.file_name()?.to_str()?;
-    let near = nearest(wanted, names.iter().map(String::as_str))?;
+    let near = nearest(wanted, names.iter().filter_map(|name| name.to_str()))?;
     Some(Path::new(path).with_file_name(near).to_string_lossy().into_owned())
 }
 
-fn names_in(folder: &Path) -> io::Result<Vec<String>> {
+fn names_in(folder: &Path) -> io::Result<Vec<OsString>> {
     // The folder of a bare file name is the empty path, which cannot be listed.
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
-        names.extend(entry?.file_name().into_string().ok());
+        names.push(entry?.file_name());
     }
     names.sort();
     Ok(names)
@@ -66,21 +68,46 @@ fn names_in(folder: &Path) -> io::Result<Vec<String>> {
 /// The data files of a folder, sorted by name: the path to show and the path to open.
 fn files_of(path: &str, full: &Path) -> Result<Vec<(String, PathBuf)>, SourceError> {
     let names = names_in(full).map_err(|source| SourceError::Io { path: path.to_owned(), source })?;
-    let visible: Vec<&String> = names.iter().filter(|name| !name.starts_with(['.', '_'])).collect();
-    let mut kinds: Vec<&str> = visible.iter().filter_map(|name| kind(name)).collect();
+    let (mut files, mut kinds) = (Vec::new(), Vec::new());
+    for name in &names {
+        let (text, file) = (name.to_string_lossy(), full.join(name));
+        if text.starts_with(['.', '_']) || !file.is_file() {
+            continue;
+        }
+        let Some(kind) = kind(&text).or_else(|| kind_within(&file, &names)) else { continue };
+        let shown = Path::new(path).join(name).to_string_lossy().into_owned();
+        // What a run records of its files could not name it.
+        if name.to_str().is_none() {
+            return Err(SourceError::Io { path: shown, source: io::Error::other("its name is not UTF-8") });
+        }
+        kinds.push(kind);
+        files.push((shown, file));
+    }
     kinds.sort_unstable();
     kinds.dedup();
     match kinds.as_slice() {
-        [_] => {}
-        [] => return Err(nothing_in(path)),
+        [_] => Ok(files),
+        [] => Err(nothing_in(path)),
         several => {
             let kinds = several.iter().map(|kind| (*kind).to_owned()).collect();
-            return Err(SourceError::MixedFolder { path: path.to_owned(), kinds });
+            Err(SourceError::MixedFolder { path: path.to_owned(), kinds })
         }
     }
-    let shown = |name: &str| Path::new(path).join(name).to_string_lossy().into_owned();
-    let files = visible.into_iter().filter(|name| kind(name).is_some() && full.join(name).is_file());
-    Ok(files.map(|name| (shown(name), full.join(name))).collect())
+}
+
+/// The kind of the one file that a zip archive holds, unless that lies unpacked among the `names` beside the archive.
+fn kind_within(archive: &Path, names: &[OsString]) -> Option<&'static str> {
+    let own = archive.file_name()?.to_string_lossy().to_ascii_lowercase();
+    let stem = own.strip_suffix(".zip")?;
+    let Ok(files) = File::open(archive).and_then(|file| members(BufReader::new(file))) else {
+        // A damaged archive named as a table is not to be passed over in silence.
+        return kind(stem);
+    };
+    // What macOS adds is not the user's.
+    let mut files = files.into_iter().filter(|(name, _)| !name.starts_with("__MACOSX/"));
+    let (Some((path, _)), None) = (files.next(), files.next()) else { return None };
+    let name = Path::new(&path).file_name()?;
+    if names.iter().any(|beside| beside == name) { None } else { kind(&name.to_string_lossy()) }
 }
 
 fn nothing_in(path: &str) -> SourceError {

@@ -202,6 +202,7 @@ impl Source for Parquet {
             for (index, position) in positions.iter().enumerate() {
                 let column = columns.column(*position);
                 if !column.is_wanted() {
+                    column.skip(rows);
                     continue;
                 }
                 let read = || read_chunk(group.get_column_reader(index)?, self.leaves[index], column);

@@ -210,7 +210,9 @@ impl<R: Read> Records<R> {
                 batch.cells.push((open as u32, close as u32 + 1));
                 at = close + 1;
                 // Spaces behind the closing quote, and the carriage return of a line end, belong to nothing.
-                while text.get(at).is_some_and(|byte| matches!(byte, b' ' | b'\r') && *byte != line_end) {
+                let skipped =
+                    |byte: u8| matches!(byte, b' ' | b'\r') && byte != line_end && byte != delimiter;
+                while text.get(at).is_some_and(|byte| skipped(*byte)) {
                     at += 1;
                 }
                 let opened = self.next_line + lines;
@@ -362,6 +364,8 @@ mod tests {
         check("a,\n,b\n\n  \n", COMMA, &[&["a", ""], &["", "b"]]);
         check("\"a,1\",\"b\"\"c\"\"\"\r\n\"\",\"x\ny\"", COMMA, &[&["a,1", "b\"c\""], &["", "x\ny"]]);
         check("\"a\" ,b\n", COMMA, &[&["a", "b"]]);
+        let space = Syntax { delimiter: b' ', ..COMMA };
+        check("\"a b\" \"c\" d\r\n1 \"2\" \"3\"\r\n", space, &[&["a b", "c", "d"], &["1", "2", "3"]]);
         check("5\" pipe,b\n", COMMA, &[&["5\" pipe", "b"]]);
         check(
             "a\tb\n\"c\td\n",

@@ -68,8 +68,8 @@ pub(super) fn stratified(
     Ok(())
 }
 
-/// All rows with an equal cell in the column into one part, in the order of the lot; a row without a cell is a group of
-/// its own.
+/// All rows with an equal cell in the column, but for the spaces around a text, into one part, in the order of the lot; a
+/// row without a cell is a group of its own.
 ///
 /// # Errors
 /// If there are fewer groups than parts.
@@ -100,12 +100,13 @@ pub(super) fn group(cut: &Cut<'_>, name: &str, parts: &mut [Option<Part>]) -> Re
 /// By row of the table: the first row of its group.
 fn leaders(cut: &Cut<'_>, cells: &Cells) -> Vec<u32> {
     let mut leaders: Vec<u32> = (0..cells.len() as u32).collect();
+    let codes = if let Cells::Text(text) = cells { text.first_codes() } else { Vec::new() };
     let mut first: HashMap<u64, u32> = HashMap::new();
     for row in cut.rows {
         let key = match cells {
             _ if cells.is_missing(*row as usize) => continue,
             Cells::Number(values) => (values[*row as usize] + 0.0).to_bits(),
-            Cells::Text(text) => u64::from(text.codes[*row as usize]),
+            Cells::Text(text) => u64::from(codes[text.codes[*row as usize] as usize]),
             Cells::Image(images) => images.identity(*row as usize),
         };
         leaders[*row as usize] = *first.entry(key).or_insert(*row);

@@ -214,7 +214,7 @@ pub fn split(
     }
     splits.words = words.join("; ");
     for (part, share) in Part::ALL.into_iter().zip(shares) {
-        if (share > 0.0 || part == Part::Train) && !splits.parts.contains(&Some(part)) {
+        if (share > 0.0 || part != Part::Test) && !splits.parts.contains(&Some(part)) {
             return Err(DataError::EmptyPart { part: part.word() });
         }
     }
@@ -270,7 +270,7 @@ fn with_targets(
 ) -> Result<Vec<u32>, DataError> {
     let mut kept: Vec<u32> = (0..table.rows() as u32).collect();
     for (name, settings) in outputs {
-        let absent = Absent::of(column(table, name, &[])?.cells, settings.missing());
+        let absent = Absent::of_output(column(table, name, &[])?.cells, settings.kind(), settings.missing());
         if table.rows() > 0 && (0..table.rows() as u32).all(|row| absent.at(row)) {
             return Err(DataError::NoTargets { column: name.clone() });
         }

@@ -192,6 +192,18 @@ fn groups_stay_together() {
 }
 
 #[test]
+fn spaces_around_its_name_make_no_other_group() {
+    let names: Vec<String> =
+        (0..100).map(|row| format!("P{}{}", row % 20, if row % 40 < 20 { "" } else { " " })).collect();
+    let groups = text(names.iter().map(String::as_str));
+    let table = table([("x", numbers(0..100)), ("y", numbers(0..100)), ("g", groups)]);
+    let splits = run(&table, &by(SplitBy::Group, "g"), "number").unwrap();
+    for row in 20..100 {
+        assert_eq!(splits.parts[row], splits.parts[row % 20], "row {row}");
+    }
+}
+
+#[test]
 fn few_large_groups_still_fill_every_part() {
     let table =
         table([("x", numbers(0..100)), ("y", numbers(0..100)), ("g", numbers((0..100).map(|row| row / 34)))]);
@@ -284,6 +296,16 @@ fn rows_without_a_target_are_counted() {
         ("no value in `y`", 20, &[4, 14, 24][..])
     );
     assert_eq!((splits.parts[3], counts(&splits)), (None, [144, 18, 18]));
+}
+
+#[test]
+fn rows_with_an_empty_list_of_labels_are_kept() {
+    let labels = |row: usize| [Some("a\u{1f}b"), Some(""), None, Some("b")][row % 4];
+    let table = table([("x", numbers(0..200)), ("y", Cells::Text((0..200).map(labels).collect()))]);
+    let splits = run(&table, &Split::default(), "set").unwrap();
+    let dropped = &splits.dropped[0];
+    assert_eq!((dropped.count, &dropped.rows[..2]), (50, &[3, 7][..]));
+    assert_eq!((splits.parts[2], counts(&splits).iter().sum::<usize>()), (None, 150));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::error::DataError;
 use crate::features::{FeatureShape, Features, Targets};
 use crate::lot::Lot;
 use crate::signature::{InputSignature, OutputSignature};
-use crate::table::number_text;
+use crate::table::{Cells, number_text};
 use outset_spec::{Bounds, Reader, settings};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -70,6 +70,19 @@ impl InputType for CategoryInput {
 
     fn encode(&self, column: Column<'_>) -> Result<Features, DataError> {
         let mut codes = self.classes.codes(column);
+        if let Cells::Text(text) = column.cells
+            && codes.contains(&NONE)
+        {
+            // Booleans of JSON and Parquet, written otherwise than train has them.
+            let [no, yes] = [false, true].map(|value| self.classes.find(&self.boolean(value)));
+            for (code, row) in codes.iter_mut().zip(column.rows).filter(|(code, _)| **code == NONE) {
+                *code = match text.get(*row as usize) {
+                    Some("false") => no.unwrap_or(NONE),
+                    Some("true") => yes.unwrap_or(NONE),
+                    _ => NONE,
+                };
+            }
+        }
         codes.iter_mut().for_each(|code| *code = code.wrapping_add(1));
         Ok(Features::Index(codes))
     }
@@ -78,6 +91,8 @@ impl InputType for CategoryInput {
         match value {
             Value::Bool(value) => Ok(Entry::Text(self.boolean(*value))),
             Value::String(text) => Ok(Entry::Text(text.clone())),
+            // All digits of a whole number, of which a float would lose some.
+            Value::Number(number) if !number.is_f64() => Ok(Entry::Text(number.to_string())),
             Value::Number(number) => match number.as_f64().filter(|number| number.is_finite()) {
                 Some(number) => Ok(Entry::Text(number_text(number))),
                 None => Err("a finite number or text".to_owned()),
@@ -164,7 +179,6 @@ impl OutputType for CategoryOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::Cells;
     use serde_json::json;
 
     fn fit(cells: &Cells, settings: CategorySettings) -> CategoryInput {
@@ -225,6 +239,20 @@ mod tests {
             let fitted = fit(&text(&classes.map(Some)), CategorySettings::default());
             assert_eq!(fitted.read(&json!(true)), Ok(Entry::Text(expected.into())));
         }
+        // As they stand in a file of JSON Lines.
+        let fitted = fit(&text(&[Some("True"), Some("False"), Some("True")]), CategorySettings::default());
+        assert_eq!(encode(&fitted, &text(&[Some("true"), Some("false"), Some("maybe")])), [1, 2, 0]);
+        let fitted = fit(&text(&[Some("yes"), Some("no")]), CategorySettings::default());
+        assert_eq!(encode(&fitted, &text(&[Some("true")])), [0]);
+    }
+
+    #[test]
+    fn whole_numbers_keep_their_digits() {
+        let [a, b] = ["1234567890123456789", "1234567890123456790"];
+        let fitted = fit(&text(&[Some(a), Some(a), Some(b)]), CategorySettings::default());
+        let value: Value = serde_json::from_str(b).unwrap();
+        assert_eq!(fitted.read(&value), Ok(Entry::Text(b.into())));
+        assert_eq!(encode(&fitted, &text(&[Some(b), Some(a)])), [2, 1]);
     }
 
     #[test]

@@ -89,7 +89,8 @@ impl Classes {
     }
 }
 
-/// The different values of a column with their counts, in no particular order; `missing` texts are left out.
+/// The different values of a column with their counts, in no particular order; `missing` texts are left out, and so are
+/// the spaces around a text.
 pub fn count(column: Column<'_>, missing: &[String]) -> Vec<(String, u64)> {
     let mut counted: Vec<(String, u64)> = match column.cells {
         Cells::Number(values) => {
@@ -103,10 +104,11 @@ pub fn count(column: Column<'_>, missing: &[String]) -> Vec<(String, u64)> {
             counts.into_iter().map(|(bits, count)| (number_text(f64::from_bits(bits)), count)).collect()
         }
         Cells::Text(text) => {
+            let first = text.first_codes();
             let mut counts = vec![0u64; text.values.len()];
             for row in column.rows {
-                if let Some(count) = counts.get_mut(text.codes[*row as usize] as usize) {
-                    *count += 1;
+                if let Some(code) = first.get(text.codes[*row as usize] as usize) {
+                    counts[*code as usize] += 1;
                 }
             }
             let counted = text.values.iter().zip(counts).filter(|(_, count)| *count > 0);
@@ -148,6 +150,20 @@ impl<'a> Absent<'a> {
             }
             Cells::Image(images) => Self::Image(images),
         }
+    }
+
+    /// Looks at the different values of an output of the type `kind` once.
+    ///
+    /// The empty text of a set is a list without labels, which is a value: an empty cell that is no list has no text.
+    pub fn of_output(cells: &'a Cells, kind: &str, missing: &[String]) -> Self {
+        let mut absent = Self::of(cells, missing);
+        if let (Self::Text { present, .. }, Cells::Text(text)) = (&mut absent, cells)
+            && kind == "set"
+            && !is_missing("", missing)
+        {
+            present.iter_mut().zip(&text.values).for_each(|(present, value)| *present |= value.is_empty());
+        }
+        absent
     }
 
     /// Tells whether the row holds no value.
@@ -197,6 +213,29 @@ mod tests {
             assert_eq!(classes.find(text), expected, "{text}");
         }
         assert_eq!((classes.find_number(3.0), classes.find_number(f64::NAN)), (Some(0), None));
+    }
+
+    #[test]
+    fn texts_that_differ_by_spaces_are_one_class() {
+        let cells =
+            Cells::Text([Some("yes"), Some("no"), None, Some("yes "), Some(" ? ")].into_iter().collect());
+        let column = Column { name: "y", cells: &cells, rows: &[0, 1, 2, 3, 4] };
+        let counted = count(column, &["?".to_owned()]);
+        assert_eq!(counted, [("yes".to_owned(), 2), ("no".to_owned(), 1)]);
+        assert_eq!(Classes::new(counted).codes(column), [0, 1, NONE, 0, NONE]);
+        // The value that comes first need not be among the rows.
+        let column = Column { rows: &[3, 1], ..column };
+        assert_eq!(count(column, &[]), [("yes".to_owned(), 1), ("no".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn an_empty_list_is_a_value_of_a_set_output() {
+        let cells = Cells::Text([Some("a"), Some(""), None].into_iter().collect());
+        let absent = |kind: &str| {
+            let absent = Absent::of_output(&cells, kind, &[]);
+            [0, 1, 2].map(|row| absent.at(row))
+        };
+        assert_eq!((absent("set"), absent("category")), ([false, false, true], [false, true, true]));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use outset_spec::{choices, settings};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+use std::collections::HashMap;
 
 settings! {
     /// A column of days or moments.
@@ -147,7 +148,12 @@ impl FittedPart {
 /// Cells as moments.
 pub(super) enum Moments<'a> {
     Numbers(Numbers<'a>),
-    Coded { codes: &'a [u32], moments: Vec<Option<DateTime>> },
+    /// Numbers that are digits of a pattern, with the moment of each different one by its bits.
+    Digits(Numbers<'a>, HashMap<u64, Option<DateTime>>),
+    Coded {
+        codes: &'a [u32],
+        moments: Vec<Option<DateTime>>,
+    },
 }
 
 impl<'a> Moments<'a> {
@@ -165,14 +171,22 @@ impl<'a> Moments<'a> {
         match column.cells {
             Cells::Number(_) => {
                 let numbers = Numbers::of(column, missing)?;
-                let bad = |row: &&u32| {
-                    let number = numbers.get(**row);
-                    !number.is_nan() && moment_of_number(number).is_none()
-                };
-                match column.rows.iter().find(bad) {
-                    Some(row) => Err(wrong(*row)),
-                    None => Ok(Self::Numbers(numbers)),
+                let (is_digits, mut moments) = (format.is_digits(), HashMap::new());
+                for row in column.rows {
+                    let number = numbers.get(*row);
+                    if number.is_nan() {
+                        continue;
+                    }
+                    let moment = if is_digits {
+                        *moments.entry(number.to_bits()).or_insert_with(|| format.of_number(number))
+                    } else {
+                        moment_of_number(number)
+                    };
+                    if moment.is_none() {
+                        return Err(wrong(*row));
+                    }
                 }
+                Ok(if is_digits { Self::Digits(numbers, moments) } else { Self::Numbers(numbers) })
             }
             Cells::Text(text) => {
                 let parse = |cell: &String| format.parse(cell).or_else(|| DateFormat::iso().parse(cell));
@@ -195,6 +209,7 @@ impl<'a> Moments<'a> {
     pub fn get(&self, row: u32) -> Option<DateTime> {
         match self {
             Self::Numbers(numbers) => moment_of_number(numbers.get(row)),
+            Self::Digits(numbers, moments) => moments.get(&numbers.get(row).to_bits()).copied().flatten(),
             Self::Coded { codes, moments } => moments.get(codes[row as usize] as usize).copied().flatten(),
         }
     }
@@ -320,8 +335,8 @@ impl InputType for DateInput {
                     None => Err(expected()),
                 }
             }
-            Value::Number(number) if self.format == DateFormat::number() => {
-                let number = number.as_f64().filter(|number| moment_of_number(*number).is_some());
+            Value::Number(number) if self.format == DateFormat::number() || self.format.is_digits() => {
+                let number = number.as_f64().filter(|number| self.format.of_number(*number).is_some());
                 number.map(Entry::Number).ok_or_else(expected)
             }
             _ => Err(expected()),
@@ -444,6 +459,26 @@ mod tests {
             error.hint().unwrap(),
             "add `\"30.1.2012\"` to `data.missing`, or name the column's `format`, for example `%d.%m.%Y`"
         );
+    }
+
+    #[test]
+    fn digits_are_read_by_the_format_that_is_named() {
+        let settings = DateSettings { format: Some("%Y%m".to_owned()), ..Default::default() };
+        let cells = Cells::Number(vec![201_101.0, f64::NAN, 201_112.0]);
+        let column = Column { name: "month", cells: &cells, rows: &[0, 1, 2] };
+        let read = positions(column, &settings).unwrap();
+        assert_eq!((read[0], read[1].is_nan(), read[2]), (14_975.0, true, 15_309.0));
+        let fitted = DateInput::fit(column, &settings).unwrap();
+        assert_eq!(fitted.read(&json!(201_103)), Ok(Entry::Number(201_103.0)));
+        assert_eq!(fitted.read(&json!("201103")), Ok(Entry::Text("201103".into())));
+        assert!(fitted.read(&json!(201_113)).is_err() && fitted.read(&json!("201113")).is_err());
+        let encode =
+            |cells: Cells| fitted.encode(Column { name: "month", cells: &cells, rows: &[0] }).unwrap();
+        let text = Cells::Text([Some("201103")].into_iter().collect());
+        assert_eq!(encode(Cells::Number(vec![201_103.0])), encode(text));
+        let wrong = Cells::Number(vec![201_113.0]);
+        let error = fitted.encode(Column { name: "month", cells: &wrong, rows: &[0] }).unwrap_err();
+        assert_eq!(error.to_string(), "column `month` is a date written as `%Y%m`, but row 1 holds `201113`");
     }
 
     #[test]

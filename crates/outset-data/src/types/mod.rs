@@ -172,6 +172,11 @@ macro_rules! column_types {
                 match self { $( Self::$name(settings) => &settings.missing, )* }
             }
 
+            /// Has further cell texts mean "missing" in this column.
+            pub fn add_missing(&mut self, words: &[String]) {
+                match self { $( Self::$name(settings) => settings.missing.extend_from_slice(words), )* }
+            }
+
             /// Writes every setting, defaults included.
             pub fn write_to(&self, table: &mut Settings) {
                 match self { $( Self::$name(settings) => settings.write_to(table), )* }

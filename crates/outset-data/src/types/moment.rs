@@ -1,6 +1,7 @@
 //! Ways of writing a date, and the moments that they mean.
 
 use super::parse_number;
+use crate::table::number_text;
 use jiff::civil::{DateTime, date};
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::Offset;
@@ -74,6 +75,26 @@ impl DateFormat {
         (1000..=2999).contains(&moment.year()).then_some(moment)
     }
 
+    /// Tells whether digits alone may be dates of this way, as they are of `%Y%m`.
+    ///
+    /// The common patterns all ask for marks, and seconds since 1970 are what a number means in any case.
+    pub fn is_digits(&self) -> bool {
+        let pattern = self.0.as_str();
+        let is_common = || {
+            DAYS.iter().any(|(_, day)| pattern.strip_prefix(day).is_some_and(|rest| TIMES.contains(&rest)))
+        };
+        !matches!(pattern, "iso" | "number" | "%s") && !is_common()
+    }
+
+    /// The moment that a number in a column of this way means.
+    pub fn of_number(&self, number: f64) -> Option<DateTime> {
+        if !self.is_digits() {
+            return moment_of_number(number);
+        }
+        // A number has lost the zeros at the end of its fraction, so that none can be read by a pattern.
+        if number.fract() == 0.0 { self.parse(&number_text(number)) } else { None }
+    }
+
     /// Writes a moment this way.
     pub fn write(&self, moment: DateTime) -> String {
         match self.0.as_str() {
@@ -111,7 +132,9 @@ fn parse_iso(text: &str) -> Option<DateTime> {
 
 fn parse_pattern(pattern: &str, text: &str) -> Option<DateTime> {
     if !pattern.contains("%d") && !pattern.contains("%e") && !pattern.contains("%j") {
-        let day = BrokenDownTime::parse(format!("{pattern} %d"), format!("{text} 1")).ok()?;
+        // What is left open is the first: the day of a month, and the month of a year that stands alone.
+        let (open, first) = if pattern == "%Y" { ("%m %d", "1 1") } else { ("%d", "1") };
+        let day = BrokenDownTime::parse(format!("{pattern} {open}"), format!("{text} {first}")).ok()?;
         return day.to_datetime().ok();
     }
     BrokenDownTime::parse(pattern, text).ok()?.to_datetime().ok()
@@ -195,6 +218,23 @@ mod tests {
         }
         assert_eq!(moment_of_number(20_111_399.0), None);
         assert_eq!(moment_of_number(f64::NAN), None);
+    }
+
+    #[test]
+    fn numbers_are_read_by_a_pattern_of_digits() {
+        for (format, number, expected) in [
+            ("%Y%m", 201_101.0, Some("2011-01-01T00:00:00")),
+            ("%Y%m", 201_113.0, None),
+            ("%Y%m", 201_101.5, None),
+            ("%d%m%Y", 31_012_011.0, Some("2011-01-31T00:00:00")),
+            ("%Y", 2011.0, Some("2011-01-01T00:00:00")),
+            ("number", 20_110_131.0, Some("2011-01-31T00:00:00")),
+            ("%m/%d/%Y", 2011.0, Some("2011-01-01T00:00:00")),
+            ("%Y%m", f64::NAN, None),
+        ] {
+            let moment = DateFormat(format.to_owned()).of_number(number).map(|moment| moment.to_string());
+            assert_eq!(moment.as_deref(), expected, "{number} as {format}");
+        }
     }
 
     #[test]

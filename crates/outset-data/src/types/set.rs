@@ -50,7 +50,8 @@ pub struct SetOutput {
 /// The labels of a cell, each once.
 pub(super) fn labels<'a>(cell: &'a str, separator: &str) -> Vec<&'a str> {
     let mut labels: Vec<&str> = Vec::new();
-    for label in cell.split(separator).map(str::trim) {
+    // A list from JSON or Parquet has a separator of its own, whatever that of train was.
+    for label in cell.split(LIST_SEPARATOR).flat_map(|part| part.split(separator)).map(str::trim) {
         if !label.is_empty() && !labels.contains(&label) {
             labels.push(label);
         }
@@ -155,6 +156,7 @@ impl InputType for SetInput {
             || format!("a list of labels, or text with `{}` between them", self.separator.escape_debug());
         let label = |value: &Value| match value {
             Value::String(text) => Some(text.clone()),
+            Value::Number(number) if !number.is_f64() => Some(number.to_string()),
             Value::Number(number) => number.as_f64().map(number_text),
             Value::Bool(value) => Some(value.to_string()),
             _ => None,
@@ -259,6 +261,12 @@ mod tests {
             &[0, 2, 2, 4, 5],
             &[1, 2, 0, 3, 2],
         );
+    }
+
+    #[test]
+    fn a_list_is_a_set_whatever_the_separator() {
+        let fitted = fit(&Cells::Text([Some("a|b"), Some("b")].into_iter().collect()));
+        check(&fitted, &[Some("a|b"), Some("a\u{1f}b"), Some("b\u{1f}")], &[0, 2, 4, 5], &[2, 1, 2, 1, 1]);
     }
 
     #[test]

@@ -5,20 +5,25 @@ use outset_kernels::isa;
 use rayon::prelude::*;
 use std::hint::black_box;
 
-/// GFLOP/s of multiply-adds and GB/s of a copy, on all threads.
-pub fn peaks() -> (f64, f64) {
+/// GFLOP/s of multiply-adds on all threads.
+pub fn flops() -> f64 {
     let threads = rayon::current_num_threads();
     let loops = 2_000_000;
     let operations = multiply_add(1000) * loops as f64 / 1000.0 * threads as f64;
-    let flops =
-        operations / best(|| (0..threads).into_par_iter().for_each(|_| _ = multiply_add(loops))) * 1e-9;
-    let (from, mut to) = (vec![1.0f32; 1 << 24], vec![0.0f32; 1 << 24]);
-    let copy = best(|| {
-        to.par_chunks_mut(1 << 18)
-            .zip(from.par_chunks(1 << 18))
-            .for_each(|(to, from)| to.copy_from_slice(from));
+    operations / best(|| (0..threads).into_par_iter().for_each(|_| _ = multiply_add(loops))) * 1e-9
+}
+
+/// GB/s of a copy on all threads that reads and writes so many values together.
+pub fn copy(values: usize) -> f64 {
+    let len = (values / 2).max(1);
+    let chunk = len.div_ceil(64).max(1 << 12);
+    let (from, mut to) = (vec![1.0f32; len], vec![0.0f32; len]);
+    let seconds = best(|| {
+        to.par_chunks_mut(chunk)
+            .zip(from.par_chunks(chunk))
+            .for_each(|(to, from)| to.copy_from_slice(black_box(from)));
     });
-    (flops, (8 << 24) as f64 / copy * 1e-9)
+    (8 * len) as f64 / seconds * 1e-9
 }
 
 /// Runs `loops` times 12 chains of fused multiply-adds; returns the number of operations.

@@ -3,7 +3,7 @@
 use crate::Show;
 use outset_kernels::{
     Activation, dropout, embedding, linear, loss,
-    norm::{self, batch},
+    norm::{self, batch, group},
     optim::{self, Adam, Lion, Sgd},
     pool::{self, Pool},
     rotary::{self, Angles},
@@ -64,6 +64,14 @@ fn images(show: &Show) {
         batch::Normalise { statistics: &statistics, gamma: &vector, beta: &vector, eps: 1e-5, relu: true };
     show.stream("batch norm and ReLU 64×64×32²", 2 * len, || _ = batch::forward(&x, sizes, &normalise));
     show.stream("…, backward", 3 * len, || _ = batch::backward(&x, sizes, &normalise, &dy, true));
+    let groups = group::Sizes { batch, channels, spatial: side * side, groups: 8 };
+    show.stream("group norm 64×64×32², 8 groups", 2 * len, || {
+        _ = group::forward(&x, &vector, &vector, groups, 1e-5);
+    });
+    let saved = group::forward(&x, &vector, &vector, groups, 1e-5);
+    show.stream("…, backward", 3 * len, || {
+        _ = group::backward(&x, &saved.statistics, &vector, &dy, groups);
+    });
     let window =
         Pool { planes: batch * channels, image: [side; 2], kernel: [2; 2], stride: [2; 2], padding: [0; 2] };
     show.stream("largest of 2×2 64×64×32²", len + len / 4, || _ = pool::max(&x, &window));

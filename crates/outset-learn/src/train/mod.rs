@@ -359,7 +359,14 @@ impl<'a> Training<'a> {
         let answers = answers_on_val(&current, recipe, self.examples, &self.weights, &self.device);
         let (value, values) = judge(&answers, recipe, self.examples);
         if !value.is_finite() {
-            return Err(self.not_finite(step, rate, keeper));
+            let name = recipe.objective.output.map(|output| &self.examples.truths[output].name);
+            return Err(match name.filter(|_| answers.loss.is_finite()) {
+                Some(name) => {
+                    let metric = recipe.objective.metric.clone();
+                    LearnError::NoObjective { metric, output: name.clone() }
+                }
+                None => self.not_finite(step, rate, keeper),
+            });
         }
         write("val", &values)?;
         observe(Event::Epoch {
@@ -371,8 +378,11 @@ impl<'a> Training<'a> {
             eta_seconds: self.eta_seconds(),
             logged: epoch == 1 || epoch.is_multiple_of(recipe.log_every) || step >= self.total_steps,
         });
-        let better = |(_, best): (usize, f64)| !recipe.keep_best || recipe.objective.improves(value, best);
-        if self.progress.best.is_none_or(better) {
+        let better = |(_, best): (usize, f64)| recipe.objective.improves(value, best);
+        if !recipe.keep_best && self.progress.leading.is_none_or(better) {
+            self.progress.leading = Some((epoch, value));
+        }
+        if !recipe.keep_best || self.progress.best.is_none_or(better) {
             self.progress.best = Some((epoch, value));
             self.best = Some(current.clone());
         }
@@ -397,7 +407,8 @@ impl<'a> Training<'a> {
         if let Some(limit) = self.limit_reached() {
             return Some(limit.to_owned());
         }
-        let stale = epoch - self.progress.best.map_or(0, |(epoch, _)| epoch);
+        let best = self.progress.leading.or(self.progress.best);
+        let stale = epoch - best.map_or(0, |(epoch, _)| epoch);
         if self.recipe.patience.is_some_and(|patience| stale >= patience) {
             return Some(format!("no better for {stale} epochs"));
         }
@@ -486,7 +497,8 @@ pub(crate) fn judge(
     examples: &Examples<'_>,
 ) -> (f64, IndexMap<String, f64>) {
     let mut values = IndexMap::from([("loss".to_owned(), answers.loss)]);
-    let mut objective = answers.loss;
+    // A metric that val cannot tell, as of a class that it lacks, is not replaced by another figure.
+    let mut objective = if recipe.objective.output.is_some() { f64::NAN } else { answers.loss };
     for (index, truth) in examples.truths.iter().enumerate() {
         for (metric, value) in answers.metrics(index, truth, examples.weights) {
             if recipe.objective.output == Some(index) && recipe.objective.metric == metric {

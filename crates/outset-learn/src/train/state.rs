@@ -32,6 +32,9 @@ pub struct Progress {
     pub last_loss: Option<f64>,
     /// Epoch and objective of the best state so far.
     pub best: Option<(usize, f64)>,
+    /// Epoch and objective of the best epoch so far, where the last state is kept instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leading: Option<(usize, f64)>,
     /// Why training ended, where it has.
     pub ended: Option<String>,
     /// Seconds spent on training so far, over all that it was interrupted by.

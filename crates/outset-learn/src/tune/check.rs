@@ -177,6 +177,26 @@ mod tests {
     }
 
     #[test]
+    fn trials_share_the_prepared_data_unless_they_change_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows: String =
+            (0..60).map(|row| format!("{},{}\n", row * 7 % 41, ["no", "yes"][row / 30])).collect();
+        std::fs::write(folder.path().join("data.csv"), format!("age,sold\n{rows}")).unwrap();
+        let file = "name = \"it\"\ndata = { source = \"data.csv\" }\noutputs = { sold = \"category\" }\n";
+        let experiment = Experiment::parse("outset.toml", file, folder.path(), &[]).unwrap();
+        let prepared = prepare(&experiment, &mut |_| {}).unwrap();
+        let shares = |setting: &str| {
+            let changed = experiment.with(&[setting.to_owned()]).unwrap();
+            crate::redesign::redesign(&prepared, &changed).unwrap().is_some()
+        };
+        for setting in ["model.hidden_size=17", "train.optimizer.learning_rate=0.5", "train.batch_size=7"] {
+            assert!(shares(setting), "{setting}");
+        }
+        // A linear model scales its numbers otherwise.
+        assert!(!shares("model.kind=linear"));
+    }
+
+    #[test]
     fn the_default_space_is_sound_and_goes_by_the_network() {
         let training = ["train.optimizer.learning_rate", "train.optimizer.weight_decay", "train.batch_size"];
         let layers = ["model.hidden_size", "model.num_layers", "model.dropout"];

@@ -107,6 +107,14 @@ fn errors_are_one_string() {
     let not_json = server.post(&format!("{MODEL}/infer"), b"{");
     not_json.check_error(400, "the body is not JSON: line 1, column 1: EOF while parsing an object");
     assert_eq!(not_json.json().as_object().unwrap().len(), 1);
+    // A name that each of many rows would hold.
+    let data = vec!["1"; 5000].join(",");
+    let body = format!(
+        r#"{{"inputs":[{{"name":"{}","shape":[5000],"datatype":"FP32","data":[{data}]}}]}}"#,
+        "a".repeat(20_000)
+    );
+    let refused = server.post(&format!("{MODEL}/infer"), body.as_bytes());
+    refused.check_error(400, "the names of the tensors are too long for 5000 rows");
     for (kind, found) in
         [("image/png", "image/png"), ("multipart/form-data; boundary=x", "multipart/form-data")]
     {

@@ -15,12 +15,19 @@ pub(super) struct Tensor {
     pub data: Option<Value>,
 }
 
+/// Bytes that the names of tensors may take in all rows, each of which holds them.
+const MOST_NAMES: usize = 64 << 20;
+
 /// Turns columns into rows.
 pub(super) fn rows(tensors: Vec<Tensor>, limit: usize) -> Result<Vec<Value>, Refusal> {
     let Some(first) = tensors.first() else { return Err(protocol("`inputs` is empty")) };
     let (first_name, count) = (first.name.clone(), length(first)?);
     if count > limit {
         return Err(Refusal::TooManyRows { limit });
+    }
+    let named: usize = tensors.iter().map(|tensor| tensor.name.len()).sum();
+    if named.saturating_mul(count) > MOST_NAMES {
+        return Err(protocol(format!("the names of the tensors are too long for {count} rows")));
     }
     let mut names = HashSet::new();
     let mut rows: Vec<Map<String, Value>> = vec![Map::with_capacity(tensors.len()); count];

@@ -79,18 +79,23 @@ fn draft(dir: &Path, data: &str, targets: &[String], printer: &Printer) -> Resul
         for (name, _, kind, reason) in columns.iter().filter(|(_, role, ..)| role == wanted) {
             let mut line = Table::default();
             line.put(name, kind.as_str());
-            let _ = writeln!(text, "{:<40} # {}", line.to_toml().trim_end(), reason.replace('\n', " "));
+            let _ = writeln!(text, "{:<40} # {}", line.to_toml().trim_end(), comment(reason));
         }
     }
     let left_out: Vec<_> = columns.iter().filter(|(_, role, ..)| role == "left out").collect();
     if !left_out.is_empty() {
         text.push_str("\n# Left out:\n");
         for (name, _, _, reason) in left_out {
-            let _ = writeln!(text, "# {name}: {}", reason.replace('\n', " "));
+            let _ = writeln!(text, "# {}: {}", comment(name), comment(reason));
         }
     }
     text.push_str("\n# `outset check` shows every other setting with its default.\n");
     Ok(text)
+}
+
+/// A text for a TOML comment, which ends with its line and holds no control characters.
+fn comment(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 fn make(dir: &Path) -> Result<(), Failure> {

@@ -290,6 +290,23 @@ fn an_experiment_is_drafted() {
 }
 
 #[test]
+fn columns_of_any_name_can_be_declared() {
+    let sandbox = Sandbox::new();
+    let mut text = "\"two\nlines\",\"Height (5'10\"\")\",\"left\nout\",price\n".to_owned();
+    for row in 0..60 {
+        text.push_str(&format!("{},{},same,{}\n", row % 7, row % 11, row % 7 * 2 + row % 11));
+    }
+    sandbox.write("data.csv", text);
+    sandbox.ok(&["-q", "new", "it", "--from", "data.csv", "--target", "price"]);
+    let drafted = sandbox.read("it/outset.toml");
+    for line in ["\n\"two\\nlines\" = ", "\n\"Height (5'10\\\")\" = ", "\n# left out: constant"] {
+        assert!(drafted.contains(line), "no {line} in\n{drafted}");
+    }
+    sandbox.ok(&with(&["-q", "run", "it"], &TINY));
+    sandbox.ok(&["-q", "run", "it/runs/data-1/experiment.toml"]);
+}
+
+#[test]
 fn json_is_an_object_a_line() {
     let sandbox = Sandbox::new();
     sandbox.write("data.csv", small("price"));

@@ -134,3 +134,85 @@ fn columns_that_are_measured_alike_share_a_spread() {
     );
     assert!(sandbox.read("runs/it-2/experiment.toml").contains("scale = \"standard\", spread = "));
 }
+
+#[test]
+fn what_was_missing_in_training_is_missing_in_what_is_answered() {
+    let sandbox = Sandbox::new();
+    let rows: String = (0..120)
+        .map(|row| match row % 10 {
+            3 => format!("-999,{}\n", row % 7),
+            8 => format!("?,{}\n", row % 7),
+            _ => format!("{},{}\n", row % 50, row % 50 * 3),
+        })
+        .collect();
+    sandbox.write("data.csv", format!("age,price\n{rows}"));
+    let missing = "data.missing=[\"?\", \"-999\"]";
+    sandbox.ok(&with(&["-q", "run", "data.csv", "--target", "price", missing], &TINY));
+    sandbox.write("new.csv", "age\n-999\n?\n\"\"\n41\n");
+    let answers = sandbox.ok(&["-q", "predict", "runs/data-1", "new.csv"]);
+    let answers: Vec<&str> = answers.lines().skip(1).filter_map(|line| line.split(',').nth(1)).collect();
+    assert_eq!(answers.len(), 4);
+    assert!(answers[0] == answers[2] && answers[1] == answers[2] && answers[3] != answers[2], "{answers:?}");
+}
+
+#[test]
+fn parts_may_be_left_out_but_not_that_which_chooses() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data.csv", customers(0..160));
+    let run = ["-q", "run", "data.csv", "--target", "price", "data.split.train=0.9"];
+    let said = sandbox.transcript(&with(&[&run[..], &["data.split.val=0"]].concat(), &TINY));
+    assert!(said.starts_with("exit 2\nerror: the val part would be empty"), "{said}");
+    sandbox.ok(&with(&[&run[..], &["data.split.test=0"]].concat(), &TINY));
+    // Its record is read again.
+    assert!(sandbox.ok(&["runs"]).contains("finished"));
+    sandbox.ok(&["compare", "runs/data-1", "runs/data-1"]);
+}
+
+#[test]
+fn a_metric_that_val_cannot_tell_is_no_objective() {
+    let sandbox = Sandbox::new();
+    let rows: String = (0..200)
+        .map(|day| {
+            let sold = if day < 120 && day % 2 == 0 { "yes" } else { "no" };
+            format!("2024-01-01 00:{:02}:{:02},{},{sold}\n", day / 60, day % 60, day % 13)
+        })
+        .collect();
+    sandbox.write("data.csv", format!("day,size,sold\n{rows}"));
+    let run = ["-q", "run", "data.csv", "--target", "sold", "data.split.by=time", "data.split.column=day"];
+    let said = sandbox.transcript(&with(&[&run[..], &["train.objective=roc_auc"]].concat(), &TINY));
+    let expected = "exit 2\nerror: the objective `roc_auc` of `sold` cannot be told of the val part\n";
+    assert!(said.starts_with(expected), "{said}");
+}
+
+#[test]
+fn training_stops_early_where_the_last_state_is_kept_too() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data.csv", customers(0..160));
+    // Nothing gets better at such a rate.
+    let settings = [
+        "train.keep_best=false",
+        "train.early_stopping.patience=2",
+        "train.optimizer.learning_rate=1e-30",
+        "train.optimizer.weight_decay=0",
+        "train.ema=0",
+        "train.epochs=50",
+    ];
+    sandbox.ok(&with(&[&["-q", "run", "data.csv", "--target", "price"][..], &settings].concat(), &[]));
+    let training = sandbox.json("runs/data-1/run.json")["training"].clone();
+    assert_eq!((&training["epochs"], &training["ended"]), (&3.into(), &"no better for 2 epochs".into()));
+    assert_eq!(training["best_epoch"], 3);
+}
+
+#[test]
+fn thresholds_are_for_two_classes_and_both_costs() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data.csv", customers(0..160));
+    let run = |settings: &[&str]| {
+        let arguments = [&["-q", "run", "data.csv", "--target", "city"][..], settings].concat();
+        sandbox.transcript(&with(&arguments, &TINY))
+    };
+    let said = run(&["outputs.city.threshold=f1"]);
+    assert!(said.starts_with("exit 2\n") && said.contains("which are for two classes"), "{said}");
+    let said = run(&["outputs.city.cost_of_miss=2"]);
+    assert!(said.starts_with("exit 2\n") && said.contains("a threshold is chosen by both"), "{said}");
+}

@@ -43,6 +43,8 @@ fn a_loss_that_runs_away() {
     assert!(later.contains("hint: the last good state is `runs/data-2/checkpoints/step-0000"), "{later}");
     assert_eq!(std::fs::read_dir(sandbox.path("runs/data-2/checkpoints")).unwrap().count(), 1);
     assert_eq!(sandbox.json("runs/data-2/state.json")["state"], "failed");
+    let shown = sandbox.ok(&["runs"]);
+    assert_eq!(shown.lines().filter(|line| line.contains("  failed")).count(), 2, "{shown}");
     assert!(!sandbox.path("runs/data-2/run.json").exists());
 }
 

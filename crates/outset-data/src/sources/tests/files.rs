@@ -76,6 +76,40 @@ fn folders() {
 }
 
 #[test]
+fn a_folder_with_zip_archives() {
+    let folder = Folder::new(&[
+        ("rows/a.csv", b"x\n1\n"),
+        ("rows/a.csv.zip", &zipped(&[("a.csv", b"x\n1\n")])),
+        ("rows/b.csv.zip", &zipped(&[("data/b.csv", b"x\n2\n"), ("__MACOSX/._b.csv", b"\0")])),
+        ("rows/c.ZIP", &zipped(&[("c.csv", b"x\n3\n")])),
+        ("rows/pictures.zip", &zipped(&[("1.png", b"\x89PNG")])),
+        ("rows/several.zip", &zipped(&[("d.csv", b"x\n4\n"), ("e.csv", b"x\n5\n")])),
+        ("cut/a.csv", b"x\n1\n"),
+        ("cut/b.csv.zip", b"PK\x03\x04"),
+    ]);
+    let loaded = folder.open(&source(&["rows"])).unwrap();
+    assert_eq!(show(&loaded.table), "x: 1.0 2.0 3.0\n");
+    assert!(folder.open(&source(&["cut"])).is_err(), "a damaged file is told");
+}
+
+// Other systems refuse such names.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_data_file_whose_name_is_not_utf_8_is_told() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = Folder::new(&[("rows/a.csv", b"x\n1\n")]);
+    let add = |name: &[u8]| {
+        fs::write(folder.0.path().join(std::ffi::OsStr::from_bytes(name)), b"x\n2\n").unwrap();
+    };
+    add(b"rows/notes\xe9.txt");
+    assert!(folder.open(&source(&["rows"])).is_ok());
+    add(b"rows/b\xe9.csv");
+    let error = folder.open(&source(&["rows"])).unwrap_err();
+    assert_eq!(message(&error), "`rows/b\u{fffd}.csv` cannot be read");
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "its name is not UTF-8");
+}
+
+#[test]
 fn missing_and_empty_files() {
     let folder = Folder::new(&[("data/adult.csv", b"x\n1\n"), ("empty.csv", b""), ("blank.csv", b"\n \n")]);
     let error = |path| message(&folder.open(&source(&[path])).unwrap_err());

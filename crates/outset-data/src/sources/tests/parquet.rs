@@ -100,6 +100,28 @@ fn parquet_columns() {
 }
 
 #[test]
+fn columns_that_are_read_again_are_not_missing() {
+    use ::parquet::basic::Compression;
+    use ::parquet::data_type::{ByteArrayType, Int32Type};
+    let bytes = parquet_file(
+        "message rows { required binary x (UTF8); required int32 y; }",
+        Compression::UNCOMPRESSED,
+        &[
+            &|column| {
+                column.typed::<ByteArrayType>().write_batch(&["1".into(), "b".into()], None, None).unwrap();
+            },
+            &|column| {
+                column.typed::<Int32Type>().write_batch(&[1, 2], None, None).unwrap();
+            },
+        ],
+    );
+    let folder = Folder::new(&[("a.parquet", bytes.as_slice()), ("b.parquet", bytes.as_slice())]);
+    let loaded = folder.open(&source(&["a.parquet", "b.parquet"])).unwrap();
+    assert!(loaded.notes.is_empty(), "{:?}", loaded.notes);
+    assert_eq!(show(&loaded.table), "x: \"1\" \"b\" \"1\" \"b\"\ny: 1.0 2.0 1.0 2.0\n");
+}
+
+#[test]
 fn parquet_errors() {
     use ::parquet::basic::Compression;
     use ::parquet::data_type::{DoubleType, Int32Type};

@@ -228,6 +228,65 @@ fn archives_are_read_as_folders_are() {
 }
 
 #[test]
+fn what_a_tar_archive_holds_besides_plain_files() {
+    use tar::EntryType;
+    let a = png(1);
+    let header = |kind| {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(0o644);
+        header.set_size(0);
+        header
+    };
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, kind) in [("cat/1.png", EntryType::Regular), ("cat/2.png", EntryType::Continuous)] {
+        let mut header = header(kind);
+        header.set_size(a.len() as u64);
+        tar.append_data(&mut header, name, &a[..]).unwrap();
+    }
+    // Zeros follow, which the archive does not hold.
+    let mut sparse = header(EntryType::GNUSparse);
+    sparse.set_size(a.len() as u64);
+    let (length, all) = (a.len() as u64, a.len() as u64 + 4096);
+    let gnu = sparse.as_gnu_mut().unwrap();
+    for (block, (offset, length)) in gnu.sparse.iter_mut().zip([(0, length), (all, 0)]) {
+        block.set_offset(offset);
+        block.set_length(length);
+    }
+    gnu.set_real_size(all);
+    tar.append_data(&mut sparse, "cat/3.png", &a[..]).unwrap();
+    for (name, kind, target) in [
+        ("dog/1.png", EntryType::Link, "cat/1.png"),
+        ("dog/2.png", EntryType::Link, "./cat/3.png"),
+        ("dog/3.png", EntryType::Link, "cat/9.png"),
+        ("dog/4.png", EntryType::Link, "../cat/1.png"),
+        ("dog/5.png", EntryType::Symlink, "../cat/1.png"),
+        ("dog/tabby", EntryType::Symlink, "../cat"),
+    ] {
+        let mut header = header(kind);
+        header.set_link_name_literal(target).unwrap();
+        tar.append_data(&mut header, name, std::io::empty()).unwrap();
+    }
+    let tar = tar.into_inner().unwrap();
+    let zstd = zstd::encode_all(&tar[..], 1).unwrap();
+    for (name, bytes) in [("a.tar", tar), ("a.tar.zst", zstd)] {
+        let loaded = Folder::new(&[(name, &bytes)]).open(&source(&[name])).unwrap();
+        let note = format!("note: 1 file in `{name}` passed over: not named as pictures are\n");
+        assert_eq!(
+            shown(&loaded),
+            "cat/1.png cat\ncat/2.png cat\ncat/3.png cat\ndog/1.png dog\ndog/2.png dog\n\
+             dog/3.png dog does not exist\ndog/4.png dog lies outside the folder of the data\n\
+             dog/5.png dog cannot be read: it is a symbolic link\n"
+                .to_owned()
+                + &note
+        );
+        let Some(Cells::Image(images)) = loaded.table.get("image") else { panic!() };
+        assert_eq!(images.0[3], images.0[0], "a link is its target");
+        assert_eq!(images.0[2].as_ref().unwrap().length(), all);
+    }
+}
+
+#[test]
 fn archives_that_lead_out_or_are_cut_off() {
     let a = png(1);
     let loaded = Folder::new(&[("a.zip", &zipped(&[("../cat/1.png", &a), ("cat/2.png", &a)]))])

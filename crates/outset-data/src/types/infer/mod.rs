@@ -9,9 +9,10 @@ mod tests;
 
 use super::Column;
 use crate::pictures::{self, Images};
-use crate::table::{Cells, Table, number_text};
+use crate::table::{Cells, Table, Text, number_text};
 use indexmap::IndexMap;
 use number::{Numbers, infer_number};
+use outset_spec::write_key;
 use shown::{listed, shorten};
 use text::infer_text;
 
@@ -41,6 +42,9 @@ pub fn infer(name: &str, cells: &Cells, rows: &[u32]) -> Guess {
     match cells {
         Cells::Number(values) => infer_number(name, values, rows),
         Cells::Image(images) => infer_images(images),
+        Cells::Text(text) if pictures::find_paths(text) && are_addresses(text) => {
+            Guess::LeaveOut("addresses of pictures on the web, which are not fetched".to_owned())
+        }
         Cells::Text(text) if pictures::find_paths(text) => Guess::Use(Inferred {
             kind: "image",
             reason: format!(
@@ -55,6 +59,11 @@ pub fn infer(name: &str, cells: &Cells, rows: &[u32]) -> Guess {
             guess => guess,
         },
     }
+}
+
+/// Tells whether most of the different values of a column are addresses, as `https://example.org/a.png` is.
+fn are_addresses(text: &Text) -> bool {
+    text.values.iter().filter(|value| value.contains("://")).count() * 2 > text.values.len()
 }
 
 fn infer_images(images: &Images) -> Guess {
@@ -119,6 +128,7 @@ pub fn infer_output(name: &str, cells: &Cells, rows: &[u32]) -> Guess {
     let Some(numbers) = Numbers::of(values, rows) else {
         return Guess::LeaveOut("no row holds a value".to_owned());
     };
+    let key = write_key(name);
     let distinct = numbers.distinct.len();
     let whole = numbers.whole && distinct <= 10;
     let class_numbers = whole
@@ -130,7 +140,7 @@ pub fn infer_output(name: &str, cells: &Cells, rows: &[u32]) -> Guess {
         Guess::Use(Inferred {
             kind: "category",
             reason: format!(
-                "{}; to predict a quantity, set `outputs.{name} = \"number\"`",
+                "{}; to predict a quantity, set `outputs.{key} = \"number\"`",
                 listed(numbers.distinct.iter().map(|value| number_text(*value)).collect())
             ),
         })
@@ -139,7 +149,7 @@ pub fn infer_output(name: &str, cells: &Cells, rows: &[u32]) -> Guess {
             return numbers.used();
         };
         let reason = if numbers.whole && distinct <= 50 {
-            format!("{reason}; to predict classes, set `outputs.{name} = \"category\"`")
+            format!("{reason}; to predict classes, set `outputs.{key} = \"category\"`")
         } else {
             reason
         };

@@ -165,6 +165,17 @@ fn numbers_with_marks() {
 }
 
 #[test]
+fn paths_and_addresses_of_pictures() {
+    let pictures = |folder: &str| text((0..60).map(|i| format!("{folder}/{i}.jpg")));
+    check("photo", &pictures("photos"), "image: paths of pictures, such as `photos/0.jpg`");
+    check(
+        "photo",
+        &pictures("https://example.org"),
+        "left out: addresses of pictures on the web, which are not fetched",
+    );
+}
+
+#[test]
 fn set_columns() {
     let tags = ["a", "b", "c", "d"];
     let pair = |i: usize, mark: &str| format!("{}{mark}{}", tags[i % 4], tags[(i / 4 + 1) % 4]);
