@@ -162,6 +162,14 @@ pub fn number_text(value: f64) -> String {
     if value == 0.0 { "0".to_owned() } else { value.to_string() }
 }
 
+/// Writes a number of JSON likewise, a whole one with all its digits, of which a float would lose some.
+pub(crate) fn json_number_text(number: &serde_json::Number) -> String {
+    match number.as_f64().filter(|_| number.is_f64()) {
+        Some(value) => number_text(value),
+        None => number.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -181,18 +181,21 @@ impl Found {
     }
 }
 
-/// Removes what was left half-written, and all but the latest `keep` checkpoints until `step`; later ones are of a
-/// training that this one did not go on from.
-pub fn prune(checkpoints: &Path, keep: usize, step: usize) {
-    let until = list(checkpoints).into_iter().filter(|(at, _)| *at <= step);
-    let old = until.skip(keep).map(|(_, path)| path);
+/// Removes what was left half-written.
+pub fn clean(checkpoints: &Path) {
     let entries = std::fs::read_dir(checkpoints).into_iter().flatten().flatten();
     let partial =
         entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "partial"));
-    for path in old.chain(partial).collect::<Vec<_>>() {
-        // What cannot be removed takes room, no more.
-        let _ = std::fs::remove_dir_all(path);
-    }
+    // What cannot be removed takes room, no more.
+    partial.for_each(|path| _ = std::fs::remove_dir_all(path));
+}
+
+/// Removes what was left half-written, and all but the latest `keep` checkpoints until `step`; later ones are of a
+/// training that this one did not go on from.
+pub fn prune(checkpoints: &Path, keep: usize, step: usize) {
+    clean(checkpoints);
+    let until = list(checkpoints).into_iter().filter(|(at, _)| *at <= step);
+    until.skip(keep).for_each(|(_, path)| _ = std::fs::remove_dir_all(path));
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ impl Keeper {
     ) -> Result<Self, LearnError> {
         let (metrics, checkpoints) = (run.join("metrics.jsonl"), run.join("checkpoints"));
         crate::files::write(&metrics, so_far)?;
-        checkpoint::prune(&checkpoints, usize::MAX, usize::MAX);
+        checkpoint::clean(&checkpoints);
         let failed = |source| LearnError::Write { path: metrics.clone(), source };
         let file = File::options().append(true).open(&metrics).map_err(failed)?;
         Ok(Self {

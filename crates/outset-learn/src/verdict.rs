@@ -23,8 +23,9 @@ pub fn verdict(record: &RunRecord, truths: &[Truth]) -> Vec<String> {
         }
         // What the linear model of the columns does not see, that of the texts may.
         let better = |a: f64, b: f64| if higher { a > b } else { a < b };
-        let tf_idf = of("tf_idf").filter(|tf_idf| of("linear").is_none_or(|linear| better(*tf_idf, linear)));
-        if let Some(linear) = tf_idf.or(of("linear")) {
+        let linear = of("linear");
+        let tf_idf = of("tf_idf").filter(|tf_idf| linear.is_none_or(|linear| better(*tf_idf, linear)));
+        if let Some(linear) = tf_idf.or(linear) {
             let role = match truth.values {
                 TruthValues::Tags { .. } => Linear::Other,
                 _ if tf_idf.is_some() => Linear::Other,

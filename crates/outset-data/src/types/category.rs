@@ -6,7 +6,7 @@ use crate::error::DataError;
 use crate::features::{FeatureShape, Features, Targets};
 use crate::lot::Lot;
 use crate::signature::{InputSignature, OutputSignature};
-use crate::table::{Cells, number_text};
+use crate::table::{Cells, json_number_text};
 use outset_spec::{Bounds, Reader, settings};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -91,12 +91,7 @@ impl InputType for CategoryInput {
         match value {
             Value::Bool(value) => Ok(Entry::Text(self.boolean(*value))),
             Value::String(text) => Ok(Entry::Text(text.clone())),
-            // All digits of a whole number, of which a float would lose some.
-            Value::Number(number) if !number.is_f64() => Ok(Entry::Text(number.to_string())),
-            Value::Number(number) => match number.as_f64().filter(|number| number.is_finite()) {
-                Some(number) => Ok(Entry::Text(number_text(number))),
-                None => Err("a finite number or text".to_owned()),
-            },
+            Value::Number(number) => Ok(Entry::Text(json_number_text(number))),
             _ => Err("text or a number".to_owned()),
         }
     }

@@ -7,7 +7,7 @@ use crate::error::DataError;
 use crate::features::{FeatureShape, Features, Targets};
 use crate::lot::Lot;
 use crate::signature::{InputSignature, OutputSignature};
-use crate::table::{Cells, LIST_SEPARATOR, number_text};
+use crate::table::{Cells, LIST_SEPARATOR, json_number_text, number_text};
 use outset_spec::{Bounds, Reader, settings};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -156,8 +156,7 @@ impl InputType for SetInput {
             || format!("a list of labels, or text with `{}` between them", self.separator.escape_debug());
         let label = |value: &Value| match value {
             Value::String(text) => Some(text.clone()),
-            Value::Number(number) if !number.is_f64() => Some(number.to_string()),
-            Value::Number(number) => number.as_f64().map(number_text),
+            Value::Number(number) => Some(json_number_text(number)),
             Value::Bool(value) => Some(value.to_string()),
             _ => None,
         };

@@ -271,6 +271,19 @@ fn measure(
     Ok(())
 }
 
+/// The sooner of a limit in seconds and one of what they cost, in seconds, with its key.
+fn soonest(
+    time_limit: Option<f64>,
+    cost_limit: Option<f64>,
+    price_per_second: f64,
+    [time_key, cost_key]: [&'static str; 2],
+) -> Option<(f64, &'static str)> {
+    let by_cost = cost_limit.map(|cost| cost / price_per_second.max(f64::MIN_POSITIVE));
+    let limits = [(time_limit, time_key), (by_cost, cost_key)];
+    let given = limits.into_iter().filter_map(|(seconds, key)| Some((seconds?, key)));
+    given.min_by(|a, b| a.0.total_cmp(&b.0))
+}
+
 impl Rehearsal {
     /// The forecast: `report_seconds` is what writing the report took, `peak_memory_bytes` the most memory until then.
     pub fn plan(self, report_seconds: f64, peak_memory_bytes: u64, prices: &Prices) -> Plan {
@@ -282,12 +295,8 @@ impl Rehearsal {
             / (self.train_rows.div_ceil(self.batch_size.max(1)) * self.batch_size).max(1) as f64;
         let all_epochs = self.train_seconds(rows);
         let per_second = prices.per_second(self.threads);
-        let by_cost = self.cost_limit.map(|limit| limit / per_second.max(f64::MIN_POSITIVE));
-        let limits = [(self.time_limit, "train.time_limit"), (by_cost, "train.cost_limit")];
-        let limit = limits
-            .into_iter()
-            .filter_map(|(seconds, key)| Some((seconds?, key)))
-            .min_by(|a, b| a.0.total_cmp(&b.0))
+        let keys = ["train.time_limit", "train.cost_limit"];
+        let limit = soonest(self.time_limit, self.cost_limit, per_second, keys)
             .filter(|(seconds, _)| *seconds < all_epochs);
         let train_seconds = match limit {
             // The epoch in work is evaluated before training ends.

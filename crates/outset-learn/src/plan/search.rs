@@ -1,5 +1,6 @@
 //! What a search takes, from what one full run takes.
 
+use super::soonest;
 use crate::tune::pruner::{Pruner, RUNGS, epochs_at};
 use crate::tune::settings;
 use outset_spec::{Experiment, Problems};
@@ -57,12 +58,8 @@ impl Search {
 
     /// Seconds after which the search is ended, and the key that says so.
     fn limit(&self, price_per_second: f64) -> Option<(f64, &'static str)> {
-        let by_cost = self.cost_limit.map(|cost| cost / price_per_second.max(f64::MIN_POSITIVE));
-        let limits = [(self.time_limit, "tune.time_limit"), (by_cost, "tune.cost_limit")];
-        limits
-            .into_iter()
-            .filter_map(|(seconds, key)| Some((seconds?, key)))
-            .min_by(|a, b| a.0.total_cmp(&b.0))
+        let keys = ["tune.time_limit", "tune.cost_limit"];
+        soonest(self.time_limit, self.cost_limit, price_per_second, keys)
     }
 
     /// How many trials there is time for, and the key that ends the search, where one does before all are made.

@@ -99,27 +99,13 @@ impl Study<'_> {
         observe: Observer<'_>,
     ) -> Result<bool, LearnError> {
         let trials = self.with_stopped(database)?;
-        let default = trials.iter().find(|trial| trial.id == DEFAULT).cloned().unwrap_or_default();
+        let mut default = trials.iter().find(|trial| trial.id == DEFAULT).cloned().unwrap_or_default();
         if self.best(&trials).is_some() || default.state == "failed" {
             return Ok(true);
         }
-        let shared = trial::Shared {
-            experiment: self.experiment,
-            prepared: self.prepared,
-            folder: &self.folder,
-            max_latency: self.settings.max_latency.map(|limit| limit.0.as_secs_f64()),
-            price_per_second: options.price_per_second,
-            stop: options.interrupt,
-            least: true,
-        };
-        let (mut trial, folder) = (default, trial::folder(&self.folder, DEFAULT));
-        std::fs::create_dir_all(&folder)
-            .map_err(|source| LearnError::Write { path: folder.clone(), source })?;
-        database.fetch(DEFAULT, &folder)?;
-        let notes = shared.advance(&mut trial)?;
-        notes.into_iter().for_each(|text| observe(Event::Note { text }));
-        database.keep(DEFAULT, &folder)?;
-        database.alone(|database| database.put(&trial))?;
+        let shared =
+            trial::Shared { least: true, ..self.shared(options.price_per_second, options.interrupt) };
+        self.go_on(database, &mut default, |trial| shared.advance(trial), observe)?;
         Ok(!options.interrupt.load(Ordering::Relaxed))
     }
 
@@ -291,10 +277,7 @@ impl Study<'_> {
             winner: winner.id,
             best: value(winner).unwrap_or(f64::NAN),
             default: trials.iter().find(|trial| trial.id == DEFAULT).and_then(value),
-            importance: importance::of_keys(
-                &self.space,
-                &tried(trials, |trial| self.settings_of(trial), higher),
-            ),
+            importance: importance::of_keys(&self.space, &tried(trials, &self.default, higher)),
             keys: self
                 .space
                 .iter()

@@ -50,7 +50,7 @@ struct Study<'a> {
     declared: Value,
     /// The declared experiment with its defaults filled in.
     resolved: Value,
-    /// What it has for the keys of the space.
+    /// What it has for the keys of the space that count in it.
     default: space::Settings,
     place: Place,
     /// What the study is called among others at its place.
@@ -97,10 +97,10 @@ pub fn tune(
     check(experiment, &prepared, &resolved, &space)?;
     let beside = options.runs.join(format!("{}.study", prepared.experiment.name));
     let place = place.unwrap_or_else(|| Place::Folder(beside.clone()));
-    let of_default =
-        |parameter: &Parameter| Some((parameter.key.clone(), space::at(&resolved, &parameter.key)?.clone()));
     let mut study = Study {
-        default: space.iter().filter_map(of_default).collect(),
+        default: space::counting(&space, &resolved, |parameter| {
+            space::at(&resolved, &parameter.key).cloned()
+        }),
         settings,
         space,
         declared,
@@ -181,6 +181,37 @@ impl Study<'_> {
         self.prepared.recipe.objective.higher_is_better
     }
 
+    /// What trials share that cost so much a second and end where `stop` says so.
+    fn shared<'s>(&'s self, price_per_second: f64, stop: &'s AtomicBool) -> Shared<'s> {
+        Shared {
+            experiment: self.experiment,
+            prepared: self.prepared,
+            folder: &self.folder,
+            max_latency: self.settings.max_latency.map(|limit| limit.0.as_secs_f64()),
+            price_per_second,
+            stop,
+            least: false,
+        }
+    }
+
+    /// Has `work` go on with a trial from its latest checkpoint, wherever that is, tells what there is to say of that, and
+    /// writes what came of it.
+    fn go_on(
+        &self,
+        database: &mut Database,
+        trial: &mut Trial,
+        work: impl FnOnce(&mut Trial) -> Result<Vec<String>, LearnError>,
+        mut observe: impl FnMut(Event),
+    ) -> Result<(), LearnError> {
+        let folder = trial::folder(&self.folder, trial.id);
+        std::fs::create_dir_all(&folder)
+            .map_err(|source| LearnError::Write { path: folder.clone(), source })?;
+        database.fetch(trial.id, &folder)?;
+        work(trial)?.into_iter().for_each(|text| observe(Event::Note { text }));
+        database.keep(trial.id, &folder)?;
+        database.alone(|database| database.put(trial))
+    }
+
     /// Runs trials until the budget, of which so many seconds are gone, is spent; `false` where the user stopped it.
     fn search(&self, before: f64, options: &Options<'_>, observe: Observer<'_>) -> Result<bool, LearnError> {
         let mut database = self.open()?;
@@ -204,15 +235,7 @@ impl Study<'_> {
                 || by_cost.is_some_and(|limit| seconds + others >= limit)
         };
         let stop = AtomicBool::new(is_over(before, 0.0));
-        let shared = Shared {
-            experiment: self.experiment,
-            prepared: self.prepared,
-            folder: &self.folder,
-            max_latency: self.settings.max_latency.map(|limit| limit.0.as_secs_f64()),
-            price_per_second: options.price_per_second / parallel as f64,
-            stop: &stop,
-            least: false,
-        };
+        let shared = self.shared(options.price_per_second / parallel as f64, &stop);
         let clock = Instant::now();
         let own = Mutex::new(0.0);
         // Time that other processes spent since this one began; they cost, but make its own time no longer.
@@ -283,21 +306,17 @@ impl Study<'_> {
                 Claim::Nothing => break,
             };
             held = Some(trial.id);
-            let folder = trial::folder(&self.folder, trial.id);
-            std::fs::create_dir_all(&folder)
-                .map_err(|source| LearnError::Write { path: folder.clone(), source })?;
-            database.fetch(trial.id, &folder)?;
-            let before = trial.seconds;
-            let notes = match &pool {
-                Ok(pool) => pool.install(|| shared.advance(&mut trial))?,
-                Err(_) => shared.advance(&mut trial)?,
+            let work = |trial: &mut Trial| {
+                let before = trial.seconds;
+                let notes = match &pool {
+                    Ok(pool) => pool.install(|| shared.advance(trial)),
+                    Err(_) => shared.advance(trial),
+                };
+                // Before it is written, so that nobody takes it for the time of another process.
+                *own.lock().unwrap_or_else(PoisonError::into_inner) += trial.seconds - before;
+                notes
             };
-            for text in notes {
-                let _ = events.send(Event::Note { text });
-            }
-            *own.lock().unwrap_or_else(PoisonError::into_inner) += trial.seconds - before;
-            database.keep(trial.id, &folder)?;
-            database.alone(|database| database.put(&trial))?;
+            self.go_on(&mut database, &mut trial, work, |event| _ = events.send(event))?;
             let best = self.best(&database.trials()?).and_then(|best| best.values.last().copied());
             let _ = events.send(Event::Trial {
                 id: trial.id,
@@ -353,8 +372,9 @@ impl Study<'_> {
             new = match next_id {
                 DEFAULT => Some(space::Settings::new()),
                 number => {
-                    let of = |trial: &Trial| self.settings_of(trial);
-                    search.next(number, &tried(&trials, of, higher), &trials.iter().map(of).collect())
+                    let known =
+                        trials.iter().map(|trial| settings_of(trial, &self.default).clone()).collect();
+                    search.next(number, &tried(&trials, &self.default, higher), &known)
                 }
             };
             may_begin = new.is_some();
@@ -379,22 +399,6 @@ impl Study<'_> {
         database.put(&trial)?;
         Ok(Claim::Trial(Box::new(trial)))
     }
-
-    /// What a trial has for the keys of the space that count in it.
-    fn settings_of(&self, trial: &Trial) -> space::Settings {
-        if trial.id != DEFAULT {
-            return trial.settings.clone();
-        }
-        let mut settings = space::Settings::new();
-        for parameter in &self.space {
-            if parameter.is_active(&settings, &self.resolved)
-                && let Some(value) = self.default.get(&parameter.key)
-            {
-                settings.insert(parameter.key.clone(), value.clone());
-            }
-        }
-        settings
-    }
 }
 
 /// Time that all trials took together.
@@ -409,12 +413,17 @@ enum Claim {
     Nothing,
 }
 
+/// What a trial has for the keys of the space; `default` are the settings of the declared experiment.
+fn settings_of<'a>(trial: &'a Trial, default: &'a space::Settings) -> &'a space::Settings {
+    if trial.id == DEFAULT { default } else { &trial.settings }
+}
+
 /// The settings of the trials with a value for each, smaller being better.
 ///
 /// Values of different rungs cannot be compared: the one that was trained longer is better for that alone. Where trials stand
 /// at different rungs, each has its place in the order instead: those that were taken farther before those that were left
 /// behind, as they were the better ones there, and by value at one rung.
-fn tried(trials: &[Trial], settings: impl Fn(&Trial) -> space::Settings, higher: bool) -> Vec<Tried> {
+fn tried(trials: &[Trial], default: &space::Settings, higher: bool) -> Vec<Tried> {
     let value = |trial: &Trial| trial.values.last().map(|value| if higher { -value } else { *value });
     let failed = |trial: &&Trial| trial.state == "failed";
     let mut ranked: Vec<(&Trial, f64)> = trials
@@ -426,6 +435,7 @@ fn tried(trials: &[Trial], settings: impl Fn(&Trial) -> space::Settings, higher:
         b.values.len().cmp(&a.values.len()).then(of_a.total_cmp(of_b)).then(a.id.cmp(&b.id))
     });
     let one_rung = ranked.iter().all(|(trial, _)| trial.values.len() == ranked[0].0.values.len());
+    let settings = |trial: &Trial| settings_of(trial, default).clone();
     let of = |(place, (trial, value)): (usize, &(&Trial, f64))| Tried {
         settings: settings(trial),
         value: if one_rung { *value } else { place as f64 },
@@ -453,11 +463,9 @@ mod tests {
             values: values.to_vec(),
             ..Trial::default()
         };
-        let default: space::Settings = [("a".to_owned(), json!(0.5))].into();
-        let settings =
-            |trial: &Trial| if trial.id == DEFAULT { default.clone() } else { trial.settings.clone() };
+        let default = [("a".to_owned(), json!(0.5))].into();
         let order = |trials: &[Trial], higher: bool| -> Vec<(Value, f64)> {
-            tried(trials, settings, higher)
+            tried(trials, &default, higher)
                 .into_iter()
                 .map(|tried| (tried.settings["a"].clone(), tried.value))
                 .collect()

@@ -1,6 +1,6 @@
 //! Samplers: which settings the next trial tries.
 
-use super::space::{Domain, Parameter, Settings};
+use super::space::{Domain, Parameter, Settings, counting};
 use super::{gaussian, parzen};
 use crate::order::mix;
 use outset_spec::choices;
@@ -71,15 +71,8 @@ impl Search<'_> {
         once(first).chain(others).find(|settings| !known.contains(settings))
     }
 
-    /// Settings made key by key; a key that does not count beside those before it is left out.
     fn each(&self, choose: impl Fn(&Parameter) -> Value) -> Settings {
-        let mut settings = Settings::new();
-        for parameter in self.space {
-            if parameter.is_active(&settings, self.resolved) {
-                settings.insert(parameter.key.clone(), choose(parameter));
-            }
-        }
-        settings
+        counting(self.space, self.resolved, |parameter| Some(choose(parameter)))
     }
 
     /// A number for each key and trial.

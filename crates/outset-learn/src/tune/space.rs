@@ -267,6 +267,23 @@ pub fn default_space(prepared: &Prepared) -> Vec<Parameter> {
     space
 }
 
+/// Settings made key by key; a key that does not count beside those before it is left out, and so is one without a value.
+pub fn counting(
+    space: &[Parameter],
+    resolved: &Value,
+    choose: impl Fn(&Parameter) -> Option<Value>,
+) -> Settings {
+    let mut settings = Settings::new();
+    for parameter in space {
+        if parameter.is_active(&settings, resolved)
+            && let Some(value) = choose(parameter)
+        {
+            settings.insert(parameter.key.clone(), value);
+        }
+    }
+    settings
+}
+
 /// Whether a value is among others, however its number is written.
 pub fn has(values: &[Value], value: &Value) -> bool {
     let is_same = |other: &Value| match (other.as_f64(), value.as_f64()) {
